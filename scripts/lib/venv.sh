@@ -1,0 +1,113 @@
+# shellcheck shell=bash
+# The one place that makes virtual environments. Source it, do not run it:
+#
+#     source "$(dirname "${BASH_SOURCE[0]}")/lib/venv.sh"     # from a script in scripts/
+#     ensure_venv demo                # ./.venv-demo with `pip install -e .[demo]`, small and quick
+#     ensure_venv dev demo            # ./.venv with everything tests and checks need
+#     "$VENV/bin/farmd" --version     # ensure_venv sets VENV (absolute) and ROOT
+#
+# ensure_venv EXTRAS... installs only when pyproject.toml, the extras, the interpreter or the
+# place of the tree changed since the last complete installation; otherwise it costs some
+# milliseconds. With `dev` among the extras the environment is .venv; any other set lives in
+# .venv-<extras>, so that a user who only wants the demo never downloads linters, and running
+# the demo never disturbs a developer. Set VENV before the call to choose another folder.
+#
+# Nothing here reads standard input, changes the caller's directory, or needs root.
+
+ROOT="$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd -P)"
+
+_venv_die() {
+    printf '%s: %s\n' "$(basename -- "$0")" "$1" >&2
+    shift
+    printf '  %s\n' "$@" >&2
+    exit 1
+}
+
+# Prints the first interpreter that really runs and is new enough. Candidates are started, not
+# only looked up: a version manager's shim exists for versions that it does not have.
+_venv_find_python() {
+    local candidate seen=""
+    for candidate in ${PYTHON:+"$PYTHON"} python3.11 python3.12 python3.13 python3 \
+        /usr/bin/python3.11 /usr/bin/python3; do
+        command -v -- "$candidate" >/dev/null 2>&1 || continue
+        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then
+            "$candidate" -c 'import sys; print(sys.executable)'
+            return 0
+        fi
+        seen="$seen $candidate"
+    done
+    _venv_die "no Python 3.11 or newer found (looked at:${seen:- nothing})." \
+        "Debian 12, Ubuntu 24.04 and newer: sudo apt-get install python3 python3-venv" \
+        "Or name one yourself: PYTHON=/path/to/python3.11 $0"
+}
+
+_venv_create() {
+    local python="$1"
+    "$python" -c 'import venv, ensurepip' >/dev/null 2>&1 || _venv_die \
+        "$python cannot make virtual environments (no venv or ensurepip)." \
+        "Debian and Ubuntu: sudo apt-get install python3-venv"
+    rm -rf -- "$VENV"
+    printf 'making %s with %s\n' "$VENV" "$("$python" --version 2>&1)" >&2
+    "$python" -m venv -- "$VENV" >&2 || _venv_die \
+        "could not make $VENV." "Debian and Ubuntu: sudo apt-get install python3-venv"
+}
+
+# True if the environment's own python and pip start from the place where it lies now. A moved
+# or copied environment fails here: its scripts name the old place.
+_venv_usable() {
+    local shebang
+    [ -x "$VENV/bin/python" ] && [ -f "$VENV/bin/pip" ] || return 1
+    IFS= read -r shebang <"$VENV/bin/pip" || return 1
+    case "$shebang" in
+        "#!$VENV/bin/python"*) ;;
+        "#!/bin/sh") ;; # the path is too long for a shebang; pip then wraps itself in sh
+        *) return 1 ;;
+    esac
+    "$VENV/bin/python" -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
+}
+
+# The name of what must be installed: changes exactly when a new installation is due.
+_venv_wanted() {
+    printf '%s %s %s %s\n' "$1" "$ROOT" "$("$VENV/bin/python" -V 2>&1)" \
+        "$(sha256sum <"$ROOT/pyproject.toml" | cut -d' ' -f1)"
+}
+
+_venv_install() {
+    local extras="$1" try
+    for try in 1 2 3; do
+        if "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
+            --editable "$ROOT[$extras]" >&2; then
+            return 0
+        fi
+        printf 'installing failed (try %s of 3)\n' "$try" >&2
+        sleep "$((try * 2))"
+    done
+    _venv_die "could not install .[$extras] into $VENV."
+}
+
+ensure_venv() {
+    local extras="" extra default python stamp
+    [ "$#" -gt 0 ] || _venv_die "ensure_venv: name at least one extra of pyproject.toml"
+    for extra in "$@"; do extras="${extras:+$extras,}$extra"; done
+    case ",$extras," in
+        *,dev,*) default="$ROOT/.venv" ;;
+        *) default="$ROOT/.venv-${extras//,/-}" ;;
+    esac
+    VENV="${VENV:-$default}"
+    stamp="$VENV/.installed"
+
+    # Two terminals may start at once: the second waits, then finds the work done.
+    exec 9>"$VENV.lock"
+    command -v flock >/dev/null 2>&1 && flock 9
+    if ! _venv_usable; then
+        python="$(_venv_find_python)" || exit 1
+        _venv_create "$python"
+    fi
+    if [ ! -f "$stamp" ] || [ "$(cat "$stamp")" != "$(_venv_wanted "$extras")" ]; then
+        printf 'installing .[%s] into %s\n' "$extras" "$VENV" >&2
+        rm -f -- "$stamp"
+        _venv_install "$extras"
+        _venv_wanted "$extras" >"$stamp"
+    fi
+    exec 9>&-
+}
