@@ -6,9 +6,9 @@
 #     ensure_venv dev demo            # ./.venv with everything tests and checks need
 #     "$VENV/bin/farmd" --version     # ensure_venv sets VENV (absolute) and ROOT
 #
-# ensure_venv EXTRAS... installs only when pyproject.toml, the extras, the interpreter or the
-# place of the tree changed since the last complete installation; otherwise it costs some
-# milliseconds. With `dev` among the extras the environment is .venv; any other set lives in
+# ensure_venv EXTRAS... installs only when what pyproject.toml says about the package, the extras,
+# the interpreter or the place of the tree changed since the last complete installation; otherwise
+# it costs a tenth of a second. With `dev` among the extras the environment is .venv; any other set lives in
 # .venv-<extras>, so that a user who only wants the demo never downloads linters, and running
 # the demo never disturbs a developer. Set VENV before the call to choose another folder.
 #
@@ -66,10 +66,19 @@ _venv_usable() {
     "$VENV/bin/python" -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
 }
 
-# The name of what must be installed: changes exactly when a new installation is due.
+# The name of what must be installed: changes exactly when a new installation is due. Only the
+# parts of pyproject.toml that an installation reads count; a lint rule does not.
 _venv_wanted() {
-    printf '%s %s %s %s\n' "$1" "$ROOT" "$("$VENV/bin/python" -V 2>&1)" \
-        "$(sha256sum <"$ROOT/pyproject.toml" | cut -d' ' -f1)"
+    "$VENV/bin/python" - "$1" "$ROOT" <<'PYTHON'
+import hashlib, json, platform, sys, tomllib
+
+extras, root = sys.argv[1:]
+with open(f"{root}/pyproject.toml", "rb") as file:
+    whole = tomllib.load(file)
+read = [whole.get("build-system"), whole.get("project"), whole.get("tool", {}).get("hatch")]
+digest = hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()
+print(extras, root, platform.python_version(), digest)
+PYTHON
 }
 
 _venv_install() {
@@ -86,7 +95,7 @@ _venv_install() {
 }
 
 ensure_venv() {
-    local extras="" extra default python stamp
+    local extras="" extra default python stamp wanted
     [ "$#" -gt 0 ] || _venv_die "ensure_venv: name at least one extra of pyproject.toml"
     for extra in "$@"; do extras="${extras:+$extras,}$extra"; done
     case ",$extras," in
@@ -103,11 +112,12 @@ ensure_venv() {
         python="$(_venv_find_python)" || exit 1
         _venv_create "$python"
     fi
-    if [ ! -f "$stamp" ] || [ "$(cat "$stamp")" != "$(_venv_wanted "$extras")" ]; then
+    wanted="$(_venv_wanted "$extras")"
+    if [ ! -f "$stamp" ] || [ "$(cat -- "$stamp")" != "$wanted" ]; then
         printf 'installing .[%s] into %s\n' "$extras" "$VENV" >&2
         rm -f -- "$stamp"
         _venv_install "$extras"
-        _venv_wanted "$extras" >"$stamp"
+        printf '%s\n' "$wanted" >"$stamp"
     fi
     exec 9>&-
 }
