@@ -10,7 +10,8 @@
 # the interpreter or the place of the tree changed since the last complete installation; otherwise
 # it costs a tenth of a second. With `dev` among the extras the environment is .venv; any other set lives in
 # .venv-<extras>, so that a user who only wants the demo never downloads linters, and running
-# the demo never disturbs a developer. Set VENV before the call to choose another folder.
+# the demo never disturbs a developer. An inherited VENV is overwritten, never believed: what is
+# broken is deleted here, and that must only ever be a folder of this tree.
 #
 # Nothing here reads standard input, changes the caller's directory, or needs root.
 
@@ -55,12 +56,12 @@ _venv_create() {
 # True if the environment's own python and pip start from the place where it lies now. A moved
 # or copied environment fails here: its scripts name the old place.
 _venv_usable() {
-    local shebang
+    local start
     [ -x "$VENV/bin/python" ] && [ -f "$VENV/bin/pip" ] || return 1
-    IFS= read -r shebang <"$VENV/bin/pip" || return 1
-    case "$shebang" in
-        "#!$VENV/bin/python"*) ;;
-        "#!/bin/sh") ;; # the path is too long for a shebang; pip then wraps itself in sh
+    start="$(head -n 3 -- "$VENV/bin/pip")"
+    # The second form is what pip writes where the path is too long, or has a space, for a shebang.
+    case "$start" in
+        "#!$VENV/bin/python"* | *"'exec' \"$VENV/bin/python"* | *"'exec' $VENV/bin/python"*) ;;
         *) return 1 ;;
     esac
     "$VENV/bin/python" -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
@@ -95,19 +96,18 @@ _venv_install() {
 }
 
 ensure_venv() {
-    local extras="" extra default python stamp wanted
+    local extras="" extra python stamp wanted
     [ "$#" -gt 0 ] || _venv_die "ensure_venv: name at least one extra of pyproject.toml"
     for extra in "$@"; do extras="${extras:+$extras,}$extra"; done
     case ",$extras," in
-        *,dev,*) default="$ROOT/.venv" ;;
-        *) default="$ROOT/.venv-${extras//,/-}" ;;
+        *,dev,*) VENV="$ROOT/.venv" ;;
+        *) VENV="$ROOT/.venv-${extras//,/-}" ;;
     esac
-    VENV="${VENV:-$default}"
     stamp="$VENV/.installed"
 
     # Two terminals may start at once: the second waits, then finds the work done.
-    exec 9>"$VENV.lock"
-    command -v flock >/dev/null 2>&1 && flock 9
+    # In a tree that belongs to somebody else a complete environment is used as it is.
+    if { exec 9>"$VENV.lock"; } 2>/dev/null; then flock 9 2>/dev/null || true; fi
     if ! _venv_usable; then
         python="$(_venv_find_python)" || exit 1
         _venv_create "$python"
@@ -119,5 +119,5 @@ ensure_venv() {
         _venv_install "$extras"
         printf '%s\n' "$wanted" >"$stamp"
     fi
-    exec 9>&-
+    { exec 9>&-; } 2>/dev/null || true
 }
