@@ -1,0 +1,203 @@
+"""Effects: what the core asks of the outside. Imperative, immutable, carried out by the driver in order.
+
+The one rule of the driver: **a Save completes before any later effect of the same or a later turn is carried out**,
+except a `Send` marked volatile. Everything else in the farm's promises hangs on it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from protocol.bodies import OutputFact
+    from protocol.ids import AttemptRef, BlobAddress, NodeId
+    from protocol.jobspec import JobSpec
+    from protocol.messages import Message
+    from protocol.records import Rec
+
+
+@dataclass(frozen=True, slots=True)
+class Save:
+    """Commit in one transaction: rows (each replaces its older version), vector entries, local facts.
+
+    Attributes:
+        rows: New versions of replicated rows.
+        vector: Changed entries of the version vector.
+        dropped: (kind, pk) of rows to remove (rows of deleted jobs).
+        meta: Local facts that are not replicated: term, vote, accepted leader, epoch, origin.
+    """
+
+    rows: tuple[Rec, ...] = ()
+    vector: tuple[tuple[int, int], ...] = ()
+    dropped: tuple[tuple[int, bytes], ...] = ()
+    meta: tuple[tuple[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send a message to a node; may be lost. Volatile: says nothing of durable state, so it need not wait."""
+
+    to: NodeId
+    message: Message
+    volatile: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Keep a connection to this node."""
+
+    node: NodeId
+    address: str
+    public_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Unlink:
+    """Drop the connection to this node."""
+
+    node: NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Accept exactly these CURVE public keys from now on (raw 32 bytes) and close connections of all others."""
+
+    keys: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerJoin:
+    """Answer a join request: admitted or refused, with members as (address, public key)."""
+
+    door: int
+    admitted: bool
+    reason: str
+    members: tuple[tuple[str, bytes], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Answer a client's request; `data` is plain msgpack-able data; `error` = (exit code, what, why, hint)."""
+
+    client: int
+    data: Any = None
+    error: tuple[int, str, str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StartAttempt:
+    """Check out the job's files and run the renderer for these frames.
+
+    Attributes:
+        ref: Whole name of the attempt: also names its folder and log.
+        spec: The job.
+        frames: Frames of the task, ascending.
+        cores: Processors that it may use.
+        ram_bytes: Memory that it may use; 0 = not said.
+        gpus: UUIDs of the GPU slots that it may use.
+    """
+
+    ref: AttemptRef
+    spec: JobSpec
+    frames: tuple[int, ...]
+    cores: int
+    ram_bytes: int
+    gpus: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StopAttempt:
+    """Terminate the attempt's process group, kill after `grace_s`; its end comes as `AttemptEnded`."""
+
+    ref: AttemptRef
+    cause: int
+    text: str
+    grace_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class FindBlobs:
+    """Which of these does the store lack, and which pieces of them are here? Answered by `BlobsFound`."""
+
+    ask: int
+    blobs: tuple[BlobAddress, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadManifest:
+    """List the blobs that a manifest names. Answered by `ManifestRead`."""
+
+    blob: BlobAddress
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPiece:
+    """Read one piece and send it to a node as `PieceIs` (or `PieceRefused`) on the bulk connection."""
+
+    to: NodeId
+    blob: BlobAddress
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class WritePiece:
+    """Verify and store one piece; answered by `PieceWritten`, and by `BlobFinished` after the last one."""
+
+    blob: BlobAddress
+    index: int
+    xxh64: int
+    data: bytes
+    source: NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """Write outputs from the store into a folder on this machine, verified. Answered by `Delivered`."""
+
+    ref: AttemptRef
+    folder: str
+    outputs: tuple[OutputFact, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLog:
+    """Read a part of an attempt's log. Answered by `LogRead`."""
+
+    ask: int
+    ref: AttemptRef
+    offset: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A line for the event log: kept on this node, in its database, never replicated."""
+
+    at_ms: int
+    what: str
+    text: str
+    node: str = ""
+    job: str = ""
+    actor: str = ""
+    cause: int = 0
+
+
+Effect = (
+    Save
+    | Send
+    | Link
+    | Unlink
+    | Trust
+    | AnswerJoin
+    | Reply
+    | StartAttempt
+    | StopAttempt
+    | FindBlobs
+    | ReadManifest
+    | ReadPiece
+    | WritePiece
+    | Deliver
+    | ReadLog
+    | Note
+)

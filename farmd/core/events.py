@@ -1,0 +1,231 @@
+"""Events: what has happened outside. Past tense, immutable; the only way the core's state changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from protocol.bodies import OutputFact
+    from protocol.ids import AttemptRef, BlobAddress, NodeId
+    from protocol.messages import Message
+
+
+@dataclass(frozen=True, slots=True)
+class MessageReceived:
+    """A message arrived; `sender` is the node whose key CURVE proved."""
+
+    sender: NodeId
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The connection to this node came up: a hint, never a truth."""
+
+    node: NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    """The connection to this node broke: a hint to probe it now."""
+
+    node: NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class PeerHeardOf:
+    """Discovery or a seed names an address of a possible member; `public_key` raw, or None if not known."""
+
+    address: str
+    public_key: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class JoinAsked:
+    """An unknown key presented a token whose signature and expiry the adapter has checked.
+
+    Attributes:
+        door: Where to answer.
+        public_key: Proved by CURVE.
+        name: For people.
+        address: Where the joiner listens.
+        role: That the token grants.
+        fault: Empty if the token is good, otherwise why it is refused.
+    """
+
+    door: int
+    public_key: bytes
+    name: str
+    address: str
+    role: str
+    fault: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClientAsked:
+    """A client (farmctl, dashboard, script) asks something.
+
+    Attributes:
+        client: Names the request; the `Reply` carries it.
+        op: Operation ("job.submit", "farm.status", …).
+        args: Plain data, already size-limited, not yet checked.
+        actor: Who asks ("anna@ws07").
+        same_user: The caller runs as the daemon's own user, so the daemon may write files for it.
+    """
+
+    client: int
+    op: str
+    args: dict[str, Any]
+    actor: str
+    same_user: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ClientLeft:
+    """The client of this request no longer waits."""
+
+    client: int
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptProgressed:
+    """A running attempt reports progress 0..1 and resident memory."""
+
+    ref: AttemptRef
+    progress: float
+    ram_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEnded:
+    """An attempt's process and everything after it (output checks, ingest) is over.
+
+    Attributes:
+        ref: Which attempt.
+        cause: `protocol.states.FailureClass` number, 0 = done.
+        exit_code: Of the process; negative = signal.
+        peak_ram_bytes: Largest resident set seen.
+        outputs: Verified and in the blob store, in name order.
+        text: What went wrong, one line.
+        last_lines: Tail of the log when it failed.
+    """
+
+    ref: AttemptRef
+    cause: int
+    exit_code: int = 0
+    peak_ram_bytes: int = 0
+    outputs: tuple[OutputFact, ...] = ()
+    text: str = ""
+    last_lines: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BlobsFound:
+    """Answer to `FindBlobs`: for each blob that is not complete here, the indexes of pieces that are."""
+
+    ask: int
+    missing: tuple[tuple[BlobAddress, tuple[int, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestRead:
+    """Answer to `ReadManifest`: blobs of all files, or None if it cannot be read."""
+
+    blob: BlobAddress
+    files: tuple[BlobAddress, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class PieceWritten:
+    """A piece was stored (`ok`), or did not match its hash and was dropped (`corrupt`), or the disk refused it."""
+
+    blob: BlobAddress
+    index: int
+    source: NodeId
+    ok: bool
+    corrupt: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BlobFinished:
+    """All pieces are here and MD5 agrees (`ok`), or it does not and the blob was set aside."""
+
+    blob: BlobAddress
+    ok: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """Outputs stand in the output folder, or `error` says why not."""
+
+    ref: AttemptRef
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LogRead:
+    """Answer to `ReadLog`."""
+
+    ask: int
+    found: bool
+    offset: int
+    size: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The machine's state, about once a second."""
+
+    free_ram_bytes: int
+    free_disk_bytes: int
+    load: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFailed:
+    """A commit failed and is being tried again; nothing of it has been announced. `error` says why."""
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreHealed:
+    """The commit that had failed is now durable."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimerFired:
+    """The deadline that the core asked for has passed; `late_s` says by how much (lag of the event loop)."""
+
+    late_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """The daemon was asked to stop: say goodbye."""
+
+
+Event = (
+    MessageReceived
+    | Connected
+    | Disconnected
+    | PeerHeardOf
+    | JoinAsked
+    | ClientAsked
+    | ClientLeft
+    | AttemptProgressed
+    | AttemptEnded
+    | BlobsFound
+    | ManifestRead
+    | PieceWritten
+    | BlobFinished
+    | Delivered
+    | LogRead
+    | Measured
+    | StoreFailed
+    | StoreHealed
+    | TimerFired
+    | Stopping
+)

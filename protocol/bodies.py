@@ -1,0 +1,164 @@
+"""Bodies of replicated rows, by kind: msgpack arrays that grow only at the end.
+
+The JOB row's body is `protocol.jobspec`; all others are here. A body that cannot be read is skipped by the folds and
+still relayed: a newer node may know better.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeVar
+
+import msgpack
+
+from protocol.codec import decoder_of, unpack
+from protocol.ids import BlobAddress, NodeId
+
+Body = TypeVar("Body")
+
+
+class FarmBody(NamedTuple):
+    """FARM: the farm's name and its Ed25519 verify key (32 bytes)."""
+
+    name: str
+    verify_key: bytes
+
+
+class KeyBody(NamedTuple):
+    """KEY: an admitted CURVE public key (32 raw bytes), its role and who admitted it."""
+
+    public_key: bytes
+    role: str
+    admitted_by: str
+    revoked: bool = False
+
+
+class Gpu(NamedTuple):
+    """One GPU slot, named by its UUID."""
+
+    uuid: str
+    model: str
+    vram_bytes: int
+
+
+class RendererFact(NamedTuple):
+    """A renderer found on a node: name, version ("3.4.1"), features ("cycles", "eevee", "oidn", …)."""
+
+    name: str
+    version: str
+    features: tuple[str, ...] = ()
+
+
+class NodeBody(NamedTuple):
+    """NODE: what a node is and can do.
+
+    Attributes:
+        name: For people; not an identity.
+        address: HOST:PORT where its ROUTER listens.
+        epoch: Raised at each start.
+        cores: Logical processors offered.
+        ram_bytes: Memory offered.
+        gpus: GPU slots offered.
+        slots: Most attempts at once; 0 = bounded by the other resources alone.
+        renderers: What it can render with.
+        software: Version of farmd.
+        oldest_version: Of the wire protocol.
+        newest_version: Of the wire protocol.
+    """
+
+    name: str
+    address: str
+    epoch: int
+    cores: int
+    ram_bytes: int
+    gpus: tuple[Gpu, ...]
+    slots: int
+    renderers: tuple[RendererFact, ...]
+    software: str
+    oldest_version: int
+    newest_version: int
+
+
+class ControlBody(NamedTuple):
+    """JOB_CONTROL and NODE_CONTROL: the register's value, who set it and why.
+
+    Attributes:
+        value: PAUSED, CANCELLED, DELETED, HELD: 0 or 1. PRIORITY: 0..100. GATE: 1 approved, 2 rejected.
+            REQUEUE: the new generation of the tasks.
+        actor: Who asked ("anna@ws07", or "farmd" for an automatic one).
+        why: Free text, may be empty.
+        generation: GATE: generation of the test tasks that was looked at.
+        digests: GATE: output digests that were looked at.
+    """
+
+    value: int
+    actor: str
+    why: str = ""
+    generation: int = 0
+    digests: tuple[BlobAddress, ...] = ()
+
+
+class OutputFact(NamedTuple):
+    """One output file of an attempt: name inside the output folder, and its blob."""
+
+    name: str
+    blob: BlobAddress
+
+
+class AttemptBody(NamedTuple):
+    """ATTEMPT: one try of one task on one node.
+
+    Attributes:
+        node: Where it ran.
+        epoch: That node's life.
+        generation: Of the task when it was granted.
+        state: `protocol.states.AttemptState` number.
+        cause: `protocol.states.FailureClass` number, 0 while it runs or when done.
+        started_ms: Wall clock of the node.
+        ended_ms: Wall clock of the node, 0 while running.
+        exit_code: Of the process; negative = ended by that signal; 0 otherwise.
+        peak_ram_bytes: Largest resident set seen.
+        outputs: Files that it left, in name order.
+        text: One line: what went wrong, or empty.
+        last_lines: Tail of its log (at most 2 KiB) when it failed.
+    """
+
+    node: NodeId
+    epoch: int
+    generation: int
+    state: int
+    cause: int = 0
+    started_ms: int = 0
+    ended_ms: int = 0
+    exit_code: int = 0
+    peak_ram_bytes: int = 0
+    outputs: tuple[OutputFact, ...] = ()
+    text: str = ""
+    last_lines: str = ""
+
+
+class HoldingBody(NamedTuple):
+    """HOLDING: what a node holds.
+
+    Attributes:
+        runs: OUTPUTS and DELIVERED: runs (first, last) of task indexes.
+        complete: ASSETS: True while all files are here; set back when the store turns out to have lost some.
+    """
+
+    runs: tuple[tuple[int, int], ...] = ()
+    complete: bool = True
+
+
+def pack_body(body: tuple[object, ...]) -> bytes:
+    """Pack any of the bodies above."""
+    packed: bytes = msgpack.packb(body)
+    return packed
+
+
+def unpack_body(cls: type[Body], data: bytes) -> Body:
+    """Read a body back, strictly.
+
+    Raises:
+        PeerError: `data` is no such body.
+    """
+    body: Body = decoder_of(cls)(unpack(data))
+    return body

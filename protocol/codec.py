@@ -1,0 +1,176 @@
+"""Messages to bytes and back: msgpack arrays, strict, with limits before anything is built.
+
+Frame = msgpack array [version, tag, field, field, …]. A decoder is compiled once per NamedTuple class from its
+annotations. Surplus fields at the end are ignored and missing ones take their defaults, so that versions N and N-1
+understand each other. Whatever is wrong with received bytes is a `PeerError`, never anything else.
+"""
+
+from __future__ import annotations
+
+import types
+from functools import cache
+from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
+
+import msgpack
+
+from protocol.errors import InvariantBroken, PeerError, VersionError
+from protocol.messages import TAGS, Message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+OLDEST_VERSION = 1
+NEWEST_VERSION = 1
+MAX_MESSAGE_BYTES = 4 << 20
+"""Largest frame accepted from an admitted node."""
+MAX_JOIN_BYTES = 64 << 10
+"""Largest frame accepted from an unknown key."""
+MAX_ITEMS = 200_000
+"""Longest array, in elements."""
+
+Decoder = "Callable[[Any], Any]"
+_TAG_OF = {cls: tag for tag, cls in TAGS.items()}
+
+
+def negotiate(oldest: int, newest: int) -> int:
+    """Choose the highest protocol version that both sides speak.
+
+    Raises:
+        VersionError: There is none.
+    """
+    common = min(newest, NEWEST_VERSION)
+    if common < max(oldest, OLDEST_VERSION):
+        raise VersionError(f"peer speaks versions {oldest}–{newest}, this node {OLDEST_VERSION}–{NEWEST_VERSION}")
+    return common
+
+
+def encode(message: Message) -> bytes:
+    """Pack a message into one frame.
+
+    Raises:
+        InvariantBroken: Our own message does not fit the limits.
+    """
+    frame: bytes = msgpack.packb((NEWEST_VERSION, _TAG_OF[type(message)], *message))
+    if len(frame) > MAX_MESSAGE_BYTES:
+        raise InvariantBroken(f"{type(message).__name__} of {len(frame)} bytes is over the limit")
+    return frame
+
+
+def decode(frame: bytes, limit: int = MAX_MESSAGE_BYTES) -> Message:
+    """Unpack one frame, strictly.
+
+    Raises:
+        PeerError: The bytes are no message of a version that we speak.
+    """
+    if len(frame) > limit:
+        raise PeerError(f"message of {len(frame)} bytes is over the limit of {limit}")
+    fields = unpack(frame)
+    if type(fields) is not list or len(fields) < 2:
+        raise PeerError("message is not an array of version, tag, fields")
+    version, tag = fields[0], fields[1]
+    if type(version) is not int or not OLDEST_VERSION <= version <= NEWEST_VERSION:
+        raise VersionError(f"message of version {version!r}")
+    cls = TAGS.get(tag) if type(tag) is int else None
+    if cls is None:
+        raise PeerError(f"message with unknown tag {tag!r}")
+    message: Message = decoder_of(cls)(fields[2:])
+    return message
+
+
+def unpack(data: bytes) -> Any:
+    """Unpack msgpack with limits.
+
+    Raises:
+        PeerError: Not msgpack, or an array, map or string in it is too long.
+    """
+    try:
+        return msgpack.unpackb(
+            data, raw=False, strict_map_key=False, max_array_len=MAX_ITEMS, max_map_len=MAX_ITEMS, use_list=True
+        )
+    except (ValueError, msgpack.UnpackException, RecursionError, TypeError, OverflowError) as error:
+        raise PeerError(f"not msgpack: {error}") from error
+
+
+@cache
+def decoder_of(annotation: Any) -> Callable[[Any], Any]:
+    """Compile the strict decoder of one annotation.
+
+    Supported: int, float, str, bytes, bool, NewTypes of them, NamedTuple classes, `X | None`,
+    `tuple[X, ...]`, `tuple[X, Y]`, `dict[str, X]`.
+    """
+    if hasattr(annotation, "__supertype__"):
+        return decoder_of(annotation.__supertype__)
+    if annotation in (int, str, bytes, bool):
+        return _exactly(annotation)
+    if annotation is float:
+        return _number
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin in (Union, types.UnionType):
+        return _optional(decoder_of(next(arg for arg in args if arg is not type(None))))
+    if origin is tuple:
+        return _sequence(decoder_of(args[0])) if args[-1] is Ellipsis else _fixed(tuple(map(decoder_of, args)))
+    if origin is dict:
+        return _mapping(decoder_of(args[1]))
+    if isinstance(annotation, type) and issubclass(annotation, tuple):
+        return _named(annotation)
+    raise InvariantBroken(f"no decoder for {annotation!r}")
+
+
+def _exactly(kind: type) -> Callable[[Any], Any]:
+    def decode_scalar(value: Any) -> Any:
+        if type(value) is not kind:
+            raise PeerError(f"expected {kind.__name__}, got {type(value).__name__}")
+        return value
+
+    return decode_scalar
+
+
+def _number(value: Any) -> float:
+    if type(value) is int or type(value) is float:
+        return float(value)
+    raise PeerError(f"expected a number, got {type(value).__name__}")
+
+
+def _optional(inner: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: None if value is None else inner(value)
+
+
+def _list(value: Any) -> list[Any]:
+    if type(value) is not list:
+        raise PeerError(f"expected an array, got {type(value).__name__}")
+    return value
+
+
+def _sequence(inner: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: tuple([inner(item) for item in _list(value)])
+
+
+def _fixed(inners: tuple[Callable[[Any], Any], ...]) -> Callable[[Any], Any]:
+    def decode_fixed(value: Any) -> Any:
+        if len(_list(value)) != len(inners):
+            raise PeerError(f"expected {len(inners)} elements, got {len(value)}")
+        return tuple([inner(item) for inner, item in zip(inners, value, strict=True)])
+
+    return decode_fixed
+
+
+def _mapping(inner: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def decode_mapping(value: Any) -> Any:
+        if type(value) is not dict or not all(type(key) is str for key in value):
+            raise PeerError("expected a map with text keys")
+        return {key: inner(item) for key, item in value.items()}
+
+    return decode_mapping
+
+
+def _named(cls: type) -> Callable[[Any], Any]:
+    hints = get_type_hints(cls)
+    inners = [decoder_of(hints[name]) for name in cls._fields]  # type: ignore[attr-defined]  # a NamedTuple class
+    required = len(inners) - len(cls._field_defaults)  # type: ignore[attr-defined]  # a NamedTuple class
+
+    def decode_named(value: Any) -> Any:
+        if len(_list(value)) < required:
+            raise PeerError(f"{cls.__name__} needs {required} fields, got {len(value)}")
+        return cls(*[inner(item) for inner, item in zip(inners, value, strict=False)])
+
+    return decode_named
