@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -17,6 +18,8 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+E2E = Path(__file__).with_name("e2e")
 
 # Seconds a test may take when it has no `timeout` mark of its own; all others have the 20 s of pyproject.toml.
 TIME_LIMITS_S = {"e2e": 120, "slow": 300}
@@ -35,12 +38,13 @@ hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, prin
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "desk")
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m chooses by the marks that are set here
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what lies in tests/e2e, give long tests their time, skip what cannot run here."""
     absent = {marker: text for marker, (text, is_there) in NEEDS.items() if not is_there()}
     required = set(filter(None, os.environ.get("FARMD_TEST_REQUIRE", "").split(",")))
     for item in items:
-        if "e2e" in item.path.relative_to(item.config.rootpath).parts:
+        if item.path.is_relative_to(E2E):
             item.add_marker("e2e")
         _limit_time(item)
         for marker, text in absent.items():
