@@ -49,6 +49,7 @@ CALM_STDLIB = frozenset(
         "typing",
     ]
 )
+CALM_OTHERS = frozenset({"xxhash"})  # the same bytes, the same number, on every node
 OURS = ("protocol", "farmd.core")
 BANNED_CALLS = frozenset(
     ["hash", "id", "open", "input", "print", "eval", "exec", "compile", "__import__", "globals", "breakpoint"]
@@ -114,7 +115,7 @@ def problems(source: str, facts: SetFacts | None = None) -> list[Problem]:
 def _import_problems(tree: ast.Module) -> Iterator[Problem]:
     for node in _walk_run_time(tree):
         for name in _imported(node):
-            if name.split(".")[0] not in CALM_STDLIB and not _is_ours(name):
+            if name.split(".")[0] not in CALM_STDLIB | CALM_OTHERS and not _is_ours(name):
                 yield Problem(node.lineno, f"imports {name}: the core knows protocol and calm stdlib only")
 
 

@@ -41,7 +41,7 @@ def test_core_module_is_a_function_of_events_and_now(path: Path, facts: SetFacts
         "from . import turn",
         "def f():\n    import secrets",
         "if TYPE_CHECKING:\n    from random import Random\nelse:\n    import random",
-        "try:\n    import xxhash\nexcept ImportError:\n    pass",
+        "try:\n    import msgpack\nexcept ImportError:\n    pass",
         # calls
         "key = hash(name)",
         "key = id(task)",
@@ -88,7 +88,7 @@ def test_impure_code_is_found(snippet: str) -> None:
     "snippet",
     [
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from random import Random",
-        "from dataclasses import dataclass\nfrom collections.abc import Iterable\nimport math",
+        "from dataclasses import dataclass\nfrom collections.abc import Iterable\nimport math\nimport xxhash",
         "from protocol.records import Rec\nfrom farmd.core.effects import Send\nfrom farmd import core",
         "for node in sorted({a, b}): ...",
         "for node in sorted(old.keys() - new.keys()): ...",
