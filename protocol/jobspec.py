@@ -1,0 +1,491 @@
+"""The job specification: what was asked for, written once where it was submitted and never changed.
+
+Invariant: a `JobSpec` that exists is valid, whoever made it: ranges, lengths, frames, paths and templates are checked
+at construction. Two ways lead to one. From a peer: a msgpack map of field names without the defaults, read strictly
+and without pydantic (it would cost the daemon 12 MB); unknown fields are left out, since the bytes themselves are what
+is stored and relayed. From a person: a mapping as in a job file or a request, where sizes, durations and frames may be
+written in words and every refusal names the field; only there, pydantic is imported.
+
+Called by submission, the folds of jobs and the renderers. It must never touch a file: paths are only looked at.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from enum import StrEnum
+from functools import cache, partial
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Final, get_type_hints
+
+import msgpack
+
+from protocol.codec import decoder_of, unpack
+from protocol.errors import PeerError, UsageError
+from protocol.frames import MAX_FRAME, MAX_TEST_FRAMES, FrameSet, parse_frames, test_frame_choice
+from protocol.human import nearest_word, parse_duration, parse_size
+from protocol.ids import BlobAddress, JobId, NodeId, pack_job, parse_blob_address
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter, ValidationError
+
+MAX_SPEC_BYTES: Final = 512 << 10
+MAX_PARAMS: Final = 64
+MAX_AFTER: Final = 64
+
+
+class GateMode(StrEnum):
+    """What happens when the test frames are good: go on, wait for a person, or no test at all."""
+
+    AUTO = "auto"
+    HOLD = "hold"
+    OFF = "off"
+
+
+class PartitionPolicy(StrEnum):
+    """What a leader with the smaller part of a divided farm does with the job."""
+
+    CONTINUE = "continue"
+    HOLD_IN_MINORITY = "hold_in_minority"
+
+
+@dataclass(frozen=True, slots=True)
+class Requirements:
+    """What one task needs; 0 cores means a slot's share, an empty version means any."""
+
+    ram_bytes: int = 0
+    cores: int = 0
+    gpus: int = 0
+    vram_bytes: int = 0
+    renderer_version: str = ""
+
+    def __post_init__(self) -> None:
+        _check_fields(self)
+
+
+@dataclass(frozen=True, slots=True)
+class GateSpec:
+    """Which frames render first, in the order to try them, and what follows; a frame outside the range is an extra."""
+
+    mode: GateMode = GateMode.AUTO
+    test_frames: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        frames = self.test_frames
+        if len(frames) > MAX_TEST_FRAMES or len(set(frames)) != len(frames):
+            raise _refusal("test_frames", f"it holds more than {MAX_TEST_FRAMES} frames, or one twice")
+        if any(abs(frame) > MAX_FRAME for frame in frames):
+            raise _refusal("test_frames", f"a frame number is larger than {MAX_FRAME}")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When to give up; a time of 0 means no limit."""
+
+    retries: int = 3
+    frame_timeout_s: int = 43_200
+    job_timeout_s: int = 86_400
+    silence_s: int = 1_800
+
+    def __post_init__(self) -> None:
+        _check_fields(self)
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """What was asked for; the job's id is the key under which it is stored, not a part of it.
+
+    Attributes:
+        submitted_at_ms: Wall clock of the submitting node.
+        renderer: blender, mitsuba, povray, command, or the name of another entry point.
+        scene: Path inside the checkout, relative, with slashes.
+        scene_path: Where the artist has the scene, for display.
+        manifest: Blob that lists the files of the job.
+        frames: In the farm's own dialect; empty = the single frame 1.
+        chunk: Frames per task.
+        command: Template of a command line (see `render_template`); split it into words before filling it in.
+        output_name: Template of the output's relative path, of frame, start, end and the params.
+        output_dir: Absolute folder at the submitter, in its own notation.
+        params: Texts for templates and renderer; never changed after construction.
+        priority: 0 to 100, larger goes first.
+        after: Jobs that must be completed first.
+    """
+
+    name: str
+    owner: str
+    submitted_at_ms: int
+    submit_node: NodeId
+    renderer: str
+    scene: str | None = None
+    scene_path: str = ""
+    manifest: BlobAddress | None = None
+    frames: str = ""
+    chunk: int = 1
+    command: str | None = None
+    output_name: str | None = None
+    output_dir: str | None = None
+    params: dict[str, str] = field(default_factory=dict, hash=False)
+    requirements: Requirements = field(default_factory=Requirements)
+    gate: GateSpec = field(default_factory=GateSpec)
+    priority: int = 50
+    limits: Limits = field(default_factory=Limits)
+    after: tuple[JobId, ...] = ()
+    on_partition: PartitionPolicy = PartitionPolicy.CONTINUE
+    label: str = ""
+    project: str = ""
+
+    def __post_init__(self) -> None:
+        """Check everything that types do not say.
+
+        Raises:
+            UsageError: A field is out of range, malformed, or asks for what another field does not give.
+        """
+        _check_fields(self)
+        _check_params(self.params)
+        _check_after(self.after)
+        if self.frames:
+            parse_frames(self.frames)
+        if self.scene is not None:
+            _check_inner_path("scene", self.scene)
+        if self.renderer == "command" and not self.command:
+            raise _refusal("command", "the renderer 'command' runs a command line, and there is none")
+        if self.command is not None:
+            render_template(self.command, _COMMAND_SAMPLE | self.params)
+        if self.output_name is not None:
+            _check_inner_path("output_name", render_template(self.output_name, _NAME_SAMPLE | self.params))
+        if self.manifest is not None and not _is_blob_address(self.manifest):
+            raise _refusal("manifest", "it is not the address of a blob")
+
+    def frame_set(self) -> FrameSet:
+        """Read the frames; keep the result, it is parsed anew each time."""
+        return parse_frames(self.frames or "1")
+
+
+_COMMAND_SAMPLE: Final[dict[str, str | int]] = {
+    "scene": "scene",
+    "output": "output",
+    "frame": 1,
+    "start": 1,
+    "end": 1,
+    "threads": 1,
+}
+"""The placeholders of a command besides the params, with values of the right kind."""
+_NAME_SAMPLE: Final[dict[str, str | int]] = {"frame": 1, "start": 1, "end": 1}
+
+_YEAR_S = 31_536_000
+_INT_RANGES: Final = {
+    "submitted_at_ms": (0, 2**48 - 1),
+    "chunk": (1, 1_000_000),
+    "priority": (0, 100),
+    "ram_bytes": (0, 1 << 50),
+    "vram_bytes": (0, 1 << 50),
+    "cores": (0, 4096),
+    "gpus": (0, 64),
+    "retries": (0, 100),
+    "frame_timeout_s": (0, _YEAR_S),
+    "job_timeout_s": (0, _YEAR_S),
+    "silence_s": (0, _YEAR_S),
+}
+_MAX_CHARS: Final = {
+    "name": 200,
+    "owner": 200,
+    "label": 200,
+    "project": 200,
+    "renderer_version": 64,
+    "scene": 4096,
+    "scene_path": 4096,
+    "output_name": 1024,
+    "output_dir": 4096,
+    "command": 8192,
+}
+_PATTERNS: Final = {
+    "name": (re.compile(r".*\S.*", re.DOTALL), "it is empty"),
+    "owner": (re.compile(r".*\S.*", re.DOTALL), "it is empty"),
+    "renderer": (re.compile(r"[a-z][a-z0-9_.-]{0,63}"), "a renderer's name is small letters, digits, '_', '.' and '-'"),
+    "submit_node": (re.compile(r"[0-9a-f]{16}"), "a node id is 16 small hexadecimal digits"),
+    "output_dir": (re.compile(r"(/|[A-Za-z]:[\\/]|\\\\).*", re.DOTALL), "it is not an absolute path"),
+}
+_PARAM_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+
+
+def _refusal(name: str, why: str, hint: str = "") -> UsageError:
+    return UsageError(
+        f"the job's field {name!r} cannot be accepted", why, hint or f"correct {name!r}, then submit again"
+    )
+
+
+def _check_fields(part: JobSpec | Requirements | Limits) -> None:
+    """Check ranges, lengths and forms by the tables above."""
+    for name in (item.name for item in fields(part)):
+        value = getattr(part, name)
+        if name in _INT_RANGES:
+            low, high = _INT_RANGES[name]
+            if not low <= value <= high:
+                raise _refusal(name, f"{value} is not between {low} and {high}")
+        if isinstance(value, str):
+            _check_text(name, value, _MAX_CHARS.get(name))
+            pattern, why = _PATTERNS.get(name, (None, ""))
+            if pattern and not pattern.fullmatch(value):
+                raise _refusal(name, why)
+
+
+def _check_text(name: str, value: str, max_chars: int | None) -> None:
+    if max_chars is not None and len(value) > max_chars:
+        raise _refusal(name, f"{len(value)} characters are more than {max_chars}")
+    if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise _refusal(name, "it holds a NUL character or is not valid UTF-8", "rename the file, or write it anew")
+
+
+def _check_params(params: Mapping[str, str]) -> None:
+    if len(params) > MAX_PARAMS:
+        raise _refusal("params", f"{len(params)} entries are more than {MAX_PARAMS}")
+    for name, value in params.items():
+        if not _PARAM_NAME.fullmatch(name) or name in _COMMAND_SAMPLE:
+            raise _refusal("params", f"{name[:64]!r} is no name for a param, or has a meaning of its own")
+        _check_text(f"params.{name}", value, 4096)
+
+
+def _check_after(after: tuple[JobId, ...]) -> None:
+    if len(after) > MAX_AFTER or len(set(after)) != len(after):
+        raise _refusal("after", f"it names more than {MAX_AFTER} jobs, or one twice")
+    for job in after:
+        try:
+            pack_job(job)
+        except PeerError as error:
+            raise _refusal("after", str(error), "ids of jobs: farmctl job list -o name") from error
+
+
+def _check_inner_path(name: str, path: str) -> None:
+    if "\\" in path:
+        raise _refusal(name, "it holds a backslash", "write it with slashes")
+    if any(part in ("", ".", "..") for part in path.split("/")):
+        raise _refusal(name, f"{path[:80]!r} is not a plain relative path", "leave a leading slash, '.' and '..' out")
+
+
+def _is_blob_address(address: BlobAddress) -> bool:
+    return 0 <= address.xxh64 < 1 << 64 and 0 <= address.size < 1 << 63 and len(address.md5) == 16
+
+
+# Templates ------------------------------------------------------------------------------------------------------
+
+_TOKEN = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
+_PLACEHOLDER = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::(0?[0-9]{0,2}d?))?")
+
+
+def render_template(template: str, values: Mapping[str, str | int]) -> str:
+    """Fill `{name}` and, for whole numbers, `{name:04d}` in; `{{` and `}}` stand for braces.
+
+    Not `str.format`, which would follow attributes and indexes of whatever it is given. No value is quoted: a command
+    is split into words first and filled in word by word, so that a blank or a quote in a value stays inside its word.
+
+    Raises:
+        UsageError: A placeholder is malformed or has no value.
+    """
+    return _TOKEN.sub(partial(_fill, values), template)
+
+
+def _fill(values: Mapping[str, str | int], token: re.Match[str]) -> str:
+    if token[0] in ("{{", "}}"):
+        return token[0][0]
+    what = f"cannot read the template at column {token.start() + 1}"
+    found = _PLACEHOLDER.fullmatch(token[1] or "")
+    if found is None:
+        raise UsageError(what, f"{token[0][:40]!r} is not a placeholder", "write {frame} or {frame:04d}; {{ is a brace")
+    name, form = found.groups()
+    if name not in values:
+        meant = nearest_word(name, values) or "frame"
+        raise UsageError(what, f"nothing is called {name[:40]!r} here", f"did you mean {{{meant}}}? {{{{ is a brace")
+    value = values[name]
+    if form is None:
+        return str(value)
+    if isinstance(value, str):
+        raise UsageError(what, f"{name!r} is a text and takes no format", f"write {{{name}}}")
+    return format(value, form)
+
+
+# Bytes ----------------------------------------------------------------------------------------------------------
+
+
+def spec_to_bytes(spec: JobSpec) -> bytes:
+    """Pack a specification: equal specifications give equal bytes.
+
+    Raises:
+        UsageError: It is larger than `MAX_SPEC_BYTES`.
+    """
+    packed: bytes = msgpack.packb(_without_defaults(spec))
+    if len(packed) > MAX_SPEC_BYTES:
+        raise UsageError("the job is too large", f"over {MAX_SPEC_BYTES} bytes", "use simpler frame ranges or params")
+    return packed
+
+
+def _without_defaults(part: Any) -> dict[str, Any]:
+    plain = {}
+    for item in fields(part):
+        value = getattr(part, item.name)
+        if value == (item.default if item.default_factory is MISSING else item.default_factory()):
+            continue
+        if is_dataclass(value):
+            value = _without_defaults(value)
+        plain[item.name] = dict(sorted(value.items())) if isinstance(value, dict) else value
+    return plain
+
+
+def spec_from_bytes(data: bytes) -> JobSpec:
+    """Read a packed specification strictly; fields of a newer version are left out.
+
+    Raises:
+        PeerError: The bytes are no valid specification.
+    """
+    if len(data) > MAX_SPEC_BYTES:
+        raise PeerError(f"job specification of {len(data)} bytes is over the limit")
+    spec: JobSpec = _struct(JobSpec, unpack(data))
+    return spec
+
+
+def _struct(cls: Any, plain: object) -> Any:
+    if not isinstance(plain, dict):
+        raise PeerError(f"{cls.__name__} is not a map")
+    values = {}
+    for name, decoder in _decoders(cls).items():
+        if name in plain:
+            try:
+                values[name] = decoder(plain[name])
+            except PeerError as error:
+                raise PeerError(f"{cls.__name__}.{name}: {error}") from error
+    try:
+        return cls(**values)
+    except TypeError as error:  # a required field is missing; types were checked above
+        raise PeerError(f"{cls.__name__}: {error}") from error
+    except UsageError as error:
+        raise PeerError(f"{cls.__name__}: {error.what}: {error.why}") from error
+
+
+@cache
+def _decoders(cls: Any) -> dict[str, Callable[[Any], Any]]:
+    return {name: _decoder(hint) for name, hint in get_type_hints(cls).items()}
+
+
+def _decoder(hint: Any) -> Callable[[Any], Any]:
+    if isinstance(hint, type) and is_dataclass(hint):
+        return partial(_struct, hint)
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return partial(_member, hint)
+    return decoder_of(hint)
+
+
+def _member(cls: type[StrEnum], plain: object) -> StrEnum:
+    if not isinstance(plain, str) or plain not in tuple(cls):
+        raise PeerError(f"no such {cls.__name__}: {str(plain)[:40]!r}")
+    return cls(plain)
+
+
+# People's input -------------------------------------------------------------------------------------------------
+
+_PARTS: Final[dict[str, type[Any]]] = {"requirements": Requirements, "gate": GateSpec, "limits": Limits}
+
+
+def spec_from_user(given: Mapping[str, object]) -> JobSpec:
+    """Read a specification as a person writes it.
+
+    Args:
+        given: Fields of `JobSpec`. Sizes and durations may be texts ("8G", "2h"), `gate.test_frames` a choice such as
+            "first,last" (the default is "first,middle,last"), and the manifest its printed address.
+
+    Raises:
+        UsageError: A field is unknown, missing or wrong.
+    """
+    from pydantic import ValidationError
+
+    _refuse_unknown(given)
+    try:
+        return _adapter().validate_python(_spelled_out(given))
+    except ValidationError as error:
+        raise _as_usage(error) from error
+
+
+def spec_json_schema() -> dict[str, Any]:
+    """Describe what `spec_from_user` accepts as a JSON schema."""
+    schema = _adapter().json_schema()
+    schema["$defs"].pop("BlobAddress", None)
+    schema["properties"]["manifest"] = {"type": ["string", "null"], "default": None}
+    for part in (schema, *(schema["$defs"][cls.__name__] for cls in _PARTS.values())):
+        part["additionalProperties"] = False
+        for name, entry in part["properties"].items():
+            if name.endswith(("_bytes", "_s")):
+                entry["type"] = ["integer", "string"]
+    schema["$defs"]["GateSpec"]["properties"]["test_frames"]["type"] = ["array", "string"]
+    return schema
+
+
+@cache
+def _adapter() -> TypeAdapter[JobSpec]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(JobSpec)
+
+
+def _refuse_unknown(given: Mapping[str, object]) -> None:
+    places = {"": [item.name for item in fields(JobSpec)]}
+    places |= {f"{part}.": [item.name for item in fields(cls)] for part, cls in _PARTS.items()}
+    for key, value in given.items():
+        if key not in places[""]:
+            raise _unknown("", key, places)
+        for name in value if key in _PARTS and isinstance(value, Mapping) else ():
+            if name not in places[f"{key}."]:
+                raise _unknown(f"{key}.", name, places)
+
+
+def _unknown(place: str, name: object, places: Mapping[str, list[str]]) -> UsageError:
+    """Name the field that was meant: the same name elsewhere, else the nearest one, first where it was written."""
+    elsewhere = [there + str(name) for there, names in places.items() if name in names]
+    nearest = (there + meant for there in (place, *places) if (meant := nearest_word(str(name), places[there])))
+    meant = next(chain(elsewhere, nearest), None)
+    hint = f"did you mean {meant!r}?" if meant else f"fields are: {', '.join(places[place])}"
+    return UsageError(f"a job has no field {(place + str(name))[:80]!r}", "the name is not known", hint)
+
+
+def _spelled_out(given: Mapping[str, object]) -> dict[str, object]:
+    """Turn words into the values that the fields hold; what is of a wrong type is left for pydantic to refuse."""
+    plain: dict[str, object] = dict(given)
+    for part in _PARTS:
+        inner = plain.get(part)
+        if isinstance(inner, Mapping):
+            plain[part] = {name: _number_of(name, value) for name, value in inner.items()}
+    if isinstance(frames := plain.get("frames", ""), str):
+        canonical = parse_frames(frames) if frames.strip() else parse_frames("1")
+        plain["frames"] = str(canonical) if frames.strip() else ""
+        plain["gate"] = _gate_of(plain.get("gate", {}), canonical)
+    if isinstance(manifest := plain.get("manifest"), str):
+        try:
+            plain["manifest"] = parse_blob_address(manifest)
+        except PeerError as error:
+            raise _refusal("manifest", str(error), "an address is xxHash64, size and MD5, joined by '-'") from error
+    return plain
+
+
+def _number_of(name: object, value: object) -> object:
+    if isinstance(value, str) and isinstance(name, str):
+        if name.endswith("_bytes"):
+            return parse_size(value)
+        if name.endswith("_s"):
+            return math.ceil(parse_duration(value))
+    return value
+
+
+def _gate_of(gate: object, frames: FrameSet) -> object:
+    if not isinstance(gate, Mapping):
+        return gate
+    choice = gate.get("test_frames", "")
+    if gate.get("mode") == GateMode.OFF and not choice:
+        return gate
+    return {**gate, "test_frames": test_frame_choice(choice, frames) if isinstance(choice, str) else choice}
+
+
+def _as_usage(error: ValidationError) -> UsageError:
+    first = error.errors(include_url=False)[0]
+    path = ".".join(map(str, first["loc"])) or "job"
+    if first["type"] == "missing":
+        return UsageError(f"the job's field {path!r} is missing", "it has no default", f"give {path!r} a value")
+    return _refusal(path, first["msg"][:1].lower() + first["msg"][1:])
