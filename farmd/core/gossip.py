@@ -1,0 +1,317 @@
+"""Gossip: new rows are pushed at once, differences are pulled about once a second.
+
+Theory. Push: an epidemic. A node relays what is news to it to `FANOUT` random peers in each of `ROUNDS` rounds, at
+most one round in `PUSH_EVERY_S`, so the cost of a node is bounded whatever the farm does. All but e^-6 of the nodes
+hear of a change in about log(N) steps; anti-entropy (`farmd.core.antientropy`) reaches the rest, and repairs all
+loss. What a push carries is a *span*: everything written to one stream in an interval of its numbers. It is relayed
+as it was received, never rebuilt from the replica: a row of it that some other write has superseded here must still
+reach a node that has not seen that other write. And it is taken in only where it joins what is known; a gap is left
+to pull, since rows beyond a gap are the state of no vector.
+
+Own rows do not wait for a round: in the turn of the write they go to the leader and to one other peer, so that the
+acknowledgement comes within one round trip. A push of one stream alone is acknowledged, a mixed one is not: writers
+send theirs apart, and a relay needs no answer.
+
+Source: Demers et al. (1987), rumour mongering with counters and a blind stop. Called by the node: `flush` at the end
+of a turn, `on_message`, `on_timer`. Nothing here is volatile: every message speaks of committed rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from farmd.core.acks import Acks
+from farmd.core.antientropy import Antientropy, row_bytes
+from protocol.errors import PeerError
+from protocol.messages import (
+    DeltaAsk,
+    DeltaPart,
+    OriginAsk,
+    OriginIs,
+    PullAsk,
+    PullSame,
+    Push,
+    PushAck,
+    Span,
+    VectorIs,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from random import Random
+
+    from farmd.core.acks import Ack
+    from farmd.core.replica import Replica
+    from farmd.core.turn import Turn
+    from protocol.ids import NodeId
+    from protocol.messages import Message
+
+PUSH_EVERY_S = 0.1
+GATHER_S = 0.01
+"""News wait this long for company before the first round."""
+FANOUT = 3
+ROUNDS = 2
+PULL_EVERY_S = 1.0
+PULL_JITTER = 0.3
+PUSH_BYTES = (1 << 20) - (1 << 12)
+"""Most bytes in one push; a larger span is left to pull."""
+QUEUE_BYTES = 8 << 20
+"""Most bytes waiting to be relayed; beyond it the oldest are left to pull."""
+CONFIRMATIONS = 3
+"""Peers that must have told what they know of our stream (all alive ones, if fewer)."""
+
+
+@dataclass(slots=True)
+class PushCounts:
+    """Since start; see docs/reference/metrics."""
+
+    pushes_sent: int = 0
+    pushes_received: int = 0
+    spans_applied: int = 0
+    spans_known: int = 0
+    spans_gap: int = 0
+    spans_left_to_pull: int = 0
+
+
+@dataclass(slots=True)
+class _Fresh:
+    """A span on its way: `source` = who sent it, None = written here."""
+
+    span: Span
+    size: int
+    source: NodeId | None
+    rounds: int = ROUNDS
+
+
+class Gossip:
+    """Spreads the replica's news and takes in those of others.
+
+    Args:
+        self_id: This node.
+        replica: Where rows come from and go to.
+        rng: Chooses peers and jitter.
+        alive: Returns the members that are alive, in a stable order; this node among them or not.
+    """
+
+    def __init__(self, self_id: NodeId, replica: Replica, rng: Random, alive: Callable[[], Sequence[NodeId]]) -> None:
+        self.counts = PushCounts()
+        self._self_id = self_id
+        self._replica = replica
+        self._rng = rng
+        self._alive = alive
+        self._acks = Acks(replica)
+        self._antientropy = Antientropy(replica, self._acks)
+        self._leader: NodeId | None = None
+        self._fresh: list[_Fresh] = []
+        self._fresh_bytes = 0
+        self._push_at: float | None = None
+        self._pushed_at = float("-inf")
+        self._pull_at: float | None = None
+        self._origin_known: dict[NodeId, int] = {}
+
+    # -- the node's side -------------------------------------------------------------------------------------------
+
+    def start(self, turn: Turn) -> None:
+        """Begin to pull, and ask peers how much they know of our stream."""
+        self._pull_at = turn.now.mono + PULL_EVERY_S * self._rng.random()
+        for peer in self._some(CONFIRMATIONS):
+            self._ask_origin(turn, peer)
+
+    def set_leader(self, leader: NodeId | None) -> None:
+        """Name the node that must hear of own rows first."""
+        self._leader = None if leader == self._self_id else leader
+
+    def flush(self, turn: Turn) -> None:
+        """Push what was written in this turn; the node puts the Save before these sends."""
+        for span in self._replica.take_own_spans():
+            if self._enqueue(turn, span, None):
+                for peer in self._first_hearers():
+                    self._send_push(turn, peer, (span,))
+
+    def next_deadline(self) -> float | None:
+        """Return when `on_timer` is due, in seconds of the monotonic clock."""
+        return min((at for at in (self._push_at, self._pull_at) if at is not None), default=None)
+
+    def on_timer(self, turn: Turn) -> None:
+        """Carry out what is due."""
+        now = turn.now.mono
+        if self._push_at is not None and now >= self._push_at:
+            self._push_round(turn)
+        if self._pull_at is not None and now >= self._pull_at:
+            self._pull_at = now + PULL_EVERY_S * (1 + PULL_JITTER * (2 * self._rng.random() - 1))
+            for peer in self._some(1):
+                self.pull_from(turn, peer)
+
+    def pull_from(self, turn: Turn, peer: NodeId) -> None:
+        """Compare with one node now, alive or believed dead (that is how a partition heals)."""
+        self._ask_origin(turn, peer)
+        self._antientropy.pull_from(turn, peer)
+
+    def forget(self, peer: NodeId) -> None:
+        """Drop what is kept about a node that left the farm or began a new life."""
+        self._acks.forget(peer)
+        self._antientropy.forget(peer)
+        self._origin_known.pop(peer, None)
+
+    def acked_by(self, origin: int, seq: int) -> list[NodeId]:
+        """Return the peers known to hold our stream up to `seq` durably, sorted."""
+        return self._acks.acked_by(origin, seq)
+
+    def take_acks(self) -> list[Ack]:
+        """Return what peers acknowledged since the last call: whoever waits looks at `acked_by` again."""
+        return self._acks.take()
+
+    def metrics(self) -> dict[str, int]:
+        """Return all counters."""
+        own: dict[str, int] = {**asdict(self.counts), **asdict(self._antientropy.counts)}
+        return own | {
+            "fresh_spans": len(self._fresh),
+            "conflicts": self._replica.conflicts,
+            "clocks_ahead": self._replica.clocks_ahead,
+            "rotations": self._replica.rotations,
+        }
+
+    def on_message(self, turn: Turn, sender: NodeId, message: Message) -> bool:
+        """Handle a message of replication; returns False for all others.
+
+        Raises:
+            PeerError: The sender erred; the replica was not touched by what was wrong.
+        """
+        match message:
+            case Push():
+                self._on_push(turn, sender, message)
+            case PushAck():
+                self._acks.learn(turn, sender, message.known)
+            case PullAsk():
+                self._antientropy.on_pull(turn, sender, message)
+            case PullSame():
+                self._antientropy.on_same(turn, sender, message)
+            case VectorIs():
+                self._antientropy.on_vector(turn, sender, message)
+            case DeltaAsk():
+                self._antientropy.on_ask(turn, sender, message)
+            case DeltaPart():
+                self._antientropy.on_part(turn, sender, message)
+            case OriginAsk():
+                turn.send(sender, OriginIs(message.origin, self._replica.vector.known(message.origin)))
+            case OriginIs():
+                self._on_origin(turn, sender, message)
+            case _:
+                return False
+        return True
+
+    # -- push --------------------------------------------------------------------------------------------------------
+
+    def _on_push(self, turn: Turn, sender: NodeId, push: Push) -> None:
+        self.counts.pushes_received += 1
+        for span in push.spans:
+            if not _is_whole(span):
+                raise PeerError(f"span of {span.origin} with rows outside ({span.after}, {span.upto}]")
+        for span in push.spans:
+            self._take_in(turn, sender, span)
+        origins = dict.fromkeys(span.origin for span in push.spans)
+        if len(origins) == 1:
+            turn.send(sender, PushAck(tuple((origin, self._replica.vector.known(origin)) for origin in origins)))
+
+    def _take_in(self, turn: Turn, sender: NodeId, span: Span) -> None:
+        self._replica.note_foreign_knowledge(turn, span.origin, span.upto)
+        if self._replica.vector.known(span.origin) >= span.upto:
+            self.counts.spans_known += 1
+        elif self._joins(span):
+            self._replica.apply(turn, span.rows, ((span.origin, span.upto),))
+            self.counts.spans_applied += 1
+            self._enqueue(turn, span, sender)
+        else:
+            self.counts.spans_gap += 1
+
+    def _joins(self, span: Span) -> bool:
+        """Tell whether a span begins where our knowledge of its stream ends, or before."""
+        return self._replica.vector.known(span.origin) >= span.after
+
+    def _enqueue(self, turn: Turn, span: Span, source: NodeId | None) -> bool:
+        """Queue a span for the coming rounds; returns False if it is left to pull."""
+        size = sum(map(row_bytes, span.rows), 64)
+        if size > PUSH_BYTES:
+            self.counts.spans_left_to_pull += 1
+            return False
+        self._fresh.append(_Fresh(span, size, source))
+        self._fresh_bytes += size
+        while self._fresh_bytes > QUEUE_BYTES:
+            self._fresh_bytes -= self._fresh.pop(0).size
+            self.counts.spans_left_to_pull += 1
+        if self._push_at is None:
+            self._push_at = max(turn.now.mono + GATHER_S, self._pushed_at + PUSH_EVERY_S)
+        return True
+
+    def _push_round(self, turn: Turn) -> None:
+        batch = self._next_batch()
+        self._pushed_at = turn.now.mono
+        self._push_at = turn.now.mono + PUSH_EVERY_S if self._fresh else None
+        drawn = self._some(FANOUT)
+        for peer in drawn:
+            self._send_push(turn, peer, tuple([fresh.span for fresh in batch if fresh.source not in (None, peer)]))
+        own = [fresh.span for fresh in batch if fresh.source is None]
+        hearers = drawn if self._leader is None or self._leader in drawn else [*drawn, self._leader]
+        for peer in hearers:
+            self._send_push(turn, peer, tuple([span for span in own if not self._has(peer, span)]))
+
+    def _next_batch(self) -> list[_Fresh]:
+        """Take the oldest spans that fit one message; those with rounds left stay in front, in order."""
+        size = count = 0
+        while count < len(self._fresh) and size + self._fresh[count].size <= PUSH_BYTES:
+            size += self._fresh[count].size
+            count += 1
+        batch, rest = self._fresh[:count], self._fresh[count:]
+        for fresh in batch:
+            fresh.rounds -= 1
+        self._fresh = [fresh for fresh in batch if fresh.rounds > 0] + rest
+        self._fresh_bytes -= sum(fresh.size for fresh in batch if fresh.rounds == 0)
+        return batch
+
+    def _send_push(self, turn: Turn, peer: NodeId, spans: tuple[Span, ...]) -> None:
+        if spans:
+            self.counts.pushes_sent += 1
+            turn.send(peer, Push(spans))
+
+    def _has(self, peer: NodeId, span: Span) -> bool:
+        return self._acks.has(peer, span.origin, span.upto)
+
+    # -- our stream ------------------------------------------------------------------------------------------------
+
+    def _ask_origin(self, turn: Turn, peer: NodeId) -> None:
+        if not self._replica.origin_confirmed:
+            turn.send(peer, OriginAsk(self._replica.origin))
+
+    def _on_origin(self, turn: Turn, sender: NodeId, message: OriginIs) -> None:
+        replica = self._replica
+        if message.origin != replica.origin:
+            return
+        self._acks.learn(turn, sender, ((message.origin, message.seq),))
+        if replica.origin_confirmed:
+            return
+        self._origin_known[sender] = message.seq
+        if len(self._origin_known) >= max(1, min(CONFIRMATIONS, len(self._others()))):
+            replica.confirm_origin(turn, max(self._origin_known.values()))
+
+    # -- choosing ----------------------------------------------------------------------------------------------------
+
+    def _others(self) -> list[NodeId]:
+        return [peer for peer in self._alive() if peer != self._self_id]
+
+    def _some(self, count: int) -> list[NodeId]:
+        others = self._others()
+        return self._rng.sample(others, min(count, len(others)))
+
+    def _first_hearers(self) -> list[NodeId]:
+        """The leader and one other; two others while there is no leader."""
+        if self._leader is None:
+            return self._some(2)
+        return [self._leader, *[peer for peer in self._some(2) if peer != self._leader][:1]]
+
+
+def _is_whole(span: Span) -> bool:
+    rows = span.rows
+    return 0 <= span.after < span.upto and all(
+        row.origin == span.origin and span.after < row.seq <= span.upto for row in rows
+    )
