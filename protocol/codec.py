@@ -8,7 +8,6 @@ understand each other. Whatever is wrong with received bytes is a `PeerError`, n
 from __future__ import annotations
 
 import types
-from functools import cache
 from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
 
 import msgpack
@@ -28,7 +27,6 @@ MAX_JOIN_BYTES = 64 << 10
 MAX_ITEMS = 200_000
 """Longest array, in elements."""
 
-Decoder = "Callable[[Any], Any]"
 _TAG_OF = {cls: tag for tag, cls in TAGS.items()}
 
 
@@ -83,21 +81,29 @@ def unpack(data: bytes) -> Any:
     Raises:
         PeerError: Not msgpack, or an array, map or string in it is too long.
     """
+    most = min(MAX_ITEMS, len(data))  # msgpack allocates what a header claims before it sees the elements
     try:
-        return msgpack.unpackb(
-            data, raw=False, strict_map_key=False, max_array_len=MAX_ITEMS, max_map_len=MAX_ITEMS, use_list=True
-        )
+        return msgpack.unpackb(data, raw=False, strict_map_key=False, max_array_len=most, max_map_len=most)
     except (ValueError, msgpack.UnpackException, RecursionError, TypeError, OverflowError) as error:
         raise PeerError(f"not msgpack: {error}") from error
 
 
-@cache
+_DECODERS: dict[Any, Any] = {}
+
+
 def decoder_of(annotation: Any) -> Callable[[Any], Any]:
-    """Compile the strict decoder of one annotation.
+    """Return the strict decoder of one annotation, compiled at the first call.
 
     Supported: int, float, str, bytes, bool, NewTypes of them, NamedTuple classes, `X | None`,
     `tuple[X, ...]`, `tuple[X, Y]`, `dict[str, X]`.
     """
+    decoder: Callable[[Any], Any] | None = _DECODERS.get(annotation)
+    if decoder is None:
+        decoder = _DECODERS[annotation] = _compile(annotation)
+    return decoder
+
+
+def _compile(annotation: Any) -> Callable[[Any], Any]:
     if hasattr(annotation, "__supertype__"):
         return decoder_of(annotation.__supertype__)
     if annotation in (int, str, bytes, bool):
@@ -167,8 +173,12 @@ def _named(cls: type) -> Callable[[Any], Any]:
     hints = get_type_hints(cls)
     inners = [decoder_of(hints[name]) for name in cls._fields]  # type: ignore[attr-defined]  # a NamedTuple class
     required = len(inners) - len(cls._field_defaults)  # type: ignore[attr-defined]  # a NamedTuple class
+    scalars = tuple(getattr(hint, "__supertype__", hint) for hint in hints.values())
+    plain = scalars if all(scalar in (int, str, bytes, bool) for scalar in scalars) else ()
 
     def decode_named(value: Any) -> Any:
+        if plain and type(value) is list and tuple(map(type, value)) == plain:
+            return cls(*value)
         if len(_list(value)) < required:
             raise PeerError(f"{cls.__name__} needs {required} fields, got {len(value)}")
         return cls(*[inner(item) for inner, item in zip(inners, value, strict=False)])

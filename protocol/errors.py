@@ -1,14 +1,14 @@
 """The exceptions, split by who erred.
 
-    FarmError
-    ├── PeerError          the other side sent something wrong: drop it, count it, name the peer
-    │   └── VersionError   the other side speaks no version that we speak
-    ├── UserError          a person asked for something that cannot be: what, why, what to try
-    │   ├── UsageError
-    │   ├── NotFound
-    │   ├── NotAllowed
-    │   └── Unreachable
-    └── InvariantBroken    we erred: a bug of ours, raised with the story that led to it
+FarmError
+├── PeerError          the other side sent something wrong: drop it, count it, name the peer
+│   └── VersionError   the other side speaks no version that we speak
+├── UserError          a person asked for something that cannot be: what, why, what to try
+│   ├── UsageError
+│   ├── NotFound
+│   ├── NotAllowed
+│   └── Unreachable
+└── InvariantBroken    we erred: a bug of ours, raised with the story that led to it
 """
 
 from __future__ import annotations

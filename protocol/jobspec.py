@@ -51,6 +51,15 @@ class PartitionPolicy(StrEnum):
     HOLD_IN_MINORITY = "hold_in_minority"
 
 
+class DeliverBy(StrEnum):
+    """Who writes finished outputs into the output folder."""
+
+    CLIENT = "client"
+    """farmctl, as the artist: while it waits, or when asked to download."""
+    NODE = "node"
+    """The daemon where the job was submitted, which may write there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Requirements:
     """What one task needs; 0 cores means a slot's share, an empty version means any."""
@@ -133,6 +142,7 @@ class JobSpec:
     limits: Limits = field(default_factory=Limits)
     after: tuple[JobId, ...] = ()
     on_partition: PartitionPolicy = PartitionPolicy.CONTINUE
+    deliver: DeliverBy = DeliverBy.CLIENT
     label: str = ""
     project: str = ""
 

@@ -7,6 +7,7 @@ The sender is never a field: it is the key that CURVE proved. `protocol.codec` t
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import NamedTuple
 
 from protocol.ids import AttemptRef, BlobAddress, JobId, NodeId
@@ -245,8 +246,24 @@ class Grant(NamedTuple):
     spec: bytes
 
 
+class Refusal(IntEnum):
+    """Why a node refuses a grant."""
+
+    NONE = 0
+    OLD_TERM = 1
+    OTHER_LIFE = 2
+    SEEN_BEFORE = 3
+    BUSY = 4
+    HELD = 5
+    NO_ASSETS = 6
+    JOB_STOPPED = 7
+    DISK_FULL = 8
+    UNREADABLE = 9
+    DONE_ALREADY = 10
+
+
 class GrantReply(NamedTuple):
-    """Accepted, or refused with a `protocol.reasons.ReasonCode` number."""
+    """Accepted (`reason` 0), or refused with a `Refusal` number."""
 
     ref: AttemptRef
     accepted: bool
@@ -284,17 +301,17 @@ class HaveIs(NamedTuple):
 
 
 class PieceAsk(NamedTuple):
-    """Send piece `index` (of PIECE_BYTES each) of this blob."""
+    """Send piece `number` (0-based, 1 MiB each) of this blob."""
 
     blob: BlobAddress
-    index: int
+    number: int
 
 
 class PieceIs(NamedTuple):
     """One piece with its xxHash64."""
 
     blob: BlobAddress
-    index: int
+    number: int
     xxh64: int
     data: bytes
 
@@ -303,7 +320,7 @@ class PieceRefused(NamedTuple):
     """Not held here, or over the sender's credit."""
 
     blob: BlobAddress
-    index: int
+    number: int
 
 
 class Keep(NamedTuple):
@@ -359,7 +376,6 @@ class JoinReply(NamedTuple):
     admitted: bool
     reason: str
     members: tuple[tuple[str, bytes], ...] = ()
-
 
 
 Message = (

@@ -35,10 +35,17 @@ class Disconnected:
 
 @dataclass(frozen=True, slots=True)
 class PeerHeardOf:
-    """Discovery or a seed names an address of a possible member; `public_key` raw, or None if not known."""
+    """Discovery or a seed names an address of a possible member.
+
+    Attributes:
+        address: HOST:PORT.
+        public_key: Raw 32 bytes, or None if it is not known.
+        vouched: The farm's own key vouches for it (a token or an admission names it): trusted before its row is here.
+    """
 
     address: str
     public_key: bytes | None
+    vouched: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,224 @@
+"""What people order: each control is a register, written here, valid from any node, known by its actor and reason.
+
+Checks come before writes; asking for what already holds changes nothing and is no error (idempotent). A retry raises
+the generation of the tasks that it names; an approval names the generation and the outputs that were looked at, so
+that it opens nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from farmd.core.bitmap import Mark
+from farmd.core.gate import GateState
+from farmd.core.worker import PAUSE_NOW
+from protocol.bodies import ControlBody, pack_body
+from protocol.errors import NotFound, UsageError, UserError
+from protocol.frames import parse_frames
+from protocol.ids import TaskIndex
+from protocol.records import JobField, Kind, NodeField, Rank, job_control_pk, node_control_pk
+from protocol.states import JOB_TERMINAL, JobState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from farmd.core.acknowledge import Acknowledge
+    from farmd.core.events import ClientAsked
+    from farmd.core.job import Job
+    from farmd.core.node import Node
+    from farmd.core.turn import Turn
+    from protocol.ids import NodeId
+    from protocol.records import Rec
+
+APPROVED, REJECTED = 1, 2
+
+
+class Controls:
+    """Writes the registers of jobs and nodes."""
+
+    def __init__(self, node: Node, acknowledge: Acknowledge) -> None:
+        self._node = node
+        self._acknowledge = acknowledge
+        self._actions: dict[str, Callable[[Turn, ClientAsked, Job], list[Rec]]] = {
+            "pause": self._pause,
+            "resume": self._resume,
+            "cancel": self._cancel,
+            "delete": self._delete,
+            "approve": self._approve,
+            "reject": self._reject,
+            "retry": self._retry,
+            "priority": self._priority,
+        }
+
+    # -- jobs -----------------------------------------------------------------------------------------------------
+
+    def control_job(self, turn: Turn, event: ClientAsked, job: Job) -> None:
+        """Carry out one action on one job."""
+        name = event.args.get("action")
+        action = self._actions.get(name) if isinstance(name, str) else None
+        if action is None:
+            raise UsageError(f"a job cannot be asked to {name!r}", "", "one of " + ", ".join(self._actions))
+        if job.cancelled and name not in ("cancel", "delete"):
+            raise UserError(f"job {job.id} was cancelled", "a cancelled job stays so", "submit it again")
+        written = action(turn, event, job)
+        if written:
+            turn.note(str(name), _why(event) or job.spec.name, job=job.id, actor=event.actor)
+        self._answer(turn, event, {"job": job.id, "changed": bool(written)}, written, job)
+
+    def _answer(
+        self, turn: Turn, event: ClientAsked, data: dict[str, Any], written: list[Rec], job: Job | None = None
+    ) -> None:
+        self._node.fold(turn)
+        if job is not None:
+            known = self._node.jobs.get(job.id)
+            data["state"] = self._node.jobs.state_of(job.id).value if known is not None else "deleted"
+        replica = self._node.replica
+        stamp = (written[-1].origin, written[-1].seq) if written else (replica.origin, replica.seq)
+        level = str(event.args.get("ack") or "peer")
+        if level == "leader" and self._node.election.is_leader:
+            level = "local"
+        self._acknowledge.reply(turn, event.client, data, stamp=stamp, level=level)
+
+    def _write(
+        self, turn: Turn, event: ClientAsked, job: Job, field: JobField, body: ControlBody, *, rank: int = 0
+    ) -> list[Rec]:
+        pk = job_control_pk(job.id, field)
+        body = body._replace(actor=event.actor, why=_why(event))
+        return [self._node.replica.write(turn, Kind.JOB_CONTROL, pk, pack_body(body), rank=rank)]
+
+    def _pause(self, turn: Turn, event: ClientAsked, job: Job) -> list[Rec]:
+        value = PAUSE_NOW if event.args.get("now") else 1
+        self._refuse_if_over(job)
+        known = job.control(JobField.PAUSED)
+        if known is not None and known.value >= value:
+            return []
+        return self._write(turn, event, job, JobField.PAUSED, ControlBody(value, ""))
+
+    def _resume(self, turn: Turn, event: ClientAsked, job: Job) -> list[Rec]:
+        if not job.paused:
+            return []
+        return self._write(turn, event, job, JobField.PAUSED, ControlBody(0, ""))
+
+    def _cancel(self, turn: Turn, event: ClientAsked, job: Job) -> list[Rec]:
+        if job.cancelled:
+            return []
+        self._refuse_if_over(job)
+        return self._write(turn, event, job, JobField.CANCELLED, ControlBody(1, ""), rank=Rank.ENDED)
+
+    def _delete(self, turn: Turn, event: ClientAsked, job: Job) -> list[Rec]:
+        if self._node.jobs.state_of(job.id) not in JOB_TERMINAL:
+            raise UserError(f"job {job.id} is not over", "only a job that has ended can be deleted", "cancel it first")
+        return self._write(turn, event, job, JobField.DELETED, ControlBody(1, ""), rank=Rank.FINAL)
+
+    def _approve(self, turn: Turn, event: ClientAsked, job: Job) -> list[Rec]:
+        return self._decide(turn, event, job, APPROVED)
+
+    def _reject(self, turn: Turn, event: ClientAsked, job: Job) -> list[Rec]:
+        return self._decide(turn, event, job, REJECTED)
+
+    def _decide(self, turn: Turn, event: ClientAsked, job: Job, value: int) -> list[Rec]:
+        gate = job.gate
+        if gate is GateState.OPEN and value == APPROVED:
+            return []
+        if gate not in (GateState.AWAITING_APPROVAL, GateState.REJECTED):
+            why = f"its gate is {gate.value.replace('_', ' ')}"
+            raise UserError(f"job {job.id} waits for no decision", why, f"farmctl job show {job.id}")
+        tests = [TaskIndex(task) for task in range(job.plan.test_count)]
+        results = [result for result in map(job.result_of, tests) if result is not None]
+        digests = tuple([output.blob for result in results for output in result.body.outputs])
+        generation = max((job.generation_of(task) for task in tests), default=0)
+        body = ControlBody(value, "", generation=generation, digests=digests)
+        return self._write(turn, event, job, JobField.GATE, body)
+
+    def _priority(self, turn: Turn, event: ClientAsked, job: Job) -> list[Rec]:
+        value = event.args.get("value")
+        if type(value) is not int or not 0 <= value <= 100:
+            raise UsageError(f"{value!r} is no priority", "it is a whole number from 0 to 100", "50 is the default")
+        if job.priority == value:
+            return []
+        return self._write(turn, event, job, JobField.PRIORITY, ControlBody(value, ""))
+
+    def _retry(self, turn: Turn, event: ClientAsked, job: Job) -> list[Rec]:
+        """Raise the generation of the named tasks, or of all that failed or are held as poison."""
+        frames = event.args.get("frames")
+        tasks = self._tasks_of(job, frames) if isinstance(frames, str) and frames else _stuck(job)
+        written: list[Rec] = []
+        for first, last in _runs(tasks):
+            generation = 1 + max(job.generation_of(TaskIndex(task)) for task in range(first, last + 1))
+            sub = first.to_bytes(4, "big") + last.to_bytes(4, "big")
+            body = ControlBody(generation, event.actor, _why(event))
+            pk = job_control_pk(job.id, JobField.REQUEUE, sub)
+            written.append(self._node.replica.write(turn, Kind.JOB_CONTROL, pk, pack_body(body)))
+        if job.paused_by_failures:
+            written += self._write(turn, event, job, JobField.PAUSED, ControlBody(0, ""))
+        return written
+
+    def _tasks_of(self, job: Job, frames: str) -> list[int]:
+        tasks: dict[int, None] = {}
+        for frame in parse_frames(frames):
+            task = job.plan.task_of_frame(frame)
+            if task is None:
+                raise NotFound(f"job {job.id} has no frame {frame}", f"its frames are {job.spec.frames or '1'}")
+            tasks[task] = None
+        return sorted(tasks)
+
+    def _refuse_if_over(self, job: Job) -> None:
+        state = self._node.jobs.state_of(job.id)
+        if state in (JobState.COMPLETED, JobState.REJECTED):
+            raise UserError(f"job {job.id} is over", f"it is {state.value}", f"farmctl job show {job.id}")
+
+    # -- nodes ----------------------------------------------------------------------------------------------------
+
+    def find_node(self, text: str) -> NodeId:
+        """Find the node that a person means.
+
+        Raises:
+            NotFound: None, or more than one.
+        """
+        found = self._node.registry.find(text)
+        if len(found) == 1:
+            return found[0]
+        why = "several have that name: name one by its id" if found else "neither a name nor an id of a node"
+        raise NotFound(f"no single node is called {text!r}", why, "farmctl node list")
+
+    def hold_node(self, turn: Turn, event: ClientAsked) -> None:
+        """No new work for a node; what runs there goes on."""
+        self._set_hold(turn, event, 1)
+
+    def release_node(self, turn: Turn, event: ClientAsked) -> None:
+        """The node may work again."""
+        self._set_hold(turn, event, 0)
+
+    def _set_hold(self, turn: Turn, event: ClientAsked, value: int) -> None:
+        node = self.find_node(str(event.args.get("node") or self._node.id))
+        held = self._node.registry.hold_of(node) is not None
+        written: list[Rec] = []
+        if held != bool(value):
+            body = ControlBody(value, event.actor, _why(event))
+            pk = node_control_pk(node, NodeField.HELD)
+            written.append(self._node.replica.write(turn, Kind.NODE_CONTROL, pk, pack_body(body)))
+            turn.note("hold" if value else "release", _why(event), node=node, actor=event.actor)
+        self._answer(turn, event, {"node": node, "changed": bool(written)}, written)
+
+
+def _why(event: ClientAsked) -> str:
+    why = event.args.get("why")
+    return why[:400] if isinstance(why, str) else ""
+
+
+def _stuck(job: Job) -> list[int]:
+    """List tasks that failed for good or are held as poison."""
+    failed = [task for first, last in job.tasks.marks.failed_runs() for task in range(first, last + 1)]
+    held = [task for task in job.tasks.touched() if job.tasks.marks[task] is Mark.HELD]
+    return sorted(dict.fromkeys([*failed, *held]))
+
+
+def _runs(tasks: Iterable[int]) -> list[tuple[int, int]]:
+    """Join sorted task indexes to runs."""
+    runs: list[tuple[int, int]] = []
+    for task in tasks:
+        if runs and runs[-1][1] == task - 1:
+            runs[-1] = (runs[-1][0], task)
+        else:
+            runs.append((task, task))
+    return runs

@@ -1,0 +1,197 @@
+"""Which machine an event or a message concerns: two tables, nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from farmd.core import events as ev
+from farmd.core.effects import AnswerJoin
+from protocol import messages as ms
+from protocol.bodies import KeyBody, pack_body
+from protocol.errors import PeerError
+from protocol.ids import node_id_of, pack_node
+from protocol.jobspec import spec_from_bytes
+from protocol.records import Kind
+
+if TYPE_CHECKING:
+    from farmd.core.node import Node
+    from farmd.core.turn import Turn
+    from protocol.ids import NodeId
+
+_SWIM = (ms.Ping, ms.PingAck, ms.PingReq, ms.PingNack)
+_ELECTION = (ms.PreVoteAsk, ms.PreVoteReply, ms.VoteAsk, ms.VoteReply, ms.Heartbeat, ms.HeartbeatNack)
+
+
+class Dispatch:
+    """Hands events and messages to the machines of one node."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self.peer_errors: dict[NodeId, int] = {}
+
+    def event(self, turn: Turn, event: ev.Event) -> None:
+        """Hand an event on."""
+        node = self._node
+        match event:
+            case ev.MessageReceived(sender, message):
+                self._from_peer(turn, sender, message)
+            case ev.TimerFired(late_s):
+                node.on_timer(turn, late_s)
+            case ev.ClientAsked():
+                node.door.ask(turn, event)
+            case ev.ClientLeft(client):
+                node.door.left(client)
+            case ev.Measured():
+                node.measure(turn, event)
+            case ev.StoreFailed(error):
+                turn.note("store-failed", error, node=node.id)
+                node.set_store_fault(error)
+            case ev.StoreHealed():
+                turn.note("store-healed", "the disk takes writes again", node=node.id)
+                node.set_store_fault("")
+            case ev.Stopping():
+                self._stopping(turn)
+            case ev.Connected() | ev.Disconnected() | ev.PeerHeardOf() | ev.JoinAsked():
+                self._network(turn, event)
+            case _:
+                self._work(turn, event)
+
+    def _network(self, turn: Turn, event: ev.Event) -> None:
+        node = self._node
+        match event:
+            case ev.Connected(peer):
+                node.membership.heard(turn, peer)
+            case ev.Disconnected(peer):
+                node.membership.suspect_now(turn, peer)
+            case ev.PeerHeardOf(address, public_key, vouched):
+                if public_key is not None:
+                    node.hear_of(turn, address, public_key, vouched=vouched)
+            case ev.JoinAsked():
+                self._join(turn, event)
+
+    def _work(self, turn: Turn, event: ev.Event) -> None:
+        node = self._node
+        match event:
+            case ev.AttemptProgressed():
+                node.worker.on_progress(event)
+            case ev.AttemptEnded():
+                node.worker.on_ended(turn, event)
+            case ev.BlobsFound():
+                if not node.swarm.on_found_for_peer(turn, event):
+                    node.swarm.on_found(turn, event)
+            case ev.ManifestRead():
+                node.assets.on_manifest(turn, event)
+            case ev.PieceWritten():
+                node.swarm.on_written(turn, event)
+            case ev.BlobFinished():
+                node.swarm.on_finished(turn, event)
+            case ev.Delivered():
+                node.outputs.on_delivered(turn, event)
+            case ev.LogRead():
+                node.logs.on_read(turn, event)
+
+    def _stopping(self, turn: Turn) -> None:
+        """Say goodbye: end what runs, hand the lead over, leave."""
+        node = self._node
+        node.worker.stop_all(turn, "the daemon was stopped")
+        node.outputs.flush(turn)
+        node.election.resign(turn)
+        node.membership.leave(turn)
+
+    def _join(self, turn: Turn, event: ev.JoinAsked) -> None:
+        """Admit a new node whose token is good, and name the members to it."""
+        node, joiner = self._node, node_id_of(event.public_key)
+        fault = event.fault
+        if not fault and node.registry.is_revoked(joiner):
+            fault = "this key was evicted from the farm"
+        if fault:
+            turn.note("join-refused", f"{event.name} at {event.address}: {fault}")
+            turn.effects.append(AnswerJoin(event.door, False, fault))
+            return
+        if not node.registry.is_admitted(joiner):
+            key = KeyBody(event.public_key, event.role or "node", node.id)
+            node.replica.write(turn, Kind.KEY, pack_node(joiner), pack_body(key))
+            turn.note("joined", f"{event.name} at {event.address}", node=joiner)
+        node.fold(turn)
+        members = [
+            (body.address, node.registry.keys[known].public_key)
+            for known, body in node.registry.bodies.items()
+            if node.registry.is_admitted(known) and known != joiner
+        ]
+        own = (node.body.address, node.public_key)
+        turn.effects.append(AnswerJoin(event.door, True, "", tuple(dict.fromkeys([own, *members]))))
+        node.hear_of(turn, event.address, event.public_key, vouched=True)
+
+    def _from_peer(self, turn: Turn, sender: NodeId, message: ms.Message) -> None:
+        """A message of an admitted node; what is wrong with it costs its sender, never this node."""
+        try:
+            self.message(turn, sender, message)
+        except PeerError as error:
+            count = self.peer_errors[sender] = self.peer_errors.get(sender, 0) + 1
+            if count & (count - 1) == 0:
+                turn.note("peer-error", f"{type(message).__name__}: {error} ({count} so far)", node=sender)
+
+    def message(self, turn: Turn, sender: NodeId, message: ms.Message) -> None:
+        """Hand a message on.
+
+        Raises:
+            PeerError: The sender erred.
+        """
+        node = self._node
+        if isinstance(message, _SWIM):
+            node.membership.on_message(turn, sender, message)
+            return
+        if sender != node.id:
+            node.membership.heard(turn, sender)
+        if node.gossip.on_message(turn, sender, message):
+            return
+        if isinstance(message, _ELECTION):
+            node.election.on_message(turn, sender, message)
+            return
+        self._order(turn, sender, message)
+
+    def _order(self, turn: Turn, sender: NodeId, message: ms.Message) -> None:
+        node = self._node
+        match message:
+            case ms.HeartbeatAck():
+                node.election.on_message(turn, sender, message)
+                if message.advert is not None and message.advert.node == sender:
+                    node.membership.hear_advert(message.advert)
+                    node.leader.on_advert(turn, message.advert)
+            case ms.Grant():
+                node.worker.on_grant(turn, sender, message)
+            case ms.GrantReply():
+                node.leader.on_reply(turn, sender, message)
+            case ms.InventoryAsk(term):
+                node.worker.on_inventory_ask(turn, sender, term)
+            case ms.Inventory():
+                node.leader.on_inventory(turn, sender, message)
+            case ms.Stop(ref, cause, text):
+                node.worker.on_stop(turn, sender, message)
+                del ref, cause, text
+            case ms.Prefetch(job, spec):
+                node.assets.want(turn, job, spec_from_bytes(spec), (sender, spec_from_bytes(spec).submit_node))
+            case _:
+                self._data(turn, sender, message)
+
+    def _data(self, turn: Turn, sender: NodeId, message: ms.Message) -> None:
+        node = self._node
+        match message:
+            case ms.HaveAsk():
+                node.swarm.on_have_ask(turn, sender, message)
+            case ms.HaveIs():
+                node.swarm.on_have(turn, sender, message)
+            case ms.PieceAsk():
+                node.swarm.on_piece_ask(turn, sender, message)
+            case ms.PieceIs():
+                node.swarm.on_piece(turn, sender, message)
+            case ms.PieceRefused():
+                node.swarm.on_refused(turn, sender, message)
+            case ms.Keep():
+                node.outputs.on_keep(turn, sender, message)
+            case ms.LogAsk():
+                node.logs.on_ask(turn, sender, message)
+            case ms.LogIs():
+                node.logs.on_is(turn, sender, message)
+            case ms.Hello(_, _, _, epoch, address):
+                node.membership.greeted(turn, sender, epoch, address)

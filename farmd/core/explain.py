@@ -1,0 +1,185 @@
+"""Why is it not running? A Reason for every task that waits, on any node, leader or not.
+
+What the job itself says comes first (cancelled, paused, gate, other jobs, delays, poison). After that it can only be
+the nodes: each known node is held against the task's need, from what is replicated (NODE rows, running rows, HOLDING
+rows) and who is alive. The failing requirement that the nearest node comes closest to names the reason, and the
+nearest nodes are listed with what they have. Invariant 13: there is always an answer.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from farmd.core.bitmap import Mark
+from farmd.core.capacity import Capacity, Claim, Misfit, Need, need_of
+from farmd.core.jobstatus import job_reason, task_reason
+from farmd.core.tasks import FINISHED
+from protocol.frames import FrameSet
+from protocol.ids import TaskIndex
+from protocol.jobspec import PartitionPolicy
+from protocol.reasons import Fit, Reason, ReasonCode, because
+
+if TYPE_CHECKING:
+    from farmd.core.job import Job
+    from farmd.core.node import Node
+    from farmd.core.turn import Instant
+    from protocol.ids import NodeId
+
+NEAREST = 3
+TASKS_EXPLAINED = 10_000
+"""Waiting tasks of one job that are explained one by one; beyond, they share the reason of the last of these."""
+_RENDERER, _GPU, _VRAM, _RAM, _CORES = (
+    ReasonCode.NO_NODE_HAS_RENDERER,
+    ReasonCode.NO_NODE_FITS_GPU,
+    ReasonCode.NO_NODE_FITS_VRAM,
+    ReasonCode.NO_NODE_FITS_RAM,
+    ReasonCode.NO_NODE_FITS_CORES,
+)
+_CLOSENESS = {_RENDERER: 0, _GPU: 1, _VRAM: 2, _CORES: 3, _RAM: 4}
+"""The later a requirement is the one that fails, the nearer the node is."""
+_WORDS = {_RENDERER: "renderer", _GPU: "gpus", _VRAM: "vram", _RAM: "ram", _CORES: "cores"}
+
+
+class Explain:
+    """Answers `why` from the state of one node."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def headline(self, job: Job, now: Instant) -> dict[str, Any] | None:
+        """Why the job does not go on as a whole, or None while something of it runs or it is over."""
+        of_job = job_reason(job, now, self._blocked(job))
+        if of_job is None and job.tasks.marks.count(Mark.RUNNING, Mark.GRANTED) == 0 and self._waiting(job):
+            of_job = self._of_nodes(job, now)
+        return None if of_job is None else _plain(of_job)
+
+    def why(self, job: Job, task: TaskIndex | None, now: Instant) -> dict[str, Any]:
+        """Reasons of all waiting tasks, equal ones together; or of one task."""
+        tasks = [task] if task is not None else self._waiting(job)
+        groups: dict[str, tuple[Reason, list[int], int]] = {}
+        of_nodes: Reason | None = None
+        for index in tasks:
+            reason = self.of_task(job, index, now) if of_nodes is None else task_reason(job, index, now)
+            if reason is None:
+                of_nodes = of_nodes or self._of_nodes(job, now)
+                reason = of_nodes
+            key = f"{reason.code.value}|{reason.text()}"
+            _, frames, _ = groups.setdefault(key, (reason, [], 0))
+            frames.extend(job.plan.frames_of(index))
+        reasons = [
+            _plain(reason) | {"count": len(frames), "frames": str(FrameSet.of(frames))}
+            for reason, frames, _ in groups.values()
+        ]
+        of_job = None if reasons else job_reason(job, now, self._blocked(job))
+        if of_job is not None:
+            reasons = [_plain(of_job) | {"count": 0, "frames": ""}]
+        state = self._node.jobs.state_of(job.id).value
+        return {"schema": "farm.why.v1", "job": job.id, "name": job.spec.name, "state": state, "reasons": reasons}
+
+    def of_task(self, job: Job, task: TaskIndex, now: Instant) -> Reason | None:
+        """Why one task waits; None if it does not."""
+        if job.tasks.marks[task] in (*FINISHED, Mark.RUNNING, Mark.FAILED, Mark.GRANTED):
+            return None
+        return task_reason(job, task, now, self._blocked(job)) or self._of_nodes(job, now)
+
+    def _blocked(self, job: Job) -> tuple[Any, ...]:
+        return self._node.jobs.blocked_by(job.id)
+
+    def _waiting(self, job: Job) -> list[TaskIndex]:
+        settled = (*FINISHED, Mark.RUNNING, Mark.FAILED, Mark.GRANTED)
+        found: list[TaskIndex] = []
+        for index in range(job.plan.task_count):
+            if job.tasks.marks[TaskIndex(index)] not in settled:
+                found.append(TaskIndex(index))
+                if len(found) >= TASKS_EXPLAINED:
+                    break
+        return found
+
+    def _of_nodes(self, job: Job, now: Instant) -> Reason:
+        """The job is willing: which requirement stands between it and the nodes?"""
+        node = self._node
+        if node.election.leader_at(now.mono) is None:
+            return because(ReasonCode.NO_LEADER)
+        alive, seen = node.membership.alive(), node.membership.recent(now.mono)
+        if job.spec.on_partition is PartitionPolicy.HOLD_IN_MINORITY and 2 * len(alive) < len(seen):
+            return because(ReasonCode.MINORITY_HELD, seen=len(alive), known=len(seen))
+        capacities = [self._capacity(which) for which in alive if which in node.registry.bodies]
+        if not capacities:
+            return because(ReasonCode.NO_NODES)
+        need = need_of(job.spec, job.ram_floor_bytes)
+        fitting, misfits = [], []
+        for capacity in capacities:
+            misfit = capacity.never_fits(need)
+            if misfit is None:
+                fitting.append(capacity)
+            else:
+                misfits.append((capacity, misfit))
+        if not fitting:
+            return self._nearest(need, misfits)
+        return self._of_fitting(job, need, fitting, now)
+
+    def _capacity(self, which: NodeId) -> Capacity:
+        capacity = Capacity(which, self._node.registry.bodies[which])
+        for attempt in self._node.jobs.running_on(which):
+            other = self._node.jobs.get(attempt.ref.job)
+            if other is not None:
+                need = need_of(other.spec, other.ram_floor_bytes)
+                capacity.claims[attempt.ref] = Claim(capacity.cores_of(need), need.ram_bytes)
+        return capacity
+
+    def _nearest(self, need: Need, misfits: list[tuple[Capacity, Misfit]]) -> Reason:
+        """No node could ever run it: say what is missing where least is missing."""
+        order = sorted(misfits, key=lambda pair: (-_CLOSENESS[pair[1].code], -_as_number(pair[1].has)))
+        fits = [
+            Fit(c.node, self._node.registry.name_of(c.node), _WORDS[m.code], m.needs, m.has) for c, m in order[:NEAREST]
+        ]
+        best = order[0][1]
+        if best.code is _RENDERER:
+            return because(best.code, *fits, renderer=need.renderer, version=need.version)
+        return because(best.code, *fits, needs=best.needs, has=best.has)
+
+    def _of_fitting(self, job: Job, need: Need, fitting: list[Capacity], now: Instant) -> Reason:
+        """Some nodes could run it: why do they not, now?"""
+        node = self._node
+        avoided = dict.fromkeys(job.nodes_to_avoid(now))
+        if all(capacity.node in avoided for capacity in fitting):
+            return because(ReasonCode.AVOIDED, count=len(fitting), job=job.id)
+        willing = [c for c in fitting if c.node not in avoided and node.registry.hold_of(c.node) is None]
+        if not willing:
+            return because(ReasonCode.NODES_HELD, count=len(fitting))
+        if job.spec.manifest is not None:
+            holders = dict.fromkeys(job.copies.asset_holders())
+            if not any(capacity.node in holders for capacity in willing):
+                total = job.spec.manifest.size
+                return because(ReasonCode.ASSETS_MOVING, have=0, total=total)
+            willing = [capacity for capacity in willing if capacity.node in holders]
+        del need
+        ahead = sum(other.count(Mark.READY) for other in node.jobs.candidates() if other.priority > job.priority)
+        if ahead:
+            return because(ReasonCode.QUEUED_BEHIND, count=ahead, job=job.id)
+        return because(ReasonCode.NODES_BUSY, count=len(willing), job=job.id)
+
+
+def _as_number(value: int | str) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _plain(reason: Reason) -> dict[str, Any]:
+    nearest = [
+        {
+            "node": fit.node,
+            "node_name": fit.node_name,
+            "requirement": fit.requirement,
+            "needs": fit.needs,
+            "has": fit.has,
+            "text": fit.text(),
+        }
+        for fit in reason.nearest
+    ]
+    return {
+        "code": reason.code.value,
+        "text": reason.text(),
+        "hint": reason.hint(),
+        "glyph": reason.glyph,
+        "nearest": nearest,
+    }

@@ -1,0 +1,424 @@
+"""The leader's part: from ready tasks and free capacity to grants, on events and never by polling.
+
+Theory: leadership is an optimisation, never a truth. A grant carries (term, leader, n); a node refuses what is older
+than what it has durably accepted. Before its first grant a new leader asks every live node what it runs and adopts
+the answers, so that a change of leader does not render a frame twice. What it believes to live on a node is corrected
+by that node's adverts and rows: an attempt that its node no longer reports is let go, one that it reports is adopted.
+
+A task is granted again only when its attempt ended, or its node said that it does not run it, or the node came back
+with a newer epoch, or it was lost (`lost_after`), or the grant was not accepted in `ACCEPT_S`.
+
+A leader that sees fewer than half of the members of the last ten minutes walks every job backwards, so that two
+halves of a split farm meet in the middle instead of rendering the same frames.
+
+Called by `farmd.core.node`, only on the node that leads. Writes no rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from farmd.core.capacity import Claim, need_of
+from farmd.core.gate import GateState
+from farmd.core.match import Matcher
+from protocol.ids import AttemptId, AttemptRef
+from protocol.jobspec import PartitionPolicy
+from protocol.messages import Grant, GrantReply, Inventory, InventoryAsk, Prefetch, Refusal, Stop
+from protocol.records import Rank, attempt_ref_of
+from protocol.states import FailureClass
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from farmd.core.capacity import Need
+    from farmd.core.election import Election
+    from farmd.core.job import Job
+    from farmd.core.jobs import Jobs
+    from farmd.core.membership import Membership
+    from farmd.core.turn import Turn
+    from protocol.bodies import NodeBody
+    from protocol.ids import JobId, NodeId, TaskIndex
+    from protocol.messages import Advert, Running
+    from protocol.records import Rec
+
+ACCEPT_S = 10.0
+"""A grant that was not accepted by then is void."""
+INVENTORY_S = 2.0
+"""Longest wait for inventories before the first grant of a term."""
+COOL_S = 1.0
+"""Pause before a node that refused is offered work again."""
+PREFETCH_S = 5.0
+"""Pause before a node is reminded to fetch a job's files."""
+UNREPORTED_S = 3.0
+"""An accepted attempt may be missing from its node's adverts for this long."""
+PREFETCH_NODES = 64
+"""Most nodes that are asked to fetch one job's files at a time."""
+LOT = 64
+"""Ready tasks that are looked at in one go."""
+TASKS_TRIED = 8
+"""Ready tasks of one job that are tried when the first has no node that it may run on."""
+
+
+@dataclass(slots=True)
+class _Granted:
+    """An attempt that this leader believes to live on a node."""
+
+    node: NodeId
+    epoch: int
+    granted_at: float
+    accepted: bool
+    seen_at: float
+
+
+class _Wanted(NamedTuple):
+    """What a pass looks for: room for one job's tasks on the nodes that may have them."""
+
+    job: Job
+    need: Need
+    nodes: dict[NodeId, None]
+
+
+class Leader:
+    """Grants tasks to nodes while this node leads."""
+
+    def __init__(
+        self,
+        node: NodeId,
+        *,
+        election: Election,
+        membership: Membership,
+        jobs: Jobs,
+        nodes: Callable[[], dict[NodeId, NodeBody]],
+        may_work: Callable[[NodeId], bool],
+    ) -> None:
+        """Prepare.
+
+        Args:
+            node: This node.
+            election: Says whether we lead, and in which term.
+            membership: Who is there.
+            jobs: The fold.
+            nodes: Bodies of all NODE rows.
+            may_work: False for a node that is held, sick, full or revoked.
+        """
+        self._node = node
+        self._election = election
+        self._membership = membership
+        self._jobs = jobs
+        self._nodes = nodes
+        self._may_work = may_work
+        self.matcher = Matcher()
+        self.granted: dict[AttemptRef, _Granted] = {}
+        self._n = 0
+        self._asking: dict[NodeId, None] | None = None
+        self._ask_until = 0.0
+        self._cool: dict[NodeId, float] = {}
+        self._told: dict[tuple[NodeId, JobId], None] = {}
+        self._prefetched: dict[tuple[NodeId, JobId], float] = {}
+        self._wake_at: float | None = None
+        self._usable: dict[NodeId, None] = {}
+        self._nodes_dirty = True
+        self._dirty = False
+        self.active = False
+
+    # -- taking and leaving office --------------------------------------------------------------------------------
+
+    def begin(self, turn: Turn) -> None:
+        """Take office: ask all live nodes what they run."""
+        self.leave()
+        self.active = True
+        self._n = 0
+        self._asking = dict.fromkeys(self._membership.alive())
+        self._ask_until = turn.now.mono + INVENTORY_S
+        self._wake(self._ask_until)
+        for node in self._asking:
+            if node != self._node:
+                turn.send(node, InventoryAsk(self._election.term))
+        turn.note("leader", f"leads term {self._election.term}; asks {len(self._asking)} nodes what they run")
+
+    def leave(self) -> None:
+        """Leave office: what was believed of other nodes is forgotten, what they run goes on."""
+        self.active = False
+        self._jobs.ungrant_all()
+        self.granted.clear()
+        self.matcher = Matcher()
+        self._asking = None
+        self._nodes_dirty = True
+        self._cool.clear()
+        self._told.clear()
+        self._prefetched.clear()
+
+    def on_inventory(self, turn: Turn, sender: NodeId, message: Inventory) -> None:
+        """Adopt what a node runs."""
+        if not self.active or message.term != self._election.term:
+            return
+        for running in message.attempts:
+            self._adopt(turn, sender, message.epoch, running)
+        if self._asking is not None:
+            self._asking.pop(sender, None)
+        self._dirty = True
+
+    def on_advert(self, turn: Turn, advert: Advert) -> None:
+        """Correct what is believed of a node by what it reports."""
+        if not self.active:
+            return
+        reported = {running.ref: running for running in advert.running}
+        for running in advert.running:
+            known = self.granted.get(running.ref)
+            if known is None:
+                self._adopt(turn, advert.node, advert.epoch, running)
+            else:
+                known.accepted, known.seen_at = True, turn.now.mono
+        for ref, known in list(self.granted.items()):
+            if known.node != advert.node or ref in reported:
+                continue
+            patience = UNREPORTED_S if known.accepted else ACCEPT_S
+            if advert.epoch > known.epoch or turn.now.mono - known.seen_at > patience:
+                self._let_go(ref, lost=True)
+
+    # -- what nodes answer ----------------------------------------------------------------------------------------
+
+    def on_reply(self, turn: Turn, sender: NodeId, reply: GrantReply) -> None:
+        """A node accepted or refused a grant."""
+        known = self.granted.get(reply.ref)
+        if not self.active or known is None or known.node != sender:
+            return
+        if reply.accepted:
+            known.accepted, known.seen_at = True, turn.now.mono
+            return
+        self._let_go(reply.ref, lost=False)
+        if reply.reason == Refusal.UNREADABLE:
+            self._told.pop((sender, reply.ref.job), None)
+        elif reply.reason == Refusal.NO_ASSETS:
+            self._prefetched.pop((sender, reply.ref.job), None)
+        if reply.reason not in (Refusal.DONE_ALREADY, Refusal.JOB_STOPPED):
+            self._cool[sender] = turn.now.mono + COOL_S
+            self._nodes_dirty = True
+            self._wake(self._cool[sender])
+
+    def on_attempt_row(self, rec: Rec, now_mono: float) -> None:
+        """An attempt row arrived: accepted if it runs, free again if it ended."""
+        if not self.active:
+            return
+        ref = attempt_ref_of(rec.pk)
+        known = self.granted.get(ref)
+        if known is not None and rec.rank >= Rank.ENDED:
+            self._let_go(ref, lost=False)
+        elif known is not None:
+            known.accepted, known.seen_at = True, now_mono
+        self._dirty = True
+
+    def on_node_gone(self, node: NodeId, epoch: int) -> None:
+        """A node was lost for good, left, or came back with a newer epoch: its attempts of that life are free."""
+        for ref, known in list(self.granted.items()):
+            if known.node == node and known.epoch <= epoch:
+                self._let_go(ref, lost=True)
+        self._dirty = True
+
+    def on_nodes_changed(self) -> None:
+        """Membership, a NODE row or a hold changed: look at everything again."""
+        self._dirty = self._nodes_dirty = True
+
+    def on_jobs_changed(self) -> None:
+        """A job or control changed."""
+        self._dirty = True
+
+    def _adopt(self, turn: Turn, node: NodeId, epoch: int, running: Running) -> None:
+        ref, now = running.ref, turn.now.mono
+        if ref in self.granted:
+            return
+        rival = self._rival(running)
+        if rival is not None and not self._settle_double(turn, node, running, rival):
+            return
+        self.granted[ref] = _Granted(node, epoch, now, accepted=True, seen_at=now)
+        self._jobs.grant(ref)
+        body = self._nodes().get(node)
+        job = self._jobs.get(ref.job)
+        if body is not None and job is not None:
+            self.matcher.put(node, body)
+            capacity = self.matcher.get(node)
+            if capacity is not None:
+                need = self._need(job)
+                claim = capacity.fit_now(need) or Claim(capacity.cores_of(need), need.ram_bytes)
+                self.matcher.claim(node, ref, claim)
+
+    def _rival(self, running: Running) -> AttemptRef | None:
+        """Return another live attempt of the same task and generation that we know of."""
+        for ref in self.granted:
+            if ref.job == running.ref.job and ref.task == running.ref.task and ref != running.ref:
+                return ref
+        return None
+
+    def _settle_double(self, turn: Turn, node: NodeId, running: Running, rival: AttemptRef) -> bool:
+        """Two live attempts of one task: stop the newcomer unless it is over 80 % done. True if it goes on."""
+        if running.progress > 0.8:
+            return True
+        turn.send(node, Stop(running.ref, FailureClass.SUPERSEDED, f"the same task runs as {rival.attempt}"))
+        return False
+
+    def _let_go(self, ref: AttemptRef, *, lost: bool) -> None:
+        known = self.granted.pop(ref)
+        self.matcher.release(known.node, ref)
+        self._jobs.ungrant(ref)
+        if lost:
+            self._jobs.mark_lost(ref)
+        self._dirty = True
+
+    # -- granting -------------------------------------------------------------------------------------------------
+
+    def next_deadline(self) -> float | None:
+        """When something may become grantable, or void, without an event."""
+        return self._wake_at if self.active else None
+
+    def on_timer(self, turn: Turn) -> None:
+        """Void grants that nobody accepted; let cooled nodes be asked again."""
+        if not self.active or self._wake_at is None or turn.now.mono < self._wake_at:
+            return
+        self._wake_at = None
+        self._dirty = True
+        self._nodes_dirty = self._nodes_dirty or bool(self._cool)
+        for ref, known in list(self.granted.items()):
+            if known.accepted:
+                continue
+            if known.granted_at + ACCEPT_S <= turn.now.mono:
+                turn.send(known.node, Stop(ref, FailureClass.SUPERSEDED, "the grant was not accepted in time"))
+                self._let_go(ref, lost=False)
+            else:
+                self._wake(known.granted_at + ACCEPT_S)
+
+    def pump(self, turn: Turn) -> None:
+        """Grant what can be granted now; called once after every event."""
+        if not self.active or not self._dirty or not self._election.may_grant(turn.now.mono):
+            return
+        if not self._inventory_done(turn):
+            return
+        self._dirty = False
+        self._refresh_nodes(turn)
+        backwards = self._in_minority(turn.now.mono)
+        full: dict[Need, None] = {}
+        for job in sorted(self._jobs.candidates(), key=_grant_order):
+            if backwards and job.spec.on_partition is PartitionPolicy.HOLD_IN_MINORITY:
+                continue
+            self._grant_job(turn, job, full, backwards=backwards)
+
+    def _inventory_done(self, turn: Turn) -> bool:
+        if self._asking is None:
+            return True
+        self._asking.pop(self._node, None)
+        waiting = [node for node in self._asking if self._membership.is_alive(node)]
+        if waiting and turn.now.mono < self._ask_until:
+            return False
+        self._asking = None
+        return True
+
+    def _refresh_nodes(self, turn: Turn) -> None:
+        if not self._nodes_dirty:
+            return
+        self._nodes_dirty = False
+        bodies = self._nodes()
+        usable = {node: None for node in self._membership.alive() if node in bodies and self._may_work(node)}
+        for capacity in list(self.matcher):
+            if capacity.node not in usable and not capacity.claims:
+                self.matcher.drop(capacity.node)
+        for node in usable:
+            self.matcher.put(node, bodies[node])
+        self._cool = {node: at for node, at in self._cool.items() if at > turn.now.mono}
+        self._usable = {node: None for node in usable if node not in self._cool}
+
+    def _in_minority(self, now_mono: float) -> bool:
+        return 2 * len(self._membership.alive()) < len(self._membership.recent(now_mono, 600.0))
+
+    def _grant_job(self, turn: Turn, job: Job, full: dict[Need, None], *, backwards: bool) -> None:
+        need = self._need(job)
+        if need in full:
+            return
+        if job.spec.manifest is not None:
+            self._prefetch(turn, job, need)
+        wanted = _Wanted(job, need, self._nodes_for(turn, job))
+        while True:
+            tasks = job.ready_tasks(LOT, turn.now, reverse=backwards)
+            granted = self._grant_lot(turn, wanted, tasks)
+            if granted is None:
+                full[need] = None
+            if granted != len(tasks) or not tasks:
+                return
+
+    def _nodes_for(self, turn: Turn, job: Job) -> dict[NodeId, None]:
+        """Nodes that may be granted tasks of a job: usable, holding its files, not failing on it."""
+        avoided = dict.fromkeys(job.nodes_to_avoid(turn.now))
+        nodes = {node: None for node in self._usable if node not in avoided}
+        if job.spec.manifest is None:
+            return nodes
+        return {node: None for node in job.copies.asset_holders() if node in nodes}
+
+    def _grant_lot(self, turn: Turn, wanted: _Wanted, tasks: list[TaskIndex]) -> int | None:
+        """Grant some ready tasks; returns how many, or None when no node at all has room for such a need."""
+        granted = failures = 0
+        for task in tasks:
+            choice = self._choose(wanted, task)
+            if choice is not None:
+                self._grant(turn, wanted.job, task, choice)
+                granted += 1
+                continue
+            if self.matcher.choose(wanted.need, self._is_usable) is None:
+                return None
+            failures += 1
+            if failures >= TASKS_TRIED:
+                break
+        return granted
+
+    def _choose(self, wanted: _Wanted, task: TaskIndex) -> tuple[NodeId, Claim] | None:
+        """Choose a node: first among those where this task has not failed and no other test frame went."""
+        others = dict.fromkeys(wanted.job.prefer_other_nodes(task))
+        if others:
+            fresh = {node: None for node in wanted.nodes if node not in others}
+            choice = self.matcher.choose(wanted.need, fresh.__contains__)
+            if choice is not None:
+                return choice
+        return self.matcher.choose(wanted.need, wanted.nodes.__contains__)
+
+    def _need(self, job: Job) -> Need:
+        return need_of(job.spec, job.ram_floor_bytes)
+
+    def _is_usable(self, node: NodeId) -> bool:
+        return node in self._usable
+
+    def _grant(self, turn: Turn, job: Job, task: TaskIndex, choice: tuple[NodeId, Claim]) -> None:
+        node, claim = choice
+        epoch = self._membership.members()[node].epoch
+        ref = AttemptRef(job.id, task, AttemptId(self._election.term, self._node, self._n))
+        self._n += 1
+        now = turn.now.mono
+        self.matcher.claim(node, ref, claim)
+        self.granted[ref] = _Granted(node, epoch, now, accepted=False, seen_at=now)
+        self._jobs.grant(ref)
+        told = (node, job.id) in self._told
+        self._told[node, job.id] = None
+        spec = b"" if told else job.rec.body
+        turn.send(node, Grant(ref, epoch, job.generation_of(task), spec))
+        self._wake(now + ACCEPT_S)
+
+    def _prefetch(self, turn: Turn, job: Job, need: Need) -> None:
+        """Ask fitting nodes that lack the job's files to fetch them, as many as it has waiting tasks."""
+        now, asked, wanted = turn.now.mono, 0, min(PREFETCH_NODES, job.plan.task_count - job.done_count)
+        holders = dict.fromkeys(job.copies.asset_holders())
+        for node in self._usable:
+            if asked >= wanted:
+                break
+            if self.matcher.never_fits(node, need) is not None:
+                continue
+            asked += 1
+            if node in holders or self._prefetched.get((node, job.id), -PREFETCH_S) + PREFETCH_S > now:
+                continue
+            self._prefetched[node, job.id] = now
+            self._wake(now + PREFETCH_S)
+            turn.send(node, Prefetch(job.id, job.rec.body))
+
+    def _wake(self, at: float) -> None:
+        self._wake_at = at if self._wake_at is None else min(self._wake_at, at)
+
+
+def _grant_order(job: Job) -> tuple[int, bool, JobId]:
+    """Higher priority first, then jobs whose test frames are out, then the older one."""
+    return -job.priority, job.gate is not GateState.TESTING, job.id

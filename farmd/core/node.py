@@ -1,0 +1,553 @@
+"""The node: composes the machines of the core and is the only thing that the driver knows.
+
+    start(now)         -> effects        what is said first
+    handle(event, now) -> effects        the only way state changes
+    next_deadline()    -> mono or None   one timer for all machines
+
+A turn: the event is given to the machine that it concerns; then the consequences run through in a fixed order (rows
+changed -> folds -> worker, outputs, leader; members changed -> losses, links, leader; leader changed -> office; ready
+tasks -> grants) until nothing is left; then gossip announces what was written, and everything to be saved is put in
+front of all effects. What the node sends to itself is handled in the same turn.
+
+Invariant: the first effect of a turn that changed anything durable is its one `Save`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from farmd.core.acknowledge import Acknowledge
+from farmd.core.assets import Assets
+from farmd.core.dispatch import Dispatch
+from farmd.core.door import MIN_FREE_BYTES, Door
+from farmd.core.effects import Link, Save, Send, Trust, Unlink
+from farmd.core.election import Election
+from farmd.core.events import Measured
+from farmd.core.gossip import Gossip
+from farmd.core.jobs import Jobs
+from farmd.core.leader import Leader
+from farmd.core.logs import Logs
+from farmd.core.losses import Losses
+from farmd.core.membership import Membership
+from farmd.core.outlook import Outlook, Standing
+from farmd.core.outputs import Outputs
+from farmd.core.registry import Registry
+from farmd.core.replica import Replica
+from farmd.core.swarm import Swarm
+from farmd.core.turn import Turn
+from farmd.core.worker import Worker
+from protocol.bodies import FarmBody, KeyBody, NodeBody, pack_body
+from protocol.clock import HybridClock
+from protocol.ids import node_id_of, pack_node
+from protocol.messages import Advert
+from protocol.records import Kind
+from protocol.states import JOB_TERMINAL, MemberState, word_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from random import Random
+
+    from farmd.core.effects import Effect
+    from farmd.core.events import Event
+    from farmd.core.turn import Instant
+    from protocol.ids import AttemptRef, JobId, NodeId
+    from protocol.records import Rec
+    from protocol.states import JobState
+
+INTRODUCE_S = 3.0
+"""Longest wait for peers to confirm our change stream before the first row is written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What the store held at start."""
+
+    rows: tuple[Rec, ...] = ()
+    vector: Mapping[int, int] | None = None
+    meta: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Self:
+    """What a node is told about itself.
+
+    Attributes:
+        public_key: Raw CURVE public key; the node id is derived from it.
+        body: Its NODE row without the epoch, which is decided at start.
+        founds: Set on the node that founded the farm: written as the FARM row if there is none.
+    """
+
+    public_key: bytes
+    body: NodeBody
+    founds: FarmBody | None = None
+
+
+class Node:
+    """One daemon's core. Machines are attributes; only `handle` changes them."""
+
+    def __init__(self, me: Self, loaded: Loaded, rng: Random, now: Instant) -> None:
+        meta = dict(loaded.meta or {})
+        self.id: NodeId = node_id_of(me.public_key)
+        self.public_key = me.public_key
+        self._me = me
+        self._rng = rng
+        self.epoch = int(meta.get("epoch", 0)) + 1
+        self._meta: dict[str, Any] = {"epoch": self.epoch}
+        self.body = me.body._replace(epoch=self.epoch)
+        self.registry = Registry()
+        self.replica = Replica(rng, HybridClock())
+        self.jobs = Jobs(self._may_ever_run)
+        self.membership = Membership(self.id, self.epoch, self.body.address, rng, admitted=self._is_trusted)
+        outlook = Outlook(
+            self.membership.alive, self.membership.suspects, self.membership.dead, self._own_advert, self._standing
+        )
+        self.election = Election(self.id, rng, outlook, meta)
+        self.gossip = Gossip(self.id, self.replica, rng, self.membership.alive_others)
+        self.swarm = Swarm(self.id, rng, self.membership.alive_others)
+        self.assets = Assets(self.id, self.replica, self.swarm)
+        self.worker = Worker(
+            self.id,
+            self.epoch,
+            replica=self.replica,
+            jobs=self.jobs,
+            election=self.election,
+            holds=self.assets.holds,
+        )
+        self.leader = Leader(
+            self.id,
+            election=self.election,
+            membership=self.membership,
+            jobs=self.jobs,
+            nodes=lambda: self.registry.bodies,
+            may_work=self._may_work,
+        )
+        self.outputs = Outputs(
+            self.id, replica=self.replica, jobs=self.jobs, swarm=self.swarm, pick_keeper=self._pick_keeper
+        )
+        self.losses = Losses(self.jobs)
+        self.logs = Logs(self.id, is_alive=self.membership.is_alive, name_of=self.registry.name_of)
+        acknowledge = Acknowledge(
+            self.gossip,
+            leader=lambda: self.election.leader,
+            others_alive=lambda: bool(self.membership.alive_others()),
+            name_of=self.registry.name_of,
+        )
+        self.acknowledge = acknowledge
+        self.door = Door(self, acknowledge, rng)
+        self._dispatch = Dispatch(self)
+        self._machines = (
+            self.membership, self.election, self.gossip, self.swarm, self.outputs, self.losses, self.logs, self.door,
+        )  # fmt: skip
+        self.vouched: dict[NodeId, tuple[str, bytes]] = {}
+        self._linked: dict[NodeId, str] = {}
+        self._trusted: dict[NodeId, bytes] = {}
+        self._trust_dirty = True
+        self._started = now
+        self._now = now
+        self._cause = 0
+        self._advert_counter = 0
+        self._measured = Measured(self.body.ram_bytes, 1 << 40, 0.0)
+        self._store_fault = ""
+        self._introduced = False
+        self._versions: dict[JobId, int] = {}
+        self._version = 0
+        self._changed_jobs: dict[JobId, None] = {}
+        self._states: dict[JobId, JobState] = {}
+        self._load(loaded, meta, now)
+
+    # -- start ----------------------------------------------------------------------------------------------------
+
+    def _load(self, loaded: Loaded, meta: dict[str, Any], now: Instant) -> None:
+        origin = meta.get("origin")
+        self.replica.load(loaded.rows, loaded.vector or {}, origin, wall_ms=now.wall_ms)
+        for rec in self.replica.rows():
+            self._fold_row(rec, now)
+        for job in self.jobs:
+            self._states[job.id] = self.jobs.state_of(job.id)
+
+    def start(self, now: Instant) -> list[Effect]:
+        """Speak first: raise the epoch durably, end what an earlier life left, look for the others."""
+        turn = self._turn(now)
+        self.worker.offer(self.body)
+        if self._me.founds is not None and self.registry.farm is None:
+            self._found(turn, self._me.founds)
+        self.worker.reconcile(turn)
+        self.outputs.load(turn)
+        for job_id, job in self.jobs.items():
+            if job.spec.manifest is not None and self.id in job.copies.asset_holders() and self._is_open(job_id):
+                self.assets.want(turn, job_id, job.spec, ())
+        for node in self.jobs.nodes_running():
+            if node != self.id:
+                self.losses.expect(turn, node)
+        self.membership.start(turn)
+        self.election.start(turn)
+        for node, body in self.registry.bodies.items():
+            if node != self.id and self.registry.is_admitted(node):
+                self.membership.learn(turn, node, body.address)
+        self.gossip.start(turn)
+        turn.note("started", f"epoch {self.epoch}, {len(self.replica)} rows", node=self.id)
+        return self._finish(turn)
+
+    def _found(self, turn: Turn, farm: FarmBody) -> None:
+        """Write the first rows of a new farm: what it is called, and this node's admission."""
+        self.replica.write(turn, Kind.FARM, b"", pack_body(farm))
+        key = KeyBody(self._me.public_key, "node", "founder")
+        self.replica.write(turn, Kind.KEY, pack_node(self.id), pack_body(key))
+
+    def _introduce(self, turn: Turn) -> None:
+        """Write our NODE row once peers have confirmed our stream, or nobody is there to do so."""
+        if self._introduced or not self.registry.is_admitted(self.id):
+            return
+        waited = turn.now.mono - self._started.mono
+        if not self.replica.origin_confirmed and waited < INTRODUCE_S and self._expects_others():
+            return
+        self._introduced = True
+        self.replica.write(turn, Kind.NODE, pack_node(self.id), pack_body(self.body))
+
+    def _expects_others(self) -> bool:
+        return any(node != self.id for node in self._trusted)
+
+    # -- the driver's side ----------------------------------------------------------------------------------------
+
+    def handle(self, event: Event, now: Instant) -> list[Effect]:
+        """Take one event; returns what must be done, in order."""
+        turn = self._turn(now)
+        self._dispatch.event(turn, event)
+        return self._finish(turn)
+
+    def next_deadline(self) -> float | None:
+        """Return the earliest deadline of all machines."""
+        times = [machine.next_deadline() for machine in self._machines]
+        times += [self.leader.next_deadline(), self.acknowledge.next_deadline(), self.jobs.next_due()]
+        if not self._introduced:
+            times.append(
+                self._started.mono + INTRODUCE_S if self._now.mono - self._started.mono < INTRODUCE_S else None
+            )
+        return min([at for at in times if at is not None], default=None)
+
+    def on_timer(self, turn: Turn, late_s: float) -> None:
+        """Give every machine whose time has come its turn."""
+        now = turn.now.mono
+        if late_s > 0.2:
+            self.membership.note_lag(late_s)
+        for machine in self._machines:
+            deadline = machine.next_deadline()
+            if deadline is not None and deadline <= now:
+                machine.on_timer(turn)
+        self.leader.on_timer(turn)
+        for job_id in self.jobs.release(turn.now):
+            self._touch(job_id)
+            self.leader.on_jobs_changed()
+        self.acknowledge.review(turn)
+
+    def _turn(self, now: Instant) -> Turn:
+        self._cause += 1
+        self._now = now
+        return Turn(now, self._cause)
+
+    def _finish(self, turn: Turn) -> list[Effect]:
+        """Run the consequences through, then put what is to be saved in front."""
+        own: deque[Send] = deque()
+        while True:
+            self._consequences(turn)
+            mine = [effect for effect in turn.effects if isinstance(effect, Send) and effect.to == self.id]
+            if not mine:
+                break
+            turn.effects = [
+                effect for effect in turn.effects if not (isinstance(effect, Send) and effect.to == self.id)
+            ]
+            own.extend(mine)
+            while own:
+                self._dispatch.message(turn, self.id, own.popleft().message)
+        self.gossip.flush(turn)
+        self._answer_clients(turn)
+        save = self._take_save()
+        return [save, *turn.effects] if save is not None else turn.effects
+
+    def _consequences(self, turn: Turn) -> None:
+        self._introduce(turn)
+        self.fold(turn)
+        self._follow_members(turn)
+        self._follow_election(turn)
+        self._follow_swarm(turn)
+        self.fold(turn)
+        self.leader.pump(turn)
+        if self._trust_dirty:
+            self._follow_keys(turn)
+
+    def _take_save(self) -> Save | None:
+        save = self.replica.take_save()
+        meta = self._meta | self.election.dirty_meta | self.membership.dirty_meta
+        self._meta = {}
+        self.election.dirty_meta.clear()
+        self.membership.dirty_meta.clear()
+        if not meta:
+            return save
+        if save is None:
+            return Save(meta=tuple(meta.items()))
+        return Save(save.rows, save.vector, save.dropped, (*save.meta, *meta.items()))
+
+    # -- rows -----------------------------------------------------------------------------------------------------
+
+    def fold(self, turn: Turn) -> None:
+        """Let every change of a row have its consequences here."""
+        changes = self.replica.take_changes()
+        if not changes:
+            return
+        for change in changes:
+            if change.new is not None:
+                self._fold_change(turn, change.new)
+        self._introduce(turn)
+
+    def _fold_row(self, rec: Rec, now: Instant) -> None:
+        node = self.registry.apply(rec)
+        if node is None:
+            self.jobs.apply(rec, now)
+
+    def _fold_change(self, turn: Turn, rec: Rec) -> None:
+        if rec.kind in (Kind.FARM, Kind.KEY, Kind.NODE, Kind.NODE_CONTROL):
+            self._fold_registry(turn, rec)
+            return
+        folded = self.jobs.apply(rec, turn.now)
+        if folded is None:
+            return
+        job = self.jobs.get(folded.job)
+        self._touch(folded.job)
+        if rec.kind == Kind.ATTEMPT:
+            self.leader.on_attempt_row(rec, turn.now.mono)
+        else:
+            self.leader.on_jobs_changed()
+        self.worker.on_job_changed(turn, folded.job)
+        if job is None:
+            self.outputs.forget(folded.job)
+            self.assets.forget(folded.job)
+            return
+        for task in folded.results:
+            self.outputs.on_changed(turn, folded.job, job, task)
+        if rec.kind == Kind.HOLDING:
+            self.outputs.on_held(folded.job, job)
+
+    def _fold_registry(self, turn: Turn, rec: Rec) -> None:
+        node = self.registry.apply(rec)
+        if rec.kind == Kind.KEY:
+            self._trust_dirty = True
+        if node is None:
+            return
+        body = self.registry.bodies.get(node)
+        if rec.kind == Kind.NODE and body is not None and node != self.id and self._is_trusted(node):
+            self.membership.learn(turn, node, body.address)
+            self._link(turn, node, body.address)
+        if node == self.id:
+            self.worker.held = self.registry.hold_of(self.id) is not None
+        self.leader.on_nodes_changed()
+
+    def _touch(self, job_id: JobId) -> None:
+        self._version += 1
+        self._versions[job_id] = self._version
+        self._changed_jobs[job_id] = None
+
+    def version_of(self, job_id: JobId) -> int:
+        """Number that changes whenever what is known of a job changes, within this life."""
+        return self._versions.get(job_id, 0)
+
+    def _answer_clients(self, turn: Turn) -> None:
+        if self.gossip.take_acks():
+            self.acknowledge.review(turn)
+        if not self._changed_jobs:
+            return
+        changed, self._changed_jobs = self._changed_jobs, {}
+        for job_id in changed:
+            self._note_state(turn, job_id)
+        self.door.review_watches(turn, changed)
+
+    def _note_state(self, turn: Turn, job_id: JobId) -> None:
+        job = self.jobs.get(job_id)
+        if job is None:
+            self._states.pop(job_id, None)
+            return
+        state = self.jobs.state_of(job_id)
+        before = self._states.get(job_id)
+        if state is before:
+            return
+        self._states[job_id] = state
+        turn.note("job", f"{job.spec.name}: {before.value if before else 'new'} -> {state.value}", job=job_id)
+        if state in JOB_TERMINAL:
+            self.swarm.cancel(("files", job_id))
+
+    def _is_open(self, job_id: JobId) -> bool:
+        return self.jobs.state_of(job_id) not in JOB_TERMINAL
+
+    # -- members, links, keys -------------------------------------------------------------------------------------
+
+    def hear_of(self, turn: Turn, address: str, public_key: bytes, *, vouched: bool) -> None:
+        """Discovery, a seed or an admission names a possible member."""
+        node = node_id_of(public_key)
+        if node == self.id:
+            return
+        if vouched and not self.registry.is_admitted(node):
+            self.vouched[node] = (address, public_key)
+            self._trust_dirty = True
+            self._follow_keys(turn)
+        if self._is_trusted(node):
+            self._link(turn, node, address)
+            self.membership.learn(turn, node, address)
+
+    def _is_trusted(self, node: NodeId) -> bool:
+        return node in self.registry.keys or (node in self.vouched and not self.registry.is_revoked(node))
+
+    def _key_of(self, node: NodeId) -> bytes | None:
+        body = self.registry.keys.get(node)
+        if body is not None:
+            return body.public_key
+        vouched = self.vouched.get(node)
+        return vouched[1] if vouched is not None else None
+
+    def _follow_keys(self, turn: Turn) -> None:
+        self._trust_dirty = False
+        nodes = [*self.registry.keys, *self.vouched]
+        trusted = {node: key for node in nodes if self._is_trusted(node) and (key := self._key_of(node)) is not None}
+        if trusted == self._trusted:
+            return
+        for node in [node for node in self._trusted if node not in trusted and node != self.id]:
+            self._unlink(turn, node)
+        self._trusted = trusted
+        turn.effects.append(Trust(tuple(trusted.values())))
+        for node in trusted:
+            body = self.registry.bodies.get(node)
+            if body is not None and node not in self._linked:
+                self._link(turn, node, body.address)
+
+    def _link(self, turn: Turn, node: NodeId, address: str) -> None:
+        key = self._key_of(node)
+        if node == self.id or key is None or not address or self._linked.get(node) == address:
+            return
+        if node in self._linked:
+            turn.effects.append(Unlink(node))
+        self._linked[node] = address
+        turn.effects.append(Link(node, address, key))
+
+    def _unlink(self, turn: Turn, node: NodeId) -> None:
+        if self._linked.pop(node, None) is not None:
+            turn.effects.append(Unlink(node))
+        self.membership.forget(node)
+        self.gossip.forget(node)
+        turn.note("evicted", "its key is no longer accepted", node=node)
+
+    def _follow_members(self, turn: Turn) -> None:
+        changes = self.membership.take_changes()
+        for change in changes:
+            self.losses.on_change(turn, change)
+            member = self.membership.members().get(change.node)
+            if member is not None:
+                self._link(turn, change.node, member.address)
+            if change.restarted:
+                self.gossip.forget(change.node)
+            if change.new in (MemberState.DEAD, MemberState.LEFT):
+                self.swarm.lost(turn, change.node)
+            if change.new is not MemberState.SUSPECT and change.old is not change.new:
+                turn.note("node", f"{self.registry.name_of(change.node)} is {word_of(change.new)}", node=change.node)
+            if change.new is MemberState.ALIVE and change.old is not MemberState.SUSPECT:
+                self.gossip.pull_from(turn, change.node)
+        if changes:
+            self.election.on_view_changed(turn)
+            self.leader.on_nodes_changed()
+        for node, epoch in self.losses.take_gone():
+            self.leader.on_node_gone(node, epoch)
+
+    def _follow_election(self, turn: Turn) -> None:
+        for node in self.election.take_hints():
+            self.membership.suspect_now(turn, node)
+        for change in self.election.take_changes():
+            self.gossip.set_leader(change.new)
+            if change.new == self.id:
+                self.leader.begin(turn)
+            elif self.leader.active:
+                self.leader.leave()
+
+    def _follow_swarm(self, turn: Turn) -> None:
+        for key in self.swarm.take_finished():
+            if isinstance(key, tuple) and key[0] == "outputs":
+                self.outputs.on_fetched(turn, key)
+                self._touch(key[1].job)
+            else:
+                self.assets.on_fetched(turn, key)
+        for job_id in self.assets.take_newly_held():
+            self.door.on_assets_held(turn, job_id)
+
+    # -- what the machines ask of each other ----------------------------------------------------------------------
+
+    def measure(self, turn: Turn, event: Measured) -> None:
+        """Take the machine's state, and spread it."""
+        self._measured = event
+        self.worker.disk_full = bool(self.disk_fault())
+        advert = self.advert(turn.now)
+        self.membership.set_own_advert(advert)
+        self.leader.on_advert(turn, advert)
+
+    def set_store_fault(self, fault: str) -> None:
+        """The store cannot commit (or can again, with an empty text): take nothing new meanwhile."""
+        self._store_fault = fault
+        self.worker.disk_full = bool(self.disk_fault())
+
+    def disk_fault(self) -> str:
+        """Why nothing new can be accepted here, or empty."""
+        if self._store_fault:
+            return self._store_fault
+        if self._measured.free_disk_bytes < MIN_FREE_BYTES:
+            return f"its disk is full: {self._measured.free_disk_bytes >> 10} KiB are free under the data dir"
+        return ""
+
+    def advert(self, now: Instant) -> Advert:
+        """Say what this node is doing now."""
+        self._advert_counter += 1
+        return Advert(
+            self.id,
+            self.epoch,
+            self._advert_counter,
+            self._measured.free_ram_bytes,
+            self._measured.free_disk_bytes,
+            self._measured.load,
+            self.worker.running(now.mono),
+        )
+
+    def _own_advert(self) -> Advert:
+        return self.advert(self._now)
+
+    def _standing(self) -> Standing:
+        uptime = self._now.mono - self._started.mono
+        return Standing(0, self._measured.load / max(1, self.body.cores), uptime)
+
+    def progress_of(self, ref: AttemptRef) -> float | None:
+        """Progress 0..1 of a running attempt, as far as is known here."""
+        live = self.worker.live.get(ref)
+        if live is not None:
+            return live.progress
+        job = self.jobs.get(ref.job)
+        attempt = job.running.get((ref.task, ref.attempt)) if job is not None else None
+        advert = self.membership.advert_of(attempt.node) if attempt is not None else None
+        for running in advert.running if advert is not None else ():
+            if running.ref == ref:
+                return running.progress
+        return None
+
+    def _may_work(self, node: NodeId) -> bool:
+        return (
+            self.registry.is_admitted(node)
+            and self.registry.hold_of(node) is None
+            and not self.jobs.health.is_sick(node)
+        )
+
+    def _may_ever_run(self, spec: Any, node: NodeId) -> bool:
+        del spec
+        return self.registry.is_admitted(node)
+
+    def _pick_keeper(self, preferred: NodeId) -> NodeId | None:
+        others = self.membership.alive_others()
+        if not others:
+            return None
+        if preferred in others:
+            return preferred
+        leader = self.election.leader
+        return leader if leader in others else self._rng.choice(others)

@@ -1,0 +1,85 @@
+"""Who belongs to the farm and what each machine is: the fold of FARM, KEY, NODE and NODE_CONTROL rows.
+
+A node is *admitted* when a KEY row that is not revoked names its public key and the node id is derived from that very
+key; revoked is absorbing. Unreadable bodies are passed over. Called by `farmd.core.node`; writes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from protocol.bodies import ControlBody, FarmBody, KeyBody, NodeBody, unpack_body
+from protocol.errors import PeerError
+from protocol.ids import node_id_of, unpack_node
+from protocol.records import Kind, NodeField, Rank
+
+if TYPE_CHECKING:
+    from protocol.ids import NodeId
+    from protocol.records import Rec
+
+
+class Registry:
+    """Members by right (keys), by description (node rows) and by order (holds)."""
+
+    def __init__(self) -> None:
+        self.farm: FarmBody | None = None
+        self.keys: dict[NodeId, KeyBody] = {}
+        self.bodies: dict[NodeId, NodeBody] = {}
+        self._held: dict[NodeId, ControlBody] = {}
+        self._revoked: dict[NodeId, None] = {}
+
+    def apply(self, rec: Rec) -> NodeId | None:
+        """Take a row of ours; return the node whose facts changed, if any."""
+        try:
+            match rec.kind:
+                case Kind.FARM:
+                    self.farm = unpack_body(FarmBody, rec.body)
+                case Kind.KEY:
+                    return self._apply_key(rec)
+                case Kind.NODE:
+                    node = unpack_node(rec.pk)
+                    self.bodies[node] = unpack_body(NodeBody, rec.body)
+                    return node
+                case Kind.NODE_CONTROL if len(rec.pk) == 9 and rec.pk[8] == NodeField.HELD:
+                    node = unpack_node(rec.pk[:8])
+                    self._held[node] = unpack_body(ControlBody, rec.body)
+                    return node
+        except PeerError:
+            return None
+        return None
+
+    def _apply_key(self, rec: Rec) -> NodeId | None:
+        node, body = unpack_node(rec.pk), unpack_body(KeyBody, rec.body)
+        if node_id_of(body.public_key) != node:
+            return None
+        if body.revoked or rec.rank >= Rank.ENDED:
+            self._revoked[node] = None
+            self.keys.pop(node, None)
+        elif node not in self._revoked:
+            self.keys[node] = body
+        return node
+
+    def is_admitted(self, node: NodeId) -> bool:
+        """True if the node's key is good."""
+        return node in self.keys
+
+    def is_revoked(self, node: NodeId) -> bool:
+        """True if the node was evicted; that is for ever."""
+        return node in self._revoked
+
+    def hold_of(self, node: NodeId) -> ControlBody | None:
+        """Return who holds a node and why, or None if it may work."""
+        held = self._held.get(node)
+        return held if held is not None and held.value else None
+
+    def name_of(self, node: NodeId) -> str:
+        """Return the name that people gave a node, or its id."""
+        body = self.bodies.get(node)
+        return body.name if body is not None else node
+
+    def find(self, text: str) -> list[NodeId]:
+        """Return the nodes that a person may mean: by id, by name, by a prefix of the id."""
+        if text in self.bodies:
+            return [node for node in self.bodies if node == text]
+        named = [node for node, body in self.bodies.items() if body.name == text]
+        return named or [node for node in self.bodies if len(text) >= 4 and node.startswith(text)]

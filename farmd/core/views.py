@@ -1,0 +1,308 @@
+"""What clients are shown: plain maps with a versioned schema that only ever grows.
+
+Made from the live state within one turn, so every view is consistent in itself. Costs follow what is shown, never
+the number of frames. Called by `farmd.core.door`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from farmd.core.jobstatus import task_state
+from farmd.core.runs import size_of_runs
+from protocol.errors import NotFound
+from protocol.frames import FrameSet, parse_frames
+from protocol.ids import TaskIndex
+from protocol.states import JOB_TERMINAL, JobState, MemberState, NodeState
+
+if TYPE_CHECKING:
+    from farmd.core.job import Job
+    from farmd.core.jobstatus import GateFrame, JobStatus
+    from farmd.core.node import Node
+    from farmd.core.turn import Instant
+    from protocol.ids import NodeId
+
+
+def farm_status(node: Node, now: Instant) -> dict[str, Any]:
+    """The farm as this node sees it."""
+    leader = node.election.leader_at(now.mono)
+    return {
+        "schema": "farm.status.v1",
+        "farm": node.registry.farm.name if node.registry.farm is not None else "",
+        "node": node.id,
+        "node_name": node.registry.name_of(node.id),
+        "leader": leader,
+        "leader_name": node.registry.name_of(leader) if leader is not None else None,
+        "term": node.election.term,
+        "as_of_ms": now.wall_ms,
+        "nodes": node_list(node, now)["nodes"],
+        "jobs": _job_counts(node),
+        "disk_fault": node.disk_fault(),
+    }
+
+
+def _job_counts(node: Node) -> dict[str, int]:
+    counts = {"total": 0, "pending": 0, "running": 0, "completed": 0, "failed": 0}
+    for job in node.jobs:
+        counts["total"] += 1
+        match node.jobs.state_of(job.id):
+            case JobState.COMPLETED:
+                counts["completed"] += 1
+            case JobState.FAILED | JobState.CANCELLED | JobState.REJECTED:
+                counts["failed"] += 1
+            case JobState.TESTING | JobState.RENDERING:
+                counts["running"] += 1
+            case _:
+                counts["pending"] += 1
+    return counts
+
+
+def node_list(node: Node, now: Instant) -> dict[str, Any]:
+    """All nodes that were admitted and have described themselves, by name."""
+    nodes = [node_view(node, known, now) for known in node.registry.bodies if node.registry.is_admitted(known)]
+    nodes.sort(key=lambda view: (view["name"], view["id"]))
+    return {"schema": "farm.nodes.v1", "nodes": nodes}
+
+
+def node_view(node: Node, which: NodeId, now: Instant) -> dict[str, Any]:
+    """One node: what it offers, how it is, what it runs."""
+    body = node.registry.bodies.get(which)
+    if body is None:
+        raise NotFound(f"no node is called {which!r}", "", "farmctl node list")
+    member = node.membership.members().get(which)
+    advert = node.advert(now) if which == node.id else node.membership.advert_of(which)
+    hold = node.registry.hold_of(which)
+    running = node.jobs.running_on(which)
+    return {
+        "id": which,
+        "name": body.name,
+        "state": _node_state(node, which, busy=bool(running)).value,
+        "reason": f"held by {hold.actor}: {hold.why}".rstrip(": ") if hold is not None else "",
+        "address": body.address,
+        "cores": body.cores,
+        "ram_bytes": body.ram_bytes,
+        "gpus": [gpu._asdict() for gpu in body.gpus],
+        "slots": body.slots,
+        "running": len(running),
+        "tasks": [{"job": a.ref.job, "task": a.task, "attempt": str(a.id)} for a in running],
+        "renderers": [{"name": r.name, "version": r.version, "features": list(r.features)} for r in body.renderers],
+        "software": body.software,
+        "epoch": body.epoch,
+        "last_seen_s": 0.0 if which == node.id or member is None else max(0.0, now.mono - member.since),
+        "free_ram_bytes": advert.free_ram_bytes if advert is not None else None,
+        "free_disk_bytes": advert.free_disk_bytes if advert is not None else None,
+        "load": advert.load if advert is not None else None,
+    }
+
+
+def _node_state(node: Node, which: NodeId, *, busy: bool) -> NodeState:
+    state = node.membership.state_of(which)
+    if state is MemberState.LEFT:
+        return NodeState.LEFT
+    if state is MemberState.SUSPECT:
+        return NodeState.RECONNECTING
+    if state is not MemberState.ALIVE:
+        return NodeState.LOST
+    if node.registry.hold_of(which) is not None:
+        return NodeState.DRAINING if busy else NodeState.HELD
+    if node.jobs.health.is_sick(which):
+        return NodeState.SICK
+    return NodeState.BUSY if busy else NodeState.IDLE
+
+
+def job_view(node: Node, job: Job, now: Instant, *, brief: bool = False) -> dict[str, Any]:
+    """One job; `brief` leaves out what only its own page shows."""
+    status = node.jobs.status_of(job.id, now)
+    spec = job.spec
+    view: dict[str, Any] = {
+        "schema": "farm.job.v1",
+        "id": job.id,
+        "name": spec.name,
+        "owner": spec.owner,
+        "state": status.state.value,
+        "progress": round(status.progress, 2),
+        "total": status.total_frames,
+        "done": status.done_frames,
+        "failed": status.failed,
+        "running": status.running,
+        "waiting": status.waiting,
+        "total_tasks": status.total_tasks,
+        "completed_frames": status.completed_frames,
+        "failed_frames": status.failed_frames,
+        "priority": status.priority,
+        "renderer": spec.renderer,
+        "frames": spec.frames or "1",
+        "submitted_ms": status.submitted_at_ms,
+        "started_ms": status.started_at_ms,
+        "ended_ms": status.ended_at_ms,
+        "eta_s": _eta_s(node, job, status),
+        "reason": None if status.reason is None else _reason(status.reason),
+        "version": node.version_of(job.id),
+    }
+    return view if brief else view | _job_details(node, job, status)
+
+
+def _job_details(node: Node, job: Job, status: JobStatus) -> dict[str, Any]:
+    spec = job.spec
+    done = [TaskIndex(task) for task in job.done_tasks()] if status.done <= 10_000 else []
+    alive = node.membership.is_alive
+    unavailable = [task for task in done if not job.is_available(task, alive)]
+    return {
+        "nodes": _nodes_of(node, job),
+        "scene": spec.scene_path or spec.scene,
+        "output_dir": spec.output_dir,
+        "deliver": spec.deliver.value if spec.output_dir is not None else "none",
+        "delivered": status.delivered,
+        "delivery_error": node.outputs.delivery_errors.get(job.id, ""),
+        "safe": status.safe,
+        "unavailable_frames": str(FrameSet.of([f for task in unavailable for f in job.plan.frames_of(task)])),
+        "why_stopped": "" if status.reason is None else status.reason.text(),
+        "generation": status.gate_generation,
+        "peak_ram_bytes": status.peak_ram_bytes,
+        "mean_task_s": round(status.mean_task_s, 3),
+        "submit_node": spec.submit_node,
+        "gate": {
+            "mode": spec.gate.mode.value,
+            "state": status.gate.value,
+            "test_frames": [_test_frame(node, frame) for frame in status.test_frames],
+        },
+        "requirements": {
+            "ram_bytes": spec.requirements.ram_bytes,
+            "cores": spec.requirements.cores,
+            "gpus": spec.requirements.gpus,
+            "vram_bytes": spec.requirements.vram_bytes,
+        },
+    }
+
+
+def _test_frame(node: Node, frame: GateFrame) -> dict[str, Any]:
+    return {
+        "frame": frame.frame,
+        "task": frame.task,
+        "state": frame.state.value,
+        "node": frame.node,
+        "node_name": node.registry.name_of(frame.node) if frame.node is not None else None,
+        "seconds": frame.seconds,
+        "peak_ram_bytes": frame.peak_ram_bytes,
+        "outputs": [{"name": o.name, "blob": str(o.blob), "size": o.blob.size} for o in frame.outputs],
+        "text": frame.text,
+    }
+
+
+def _nodes_of(node: Node, job: Job) -> list[dict[str, Any]]:
+    frames: dict[NodeId, int] = dict.fromkeys(sorted(job.nodes), 0)
+    for task in job.tasks.touched():
+        result = job.result_of(task)
+        if result is not None:
+            frames[result.node] = frames.get(result.node, 0) + job.plan.size_of(task)
+    return [{"id": which, "name": node.registry.name_of(which), "frames": count} for which, count in frames.items()]
+
+
+def _eta_s(node: Node, job: Job, status: JobStatus) -> float | None:
+    """Remaining tasks times their mean time, over as many as run now."""
+    left = status.running + status.waiting
+    if status.state in JOB_TERMINAL or not status.mean_task_s or not status.running or not left:
+        return None
+    del node, job
+    return round(left * status.mean_task_s / max(1, status.running), 1)
+
+
+def _reason(reason: Any) -> dict[str, Any]:
+    return {"code": reason.code.value, "text": reason.text(), "hint": reason.hint(), "glyph": reason.glyph}
+
+
+def task_list(node: Node, job: Job, state: str, offset: int, limit: int) -> dict[str, Any]:
+    """A page of a job's tasks, all or those in one state."""
+    rows: list[dict[str, Any]] = []
+    total = 0
+    for index in range(job.plan.task_count):
+        task = TaskIndex(index)
+        where = task_state(job, task).value
+        if state and where != state:
+            continue
+        if offset <= total < offset + limit:
+            rows.append(_task_view(node, job, task, where))
+        total += 1
+    return {"schema": "farm.tasks.v1", "job": job.id, "tasks": rows, "total": total}
+
+
+def _task_view(node: Node, job: Job, task: TaskIndex, where: str) -> dict[str, Any]:
+    attempts = job.tasks.attempts_of(task)
+    shown = job.result_of(task) or max(attempts, key=lambda a: (a.started_ms, a.id), default=None)
+    view: dict[str, Any] = {
+        "index": task,
+        "frames": str(FrameSet.of(job.plan.frames_of(task))),
+        "state": where,
+        "test": job.plan.is_test(task),
+        "generation": job.generation_of(task),
+        "attempts": len(attempts),
+        "copies": len(job.copies_of(task)),
+    }
+    if shown is not None:
+        body = shown.body
+        view |= {
+            "node": shown.node,
+            "node_name": node.registry.name_of(shown.node),
+            "attempt": str(shown.id),
+            "seconds": max(0, shown.ended_ms - shown.started_ms) / 1000 if shown.ended_ms else None,
+            "peak_ram_bytes": shown.peak_ram_bytes,
+            "progress": node.progress_of(shown.ref),
+            "cause": shown.cause,
+            "text": body.text,
+            "last_lines": body.last_lines,
+            "outputs": [{"name": o.name, "blob": str(o.blob), "size": o.blob.size} for o in body.outputs],
+        }
+    return view
+
+
+def result_list(node: Node, job: Job, args: dict[str, Any]) -> dict[str, Any]:
+    """Outputs of done tasks, and who holds them."""
+    frames = args.get("frames")
+    wanted = parse_frames(frames) if isinstance(frames, str) and frames else None
+    outputs: list[dict[str, Any]] = []
+    for task in job.done_tasks():
+        numbers = job.plan.frames_of(task)
+        result = job.result_of(task)
+        if result is None or (wanted is not None and not any(number in wanted for number in numbers)):
+            continue
+        holders = [
+            {"id": which, "name": node.registry.name_of(which), "alive": node.membership.is_alive(which)}
+            for which in job.copies_of(task)
+        ]
+        here = node.outputs.is_here(job.id, task)
+        outputs += [
+            {
+                "task": task,
+                "frame": numbers[0],
+                "name": output.name,
+                "blob": str(output.blob),
+                "size": output.blob.size,
+                "nodes": holders,
+                "here": here,
+            }
+            for output in result.body.outputs
+        ]
+    return {"schema": "farm.results.v1", "job": job.id, "outputs": outputs}
+
+
+def doctor(node: Node, now: Instant) -> dict[str, Any]:
+    """What a node can check of itself."""
+    alive = node.membership.alive()
+    leader = node.election.leader_at(now.mono)
+    body = node.registry.bodies.get(node.id)
+    renderers = ", ".join(f"{r.name} {r.version}".strip() for r in body.renderers) if body is not None else ""
+    lonely = sum(size_of_runs(tuple(job.tasks.marks.done_runs())) for job in node.jobs) - sum(
+        node.jobs.status_of(job.id, now).safe for job in node.jobs
+    )
+    checks = [
+        _check("members", len(alive) > 0, f"{len(alive)} nodes answer"),
+        _check("leader", leader is not None, node.registry.name_of(leader) if leader else "no leader is known"),
+        _check("disk", not node.disk_fault(), node.disk_fault() or "the data dir has room"),
+        _check("renderers", bool(renderers), renderers or "none found: only command jobs can run here"),
+        _check("copies", len(alive) < 2 or lonely == 0, f"{lonely} results are on one node only"),
+    ]
+    return {"schema": "farm.doctor.v1", "node": node.id, "checks": checks}
+
+
+def _check(name: str, ok: bool, text: str, hint: str = "") -> dict[str, Any]:
+    return {"name": name, "ok": ok, "text": text, "hint": hint}

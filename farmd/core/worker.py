@@ -1,0 +1,273 @@
+"""What this node runs: takes grants, fences them, keeps an attempt row for each, and ends what has become pointless.
+
+Theory: a grant is a *permission*, not a fact. The fact is the attempt row, which this node alone writes: `running`
+before the process starts, then `done`, `failed` or `stopped` when it has ended. Four fences stand before a start:
+the (term, leader) accepted durably, this life's epoch, the attempt id never seen before, and room beside what lives
+here. A task is free again for others only through what this row says (or through this node's loss).
+
+Invariants: an attempt id starts at most once; exactly one process per live entry; no attempt lives that this node
+does not report in its inventory; rows of an earlier life that say `running` are ended at start, because the daemon
+has ended their processes before it spoke.
+
+Called by `farmd.core.node`. Never schedules, never looks at other nodes' capacity.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from farmd.core.capacity import Capacity, Claim, need_of
+from farmd.core.effects import StartAttempt, StopAttempt
+from farmd.core.fence import Fence
+from farmd.core.plan import Plan
+from protocol.bodies import AttemptBody, pack_body
+from protocol.errors import PeerError
+from protocol.jobspec import JobSpec, spec_from_bytes
+from protocol.messages import Grant, GrantReply, Inventory, Refusal, Running, Stop
+from protocol.records import JobField, Kind, Rank, attempt_pk
+from protocol.states import AttemptState, FailureClass
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from farmd.core.election import Election
+    from farmd.core.events import AttemptEnded, AttemptProgressed
+    from farmd.core.jobs import Jobs
+    from farmd.core.replica import Replica
+    from farmd.core.turn import Turn
+    from protocol.bodies import NodeBody
+    from protocol.ids import AttemptRef, JobId, NodeId
+
+PAUSE_NOW = 2
+"""Value of the PAUSED register that stops running attempts too; 1 lets them finish."""
+STOP_CAUSES = (FailureClass.CANCELLED, FailureClass.SUPERSEDED, FailureClass.PREEMPTED, FailureClass.NODE_LOST)
+"""Ends that say nothing against the frame: the row becomes `stopped`, not `failed`."""
+
+
+@dataclass(slots=True)
+class Live:
+    """One attempt in flight here."""
+
+    spec: JobSpec
+    generation: int
+    claim: Claim
+    started_mono: float
+    started_ms: int
+    progress: float = 0.0
+    stopping: bool = False
+
+
+class Worker:
+    """Runs what it is granted; `live` is the only truth about what runs here."""
+
+    def __init__(
+        self,
+        node: NodeId,
+        epoch: int,
+        *,
+        replica: Replica,
+        jobs: Jobs,
+        election: Election,
+        holds: Callable[[JobId, JobSpec], bool],
+    ) -> None:
+        """Prepare; `holds` says whether all files of a job are here, verified."""
+        self._node = node
+        self._epoch = epoch
+        self._replica = replica
+        self._jobs = jobs
+        self._election = election
+        self._holds = holds
+        self._fence = Fence()
+        self._capacity: Capacity | None = None
+        self.live: dict[AttemptRef, Live] = {}
+        self.held = False
+        self.disk_full = False
+        self.refused = 0
+
+    def offer(self, body: NodeBody) -> None:
+        """Set what this node offers."""
+        claims = {ref: live.claim for ref, live in self.live.items()}
+        self._capacity = Capacity(self._node, body, claims)
+
+    def reconcile(self, turn: Turn) -> None:
+        """End the rows of earlier lives that still say `running`; their processes are gone."""
+        for ref, body in self._jobs.running_rows_of(self._node):
+            if body.epoch < self._epoch and ref not in self.live:
+                self._end(turn, ref, body, FailureClass.NODE_LOST, text="the node was restarted while this ran")
+
+    def running(self, now_mono: float) -> tuple[Running, ...]:
+        """List what runs here, for adverts and inventories."""
+        return tuple(
+            [
+                Running(ref, live.generation, live.progress, int(now_mono - live.started_mono))
+                for ref, live in self.live.items()
+            ]
+        )
+
+    def on_inventory_ask(self, turn: Turn, sender: NodeId, term: int) -> None:
+        """Tell a new leader what runs here, before it grants anything."""
+        turn.send(sender, Inventory(term, self._epoch, self.running(turn.now.mono)))
+
+    def on_grant(self, turn: Turn, sender: NodeId, grant: Grant) -> None:
+        """Start the attempt, or refuse it with the reason."""
+        refusal = self._refusal(sender, grant)
+        spec, claim = None, None
+        if refusal is Refusal.NONE:
+            spec, refusal = self._spec_of(grant)
+        if spec is not None and self._capacity is not None:
+            claim = self._claim_for(grant.ref, spec)
+            refusal = Refusal.BUSY if claim is None else refusal
+        if refusal is Refusal.NONE and not self._fence.admit(grant.ref.attempt):
+            refusal = Refusal.SEEN_BEFORE
+        if spec is None or claim is None or refusal is not Refusal.NONE:
+            self.refused += 1
+            if refusal is not Refusal.SEEN_BEFORE or grant.ref not in self.live:
+                turn.send(sender, GrantReply(grant.ref, accepted=False, reason=refusal))
+            return
+        self._start(turn, grant, spec, claim)
+        turn.send(sender, GrantReply(grant.ref, accepted=True))
+
+    def _refusal(self, sender: NodeId, grant: Grant) -> Refusal:
+        ref = grant.ref
+        if ref.attempt.leader != sender or not self._election.accepts(ref.attempt.term, sender):
+            return Refusal.OLD_TERM
+        if grant.epoch != self._epoch:
+            return Refusal.OTHER_LIFE
+        if self.held:
+            return Refusal.HELD
+        if self.disk_full:
+            return Refusal.DISK_FULL
+        if self._capacity is None:
+            return Refusal.BUSY
+        return self._job_refusal(ref, grant.generation)
+
+    def _job_refusal(self, ref: AttemptRef, generation: int) -> Refusal:
+        job = self._jobs.get(ref.job)
+        if self._jobs.is_deleted(ref.job):
+            return Refusal.JOB_STOPPED
+        if job is None:
+            return Refusal.NONE
+        if job.cancelled or job.paused_by_person:
+            return Refusal.JOB_STOPPED
+        if job.is_done(ref.task) and job.generation_of(ref.task) >= generation:
+            return Refusal.DONE_ALREADY
+        return Refusal.NONE
+
+    def _spec_of(self, grant: Grant) -> tuple[JobSpec | None, Refusal]:
+        job = self._jobs.get(grant.ref.job)
+        try:
+            spec = job.spec if job is not None else spec_from_bytes(grant.spec)
+        except PeerError:
+            return None, Refusal.UNREADABLE
+        if not self._holds(grant.ref.job, spec):
+            return None, Refusal.NO_ASSETS
+        return spec, Refusal.NONE
+
+    def _claim_for(self, ref: AttemptRef, spec: JobSpec) -> Claim | None:
+        assert self._capacity is not None
+        job = self._jobs.get(ref.job)
+        need = need_of(spec, job.ram_floor_bytes if job is not None else 0)
+        if self._capacity.never_fits(need) is not None:
+            return None
+        return self._capacity.fit_now(need)
+
+    def _start(self, turn: Turn, grant: Grant, spec: JobSpec, claim: Claim) -> None:
+        live = Live(spec, grant.generation, claim, turn.now.mono, turn.now.wall_ms)
+        self.live[grant.ref] = live
+        assert self._capacity is not None
+        self._capacity.claims[grant.ref] = claim
+        body = AttemptBody(self._node, self._epoch, grant.generation, AttemptState.RUNNING, started_ms=live.started_ms)
+        self._replica.write(turn, Kind.ATTEMPT, attempt_pk(grant.ref), pack_body(body))
+        frames = Plan(spec).frames_of(grant.ref.task)
+        turn.effects.append(
+            StartAttempt(grant.ref, spec, frames, claim.cores, claim.ram_bytes, claim.gpus),
+        )
+
+    def on_progress(self, event: AttemptProgressed) -> None:
+        """Remember progress; it travels in adverts, never in rows."""
+        live = self.live.get(event.ref)
+        if live is not None:
+            live.progress = max(live.progress, min(1.0, event.progress))
+
+    def on_ended(self, turn: Turn, event: AttemptEnded) -> None:
+        """Write the row that frees the task, or makes it done."""
+        live = self.live.pop(event.ref, None)
+        if live is None:
+            return
+        if self._capacity is not None:
+            self._capacity.claims.pop(event.ref, None)
+        body = AttemptBody(
+            node=self._node,
+            epoch=self._epoch,
+            generation=live.generation,
+            state=AttemptState.RUNNING,
+            started_ms=live.started_ms,
+            exit_code=event.exit_code,
+            peak_ram_bytes=event.peak_ram_bytes,
+            outputs=event.outputs,
+            last_lines=event.last_lines[-2048:],
+        )
+        self._end(turn, event.ref, body, event.cause, event.text)
+
+    def _end(self, turn: Turn, ref: AttemptRef, body: AttemptBody, cause: int, text: str) -> None:
+        if cause == 0:
+            state, rank = AttemptState.DONE, Rank.FINAL
+        elif cause in STOP_CAUSES:
+            state, rank = AttemptState.STOPPED, Rank.ENDED
+        else:
+            state, rank = AttemptState.FAILED, Rank.ENDED
+        ended = body._replace(state=state, cause=cause, ended_ms=turn.now.wall_ms, text=text[:400])
+        self._replica.write(turn, Kind.ATTEMPT, attempt_pk(ref), pack_body(ended), rank=rank)
+        if state is AttemptState.FAILED:
+            turn.note("attempt-failed", f"task {ref.task}: {text}", node=self._node, job=ref.job)
+        elif state is AttemptState.STOPPED:
+            turn.note("attempt-stopped", f"task {ref.task}: {text}", node=self._node, job=ref.job)
+
+    def on_stop(self, turn: Turn, sender: NodeId, message: Stop) -> None:
+        """The leader wants an attempt ended; one that never started here never will."""
+        if not self._election.accepts(message.ref.attempt.term, message.ref.attempt.leader) and (
+            sender != self._election.leader
+        ):
+            return
+        if message.ref in self.live:
+            self.stop(turn, message.ref, message.cause, message.text)
+        else:
+            self._fence.admit(message.ref.attempt)
+
+    def stop(self, turn: Turn, ref: AttemptRef, cause: int, text: str, grace_s: float = 10.0) -> None:
+        """End a live attempt; asking twice changes nothing."""
+        live = self.live.get(ref)
+        if live is None or live.stopping:
+            return
+        live.stopping = True
+        turn.effects.append(StopAttempt(ref, cause, text, grace_s))
+
+    def stop_all(self, turn: Turn, text: str) -> None:
+        """End everything, because the daemon stops."""
+        for ref in list(self.live):
+            self.stop(turn, ref, FailureClass.NODE_LOST, text, grace_s=3.0)
+
+    def on_job_changed(self, turn: Turn, job_id: JobId) -> None:
+        """End attempts that have become pointless: job cancelled or deleted, task done elsewhere, new generation."""
+        for ref, live in list(self.live.items()):
+            if ref.job == job_id and not live.stopping:
+                cause, text = self._pointless(ref, live)
+                if cause is not None:
+                    self.stop(turn, ref, cause, text)
+
+    def _pointless(self, ref: AttemptRef, live: Live) -> tuple[FailureClass | None, str]:
+        job = self._jobs.get(ref.job)
+        if job is None:
+            deleted = self._jobs.is_deleted(ref.job)
+            return (FailureClass.CANCELLED, "the job was deleted") if deleted else (None, "")
+        if job.cancelled:
+            return FailureClass.CANCELLED, "the job was cancelled"
+        paused = job.control(JobField.PAUSED)
+        if paused is not None and paused.value == PAUSE_NOW:
+            return FailureClass.PREEMPTED, f"the job was paused at once by {paused.actor}"
+        if job.generation_of(ref.task) > live.generation:
+            return FailureClass.SUPERSEDED, "the task was requeued"
+        if job.is_done(ref.task):
+            return FailureClass.SUPERSEDED, "the task is done elsewhere"
+        return None, ""

@@ -1,0 +1,291 @@
+"""The client library: what farmctl, the dashboard and other people's scripts talk to a daemon with.
+
+    with Client() as farm:                       # this machine's daemon
+        print(farm.call("farm.status"))
+    async with AsyncClient("ws07:7000") as farm:
+        async for change in farm.stream("farm.follow"):
+            ...
+
+A target is a data dir, or HOST:PORT of a node; without one it is $FARM_NODE, or the default data dir. HOST:PORT of a
+daemon on this machine leads to its Unix socket. A daemon elsewhere is asked over its node socket with the keys of the
+caller's own data dir ($FARM_DATA_DIR or the default one), which must be admitted there; the other's public key comes
+from the local daemon (operation `node.key`, args {"address": HOST:PORT} -> {"public_key": 32 bytes}), so an impostor
+at that address is never spoken to.
+
+Errors of the daemon are raised as the `UserError` of their exit code; silence is `Unreachable`. zmq is imported when
+a connection is made, not before: `farmctl --help` needs none. Not thread-safe: one client for each thread or loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from protocol.api import (
+    API_MARK,
+    MAX_API_BYTES,
+    OP_CANCEL,
+    Request,
+    Response,
+    error_of,
+    pack_request,
+    unpack_response,
+)
+from protocol.errors import PeerError, Unreachable, UserError
+from protocol.pacing import Drain
+from protocol.targets import Target, find_target
+
+if TYPE_CHECKING:
+    import zmq
+
+TIMEOUT_S = 5.0
+
+
+class Client:
+    """Asks one question at a time and waits for the answer."""
+
+    def __init__(self, target: str | Path | None = None, timeout_s: float = TIMEOUT_S) -> None:
+        self.target = _find(target, timeout_s)
+        self.timeout_s = timeout_s
+        self._wire = _Wire(self.target)
+
+    def call(self, op: str, /, **args: Any) -> Any:
+        """Ask for one operation and return its data (the first part, if the daemon sends several).
+
+        Raises:
+            UserError: The daemon says no, in the class of its exit code.
+            Unreachable: It says nothing within the time limit.
+        """
+        for data in self.stream(op, **args):
+            return data
+        return None
+
+    def stream(self, op: str, /, *, wait_s: float | None = None, **args: Any) -> Iterator[Any]:
+        """Yield every part of an answer; the time limit, `wait_s` if given, holds for each part.
+
+        Raises:
+            UserError: The daemon says no, in the class of its exit code.
+            Unreachable: It says nothing within the time limit.
+        """
+        number = self._wire.ask(op, args)
+        more = True
+        try:
+            while more:
+                response = self._answer(number, self.timeout_s if wait_s is None else wait_s)
+                more = response.more
+                if response.error is not None:
+                    raise error_of(response.error)
+                yield response.data
+        finally:
+            if more:
+                self._wire.cancel(number)
+
+    def _answer(self, number: int, wait_s: float) -> Response:
+        until = time.monotonic() + wait_s
+        while self._wire.wait(max(0.0, until - time.monotonic())):
+            response = self._wire.take()
+            if response is not None and response.id in {number, 0}:
+                return response
+        raise _silence(self.target, wait_s)
+
+    def close(self) -> None:
+        """End the connection."""
+        self._wire.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AsyncClient:
+    """Asks many questions at once, in one event loop; to be used as `async with`."""
+
+    def __init__(self, target: str | Path | None = None, timeout_s: float = TIMEOUT_S) -> None:
+        self.timeout_s = timeout_s
+        self._named = target
+        self._wire: _Wire | None = None
+        self._drain: Drain | None = None
+        self._waiting: dict[int, asyncio.Queue[Response]] = {}
+
+    async def open(self) -> Self:
+        """Connect.
+
+        Raises:
+            UserError: See `protocol.targets.find_target`.
+        """
+        target = await asyncio.to_thread(_find, self._named, self.timeout_s)
+        self._wire = _Wire(target)
+        self._drain = Drain(self._wire.descriptor, self._take)
+        self._drain.start()
+        return self
+
+    async def call(self, op: str, /, **args: Any) -> Any:
+        """Ask for one operation and return its data (the first part, if the daemon sends several).
+
+        Raises:
+            UserError: The daemon says no, in the class of its exit code.
+            Unreachable: It says nothing within the time limit.
+        """
+        parts = self.stream(op, **args)
+        try:
+            async for data in parts:
+                return data
+            return None
+        finally:
+            await parts.aclose()
+
+    async def stream(self, op: str, /, *, wait_s: float | None = None, **args: Any) -> AsyncGenerator[Any, None]:
+        """Yield every part of an answer; the time limit, `wait_s` if given, holds for each part.
+
+        Raises:
+            UserError: The daemon says no, in the class of its exit code.
+            Unreachable: It says nothing within the time limit.
+        """
+        wire, drain = self._opened()
+        number = wire.ask(op, args)
+        drain.poke()
+        answers = self._waiting[number] = asyncio.Queue()
+        limit_s = self.timeout_s if wait_s is None else wait_s
+        more = True
+        try:
+            while more:
+                try:
+                    response = await asyncio.wait_for(answers.get(), limit_s)
+                except TimeoutError:
+                    raise _silence(wire.target, limit_s) from None
+                more = response.more
+                if response.error is not None:
+                    raise error_of(response.error)
+                yield response.data
+        finally:
+            del self._waiting[number]
+            if more:
+                wire.cancel(number)
+
+    def _opened(self) -> tuple[_Wire, Drain]:
+        if self._wire is None or self._drain is None:
+            raise Unreachable("the client is not open", "", "async with AsyncClient() as farm: …")
+        return self._wire, self._drain
+
+    def _take(self) -> bool:
+        assert self._wire is not None
+        if not self._wire.wait(0):
+            return False
+        response = self._wire.take()
+        if response is None:
+            return True
+        for answers in [self._waiting[response.id]] if response.id in self._waiting else []:
+            answers.put_nowait(response)
+        if response.id == 0:
+            for answers in self._waiting.values():
+                answers.put_nowait(response)
+        return True
+
+    async def close(self) -> None:
+        """End the connection."""
+        if self._drain is not None and self._wire is not None:
+            self._drain.stop()
+            self._wire.close()
+            self._drain = self._wire = None
+
+    async def __aenter__(self) -> Self:
+        return await self.open()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+class _Wire:
+    """One DEALER with its context, and the numbers of requests."""
+
+    def __init__(self, target: Target) -> None:
+        import zmq
+
+        self.target = target
+        self._last = 0
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._dealer = self._context.socket(zmq.DEALER)
+        options: dict[int, int | bytes] = {zmq.LINGER: 0, zmq.MAXMSGSIZE: MAX_API_BYTES, zmq.CONNECT_TIMEOUT: 2000}
+        if target.remote:
+            options[zmq.CURVE_SERVERKEY] = target.server_key
+            options[zmq.CURVE_PUBLICKEY], options[zmq.CURVE_SECRETKEY] = target.own_keys
+            options |= {zmq.HEARTBEAT_IVL: 1000, zmq.HEARTBEAT_TIMEOUT: 3000, zmq.IPV6: int("[" in target.endpoint)}
+        for option, value in options.items():
+            self._dealer.setsockopt(option, value)
+        self._dealer.connect(target.endpoint)
+
+    @property
+    def descriptor(self) -> int:
+        import zmq
+
+        number = self._dealer.getsockopt(zmq.FD)
+        assert isinstance(number, int)
+        return number
+
+    def ask(self, op: str, args: dict[str, Any]) -> int:
+        """Send a request and return its number."""
+        self._last += 1
+        self._send(Request(self._last, op, args))
+        return self._last
+
+    def cancel(self, number: int) -> None:
+        """Say that nobody waits any more."""
+        with suppress(Unreachable):
+            self._send(Request(0, OP_CANCEL, {"id": number}))
+
+    def _send(self, request: Request) -> None:
+        import zmq
+
+        frames = [pack_request(request)]
+        if self.target.remote:
+            frames.insert(0, API_MARK)
+        if self._dealer.closed:
+            return
+        try:
+            self._dealer.send_multipart(frames, zmq.NOBLOCK)
+        except zmq.Again:
+            raise _silence(self.target, 0) from None
+
+    def wait(self, wait_s: float) -> bool:
+        """Wait for a response, so many seconds at most."""
+        return bool(self._dealer.poll(int(wait_s * 1000) + (wait_s > 0)))
+
+    def take(self) -> Response | None:
+        """Take the response that is there; None if it is none that this version can read."""
+        try:
+            return unpack_response(self._dealer.recv_multipart()[-1])
+        except PeerError:
+            return None
+
+    def close(self) -> None:
+        self._dealer.close(linger=100)  # a last cancel may leave
+        self._context.term()
+
+
+def _find(named: str | Path | None, timeout_s: float) -> Target:
+    def key_of(data_dir: Path, address: str) -> bytes | None:
+        with Client(data_dir, timeout_s) as local:
+            answer = local.call("node.key", address=address)
+        key = answer.get("public_key") if isinstance(answer, dict) else None
+        return key if isinstance(key, bytes) and len(key) == 32 else None
+
+    return find_target(named, key_of)
+
+
+def _silence(target: Target, wait_s: float) -> UserError:
+    return Unreachable(
+        f"no answer from {target.name}",
+        f"it said nothing for {wait_s:g} s: it is off, cut off, or very busy" if wait_s else "its queue is full",
+        "try again with a longer --timeout; farmctl --node HOST:PORT asks another node",
+    )

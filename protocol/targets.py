@@ -1,0 +1,148 @@
+"""Where a client connects: from what a person named to an endpoint and the keys that it needs.
+
+Called by `protocol.client`. What is named must lead to the daemon that is meant or to an error that says why not: a
+Unix socket is tried at once, and a remote address is never used without the public key of the node that is there.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from protocol.errors import NotAllowed, NotFound, Unreachable
+from protocol.places import (
+    ADDRESS_NAME,
+    KEY_NAME,
+    SOCKET_NAME,
+    default_data_dirs,
+    find_socket,
+    read_key_file,
+    running_daemons,
+)
+
+_HOST_PORT = re.compile(r"(?P<host>\[[0-9a-fA-F:.%a-z]+\]|[^/:\s]+):(?P<port>\d{1,5})")
+_ANY_HOST = {"0.0.0.0", "::"}  # noqa: S104  # read in the list of daemons, not bound
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a client connects: an endpoint, and for a remote node its public key and the caller's own key pair."""
+
+    name: str
+    endpoint: str
+    server_key: bytes = b""
+    own_keys: tuple[bytes, bytes] = field(default=(b"", b""), repr=False)
+
+    @property
+    def remote(self) -> bool:
+        """Tell whether it is a node's socket, not a Unix socket."""
+        return bool(self.server_key)
+
+
+KeyOf = Callable[[Path, str], bytes | None]
+"""Data dir of the local daemon, HOST:PORT -> raw public key of the node there, if it is known."""
+
+
+def find_target(target: str | Path | None, key_of: KeyOf) -> Target:
+    """Find out what a target means; `key_of` asks the local daemon for the key of a remote one.
+
+    Raises:
+        Unreachable: There is no such daemon.
+        UserError: The local keys cannot be read, or the local daemon does not know the remote one.
+    """
+    named = str(target or os.environ.get("FARM_NODE", ""))
+    if not named:
+        return _local(_default_data_dir())
+    parts = _HOST_PORT.fullmatch(named)
+    if not parts or Path(named).exists():
+        return _local(Path(named))
+    host, port = parts["host"].strip("[]"), int(parts["port"])
+    data_dir = _data_dir_of(host, port)
+    return _local(data_dir) if data_dir else _remote(named, key_of)
+
+
+def _default_data_dir() -> Path:
+    dirs = default_data_dirs()
+    for data_dir in dirs:
+        if (data_dir / SOCKET_NAME).exists() or (data_dir / ADDRESS_NAME).exists():
+            return data_dir
+    return dirs[0]
+
+
+def _local(data_dir: Path) -> Target:
+    """Check that a daemon listens there: asking the kernel takes microseconds, a time-out takes seconds."""
+    path = find_socket(data_dir)
+    what = f"no daemon answers for {data_dir}"
+    hint = f"start it: farmd --data-dir {data_dir}; or name a node: --node HOST:PORT"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except PermissionError as error:
+            why = f"{path} belongs to another user"
+            raise NotAllowed(f"may not talk to the daemon of {data_dir}", why, "join the group farm") from error
+        except OSError as error:
+            why = "it is not running" if path.exists() else f"there is no {path}"
+            raise Unreachable(what, why, hint) from error
+    return Target(str(data_dir), f"ipc://{path}")
+
+
+def _data_dir_of(host: str, port: int) -> Path | None:
+    """Look in this machine's list for the daemon that listens at HOST:PORT."""
+    here = None
+    for daemon in running_daemons():
+        listed_host, _, listed_port = daemon.address.rpartition(":")
+        if int(listed_port) != port:
+            continue
+        if listed_host.strip("[]") == host:
+            return Path(daemon.data_dir)
+        if here is None:
+            here = _is_this_machine(host)
+        listens_there = listed_host.strip("[]") in _ANY_HOST or _same_host(listed_host.strip("[]"), host)
+        if here and listens_there:
+            return Path(daemon.data_dir)
+    return None
+
+
+def _is_this_machine(host: str) -> bool:
+    """Tell whether a host is this one: an address that can be bound is."""
+    try:
+        found = socket.getaddrinfo(host, 0, type=socket.SOCK_DGRAM)
+    except OSError:
+        return False
+    for family, kind, _, _, address in found:
+        with suppress(OSError), socket.socket(family, kind) as probe:
+            probe.bind(address)
+            return True
+    return False
+
+
+def _same_host(one: str, other: str) -> bool:
+    try:
+        return bool(
+            {item[4][0] for item in socket.getaddrinfo(one, 0)} & {item[4][0] for item in socket.getaddrinfo(other, 0)}
+        )
+    except OSError:
+        return False
+
+
+def _remote(address: str, key_of: KeyOf) -> Target:
+    data_dir = _default_data_dir()
+    hint = f"run farmctl on {address.rpartition(':')[0]}, or start the daemon of this machine and try again"
+    try:
+        own_keys = read_key_file(data_dir / KEY_NAME)
+    except NotFound as error:
+        why = f"{data_dir} has no key that this farm knows"
+        raise Unreachable(f"cannot talk to {address} from here", why, hint) from error
+    try:
+        key = key_of(data_dir, address)
+    except Unreachable as error:
+        why = "its public key would come from the daemon of this machine, which is not running"
+        raise Unreachable(f"cannot talk to {address} from here", why, hint) from error
+    if key is None:
+        raise Unreachable(f"cannot talk to {address} from here", "no node of this farm listens there", "farmctl nodes")
+    return Target(address, f"tcp://{address}", key, own_keys)

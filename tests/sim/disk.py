@@ -1,0 +1,99 @@
+"""The simulated disk under one node: commits take time, crashes lose what was not committed, faults make it lie."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from protocol.errors import FarmError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from random import Random
+
+    from farmd.core.effects import Note, Save
+    from protocol.records import Rec
+
+
+class DiskFull(FarmError):
+    """The simulated disk takes nothing more."""
+
+
+@dataclass(slots=True)
+class Image:
+    """What a reopened database holds."""
+
+    rows: dict[tuple[int, bytes], Rec] = field(default_factory=dict)
+    vector: dict[int, int] = field(default_factory=dict)
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    def copy(self) -> Image:
+        return Image(dict(self.rows), dict(self.vector), dict(self.meta))
+
+    def apply(self, save: Save) -> None:
+        for rec in save.rows:
+            self.rows[rec.kind, rec.pk] = rec
+        for key in save.dropped:
+            self.rows.pop(key, None)
+        self.vector.update(save.vector)
+        self.meta.update(save.meta)
+
+
+class SimDisk:
+    """`Store` port of one node.
+
+    Attributes:
+        latency_s: Of one commit.
+        full: Commits fail while True.
+        commits: Counted.
+    """
+
+    KEPT_IMAGES = 4
+
+    def __init__(self, rng: Random) -> None:
+        self._rng = rng
+        self.image = Image()
+        self._before: list[list[Save]] = []
+        self._base = Image()
+        self.latency_s = 0.001
+        self.full = False
+        self.commits = 0
+        self.notes: list[Note] = []
+        self._flight: Sequence[Save] | None = None
+
+    async def commit(self, saves: Sequence[Save], notes: Sequence[Note]) -> None:
+        """Apply after the latency; a crash in between may or may not have applied it."""
+        self._flight = saves
+        await asyncio.sleep(self.latency_s * (0.5 + self._rng.random()))
+        self._flight = None
+        if self.full:
+            raise DiskFull("database or disk is full")
+        self._apply(saves)
+        self.notes.extend(notes)
+        self.commits += 1
+
+    def _apply(self, saves: Sequence[Save]) -> None:
+        self._before.append(list(saves))
+        if len(self._before) > self.KEPT_IMAGES:
+            for save in self._before.pop(0):
+                self._base.apply(save)
+        for save in saves:
+            self.image.apply(save)
+
+    def crash(self) -> None:
+        """The machine stops: the commit in flight is on disk or not, never half."""
+        if self._flight is not None and self._rng.random() < 0.5 and not self.full:
+            self._apply(self._flight)
+        self._flight = None
+
+    def lose_tail(self) -> int:
+        """The disk lied about syncing: the last commits are gone. Returns how many."""
+        lost = self._rng.randint(1, len(self._before)) if self._before else 0
+        kept = self._before[: len(self._before) - lost]
+        self.image = self._base.copy()
+        for saves in kept:
+            for save in saves:
+                self.image.apply(save)
+        self._before = kept
+        return lost

@@ -1,0 +1,220 @@
+"""Carries out a simulated node's effects: links, renders, blobs, deliveries. No file, no process, no real time."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import msgpack
+
+from farmd.core.effects import (
+    AnswerJoin,
+    Deliver,
+    FindBlobs,
+    Link,
+    ReadLog,
+    ReadManifest,
+    ReadPiece,
+    Reply,
+    Send,
+    StartAttempt,
+    StopAttempt,
+    Trust,
+    Unlink,
+    WritePiece,
+)
+from farmd.core.events import (
+    AttemptEnded,
+    AttemptProgressed,
+    BlobFinished,
+    BlobsFound,
+    Delivered,
+    LogRead,
+    ManifestRead,
+    PieceWritten,
+)
+from protocol.bodies import OutputFact
+from protocol.ids import AttemptRef, BlobAddress, NodeId, node_id_of
+from protocol.messages import PieceIs, PieceRefused
+from protocol.states import FailureClass
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from farmd.core.effects import Effect
+    from farmd.core.events import Event
+
+
+@dataclass(slots=True)
+class Blobs:
+    """A simulated content store: what survives a crash is what was finished; contents are tiny, sizes are not."""
+
+    held: dict[BlobAddress, bytes] = field(default_factory=dict)
+
+    def add(self, content: bytes) -> BlobAddress:
+        """Store a content and return its address."""
+        address = address_of(content)
+        self.held[address] = content
+        return address
+
+
+def address_of(content: bytes) -> BlobAddress:
+    """Address of a content; the simulated xxHash64 is a slice of BLAKE2b."""
+    digest = hashlib.blake2b(content, digest_size=8).digest()
+    return BlobAddress(
+        int.from_bytes(digest, "big"), len(content), hashlib.md5(content, usedforsecurity=False).digest()
+    )
+
+
+@dataclass(slots=True)
+class Process:
+    """A simulated render."""
+
+    effect: StartAttempt
+    ends_at: float
+    end: asyncio.TimerHandle
+    beat: asyncio.TimerHandle | None = None
+
+
+class SimHands:
+    """`Hands` port of one simulated node."""
+
+    def __init__(self, node: NodeId, world: Any, post: Callable[[Event], None], blobs: Blobs) -> None:
+        self.node = node
+        self._world = world
+        self._post = post
+        self.blobs = blobs
+        self.processes: dict[AttemptRef, Process] = {}
+        self.links: dict[NodeId, None] = {}
+        self.trusted: dict[NodeId, None] = {}
+        self.stash: list[Effect] | None = None
+
+    def perform(self, effect: Effect) -> None:
+        """Carry out one effect; while the machine is paused, keep it for later."""
+        if self.stash is not None:
+            self.stash.append(effect)
+            return
+        match effect:
+            case Send():
+                if effect.to in self.links:
+                    self._world.on_send(self.node, effect)
+            case Link():
+                self.links[effect.node] = None
+            case Unlink():
+                self.links.pop(effect.node, None)
+            case Trust():
+                self.trusted = {node_id_of(key): None for key in effect.keys}
+            case Reply():
+                self._world.on_reply(self.node, effect)
+            case AnswerJoin():
+                self._world.on_join_answer(self.node, effect)
+            case StartAttempt():
+                self._start(effect)
+            case StopAttempt():
+                self._stop(effect)
+            case _:
+                self._perform_storage(effect)
+
+    def _perform_storage(self, effect: Effect) -> None:
+        match effect:
+            case FindBlobs():
+                missing = tuple((blob, ()) for blob in effect.blobs if blob not in self.blobs.held)
+                self._later(BlobsFound(effect.ask, missing))
+            case ReadManifest():
+                self._later(ManifestRead(effect.blob, self._files_of(effect.blob)))
+            case ReadPiece():
+                self._serve(effect)
+            case WritePiece():
+                self._write(effect)
+            case Deliver():
+                self._deliver(effect)
+            case ReadLog():
+                self._later(LogRead(effect.ask, False, 0, 0, b""))
+            case _:
+                raise AssertionError(f"unexpected effect {effect}")
+
+    def _later(self, event: Event, delay_s: float = 0.0005) -> None:
+        asyncio.get_running_loop().call_later(delay_s, self._post, event)
+
+    def _files_of(self, blob: BlobAddress) -> tuple[BlobAddress, ...] | None:
+        content = self.blobs.held.get(blob)
+        if content is None:
+            return None
+        return tuple(BlobAddress(*entry) for entry in msgpack.unpackb(content))
+
+    def _serve(self, effect: ReadPiece) -> None:
+        content = self.blobs.held.get(effect.blob)
+        if content is None:
+            self.perform(Send(effect.to, PieceRefused(effect.blob, effect.index)))
+            return
+        data = self._world.on_piece_served(self.node, content)
+        self.perform(Send(effect.to, PieceIs(effect.blob, effect.index, effect.blob.xxh64, data)))
+
+    def _write(self, effect: WritePiece) -> None:
+        ok = address_of(effect.data) == effect.blob
+        if not ok:
+            self._later(PieceWritten(effect.blob, effect.index, effect.source, False, True))
+            return
+        self.blobs.held[effect.blob] = effect.data
+        self._later(PieceWritten(effect.blob, effect.index, effect.source, True))
+        self._later(BlobFinished(effect.blob, True), 0.001)
+
+    def _deliver(self, effect: Deliver) -> None:
+        lacking = [output for output in effect.outputs if output.blob not in self.blobs.held]
+        if lacking:
+            self._later(Delivered(effect.ref, "an output is not in the store"))
+            return
+        for output in effect.outputs:
+            self._world.on_delivered(effect.folder, output, self.blobs.held[output.blob])
+        self._later(Delivered(effect.ref))
+
+    def _start(self, effect: StartAttempt) -> None:
+        self._world.on_start(self.node, effect)
+        plan = self._world.render_plan(self.node, effect)
+        loop = asyncio.get_running_loop()
+        end = loop.call_later(plan.seconds, self._end, effect.ref, plan.cause, plan.text, plan.peak_ram_bytes)
+        process = Process(effect, loop.time() + plan.seconds, end)
+        self.processes[effect.ref] = process
+        if plan.seconds > 2:
+            process.beat = loop.call_later(1.0, self._beat, effect.ref, plan.seconds)
+
+    def _beat(self, ref: AttemptRef, seconds: float) -> None:
+        process = self.processes.get(ref)
+        if process is None:
+            return
+        loop = asyncio.get_running_loop()
+        self._post(AttemptProgressed(ref, max(0.0, 1.0 - (process.ends_at - loop.time()) / seconds)))
+        process.beat = loop.call_later(1.0, self._beat, ref, seconds)
+
+    def _end(self, ref: AttemptRef, cause: int, text: str, peak: int) -> None:
+        process = self.processes.pop(ref)
+        if process.beat is not None:
+            process.beat.cancel()
+        outputs: tuple[OutputFact, ...] = ()
+        if cause == 0 and process.effect.spec.output_name is not None:
+            outputs = tuple(self._output_of(ref, frame) for frame in process.effect.frames)
+        self._post(AttemptEnded(ref, cause, 0 if cause == 0 else 1, peak, outputs, text, text))
+
+    def _output_of(self, ref: AttemptRef, frame: int) -> OutputFact:
+        """Every attempt paints other bytes, so that mixing two attempts is seen."""
+        return OutputFact(f"f.{frame:04d}.png", self.blobs.add(f"{ref} frame {frame} by {self.node}".encode()))
+
+    def _stop(self, effect: StopAttempt) -> None:
+        process = self.processes.get(effect.ref)
+        if process is None:
+            return
+        process.end.cancel()
+        delay = self._world.stop_delay(effect.grace_s)
+        process.end = asyncio.get_running_loop().call_later(
+            delay, self._end, effect.ref, effect.cause or FailureClass.CANCELLED, effect.text, 0
+        )
+
+    def crash(self) -> None:
+        """All processes of the machine end; nobody hears of it."""
+        for process in self.processes.values():
+            process.end.cancel()
+            if process.beat is not None:
+                process.beat.cancel()
+        self.processes.clear()
