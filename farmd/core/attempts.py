@@ -112,14 +112,24 @@ class Lives:
         """This life of the node, and all before it, are over."""
         self._over[node] = max(epoch, self._over.get(node, epoch))
 
-    def begin(self, node: NodeId, epoch: int) -> None:
-        """The node lives in this epoch (again, perhaps); older lives are over, newer ones known here stay over."""
-        if self._over.get(node, epoch) <= epoch:
+    def begin(self, node: NodeId, epoch: int) -> bool:
+        """The node lives in this epoch; older lives are over, newer ones known here stay over.
+
+        Returns:
+            True if this life was believed to be over.
+        """
+        over = self._over.get(node, epoch - 1)
+        if over <= epoch:
             self._over[node] = epoch - 1
+        return over == epoch
 
     def drop(self, ref: AttemptRef) -> None:
         """Its node says that it does not run this attempt."""
         self._gone[ref] = None
+
+    def find(self, ref: AttemptRef) -> None:
+        """Its node does run this attempt after all."""
+        self._gone.pop(ref, None)
 
     def is_lost(self, attempt: Attempt) -> bool:
         """Tell whether the life in which an attempt ran is over."""

@@ -324,9 +324,15 @@ class Jobs:
     # -- facts of the moment ------------------------------------------------------------------------------------------
 
     def grant(self, ref: AttemptRef) -> None:
-        """Mark a task as granted by this leader, until a row of that attempt arrives or `ungrant`."""
-        self._jobs[ref.job].tasks.grant(ref.task, ref.attempt)
-        self._settle(self._jobs[ref.job])
+        """Mark a task as granted or adopted by this leader, until a row of that attempt arrives or `ungrant`.
+
+        An attempt that was marked lost and is adopted again is running again.
+        """
+        job = self._jobs.get(ref.job)
+        if job is not None and job.has_task(ref.task):
+            self._lives.find(ref)
+            job.tasks.grant(ref.task, ref.attempt)
+            self._refresh((ref,))
 
     def ungrant(self, ref: AttemptRef) -> None:
         """Take the mark away: refused, void after 10 s, or its node is lost."""
@@ -350,8 +356,11 @@ class Jobs:
 
     def node_back(self, node: NodeId, epoch: int) -> None:
         """A node lives in this epoch: what it runs is running again, what older lives ran is lost."""
-        self._lives.begin(node, epoch)
-        self._refresh(self._running.get(node, {}))
+        running = self._running.get(node, {})
+        if self._lives.begin(node, epoch):
+            for ref in running:
+                self._lives.find(ref)
+        self._refresh(running)
 
     def mark_lost(self, ref: AttemptRef) -> None:
         """Its node says that it does not have this attempt, though the row still says running."""
