@@ -1,0 +1,7 @@
+"""The record store; `farmd.adapters.store.sqlite` tells what it promises."""
+
+from farmd.adapters.store.file import Loaded, StoreFailed, StoreFull
+from farmd.adapters.store.soundness import Verdict, check
+from farmd.adapters.store.sqlite import SqliteStore
+
+__all__ = ["Loaded", "SqliteStore", "StoreFailed", "StoreFull", "Verdict", "check"]

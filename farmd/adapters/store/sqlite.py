@@ -1,0 +1,264 @@
+"""The record store: one SQLite file that holds everything this node has promised.
+
+Invariant: when `commit` has returned, its rows, vector entries and facts survive a kill and a power cut, together; when
+it has raised, none of them is there (a commit is idempotent, so the driver tries it again). One connection writes and
+makes every checkpoint, on a thread of its own; readers open read-only connections and close them at once.
+
+Decided here: only what belongs to the file (its schema version, whether it is sound, who may open it). Which version of
+a row wins was decided by the core before; this module must never compare stamps.
+
+Two properties of aiosqlite 0.22 are worked around through documented doors only:
+- each call is one hop to the thread, and a transaction of several statements would be five or more. `sqlite3` lets a
+  program bring its own connection class, and aiosqlite takes any connector: `Ledger` carries out a whole transaction
+  as one `executemany`. (Rejected: aiosqlite's private `_execute`.)
+- its thread is no daemon: a main coroutine that raises before `close` hangs the process at exit. A thread inherits
+  `daemon` from the one that makes it, so a daemon thread makes the connection object.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from functools import partial
+from threading import Thread
+from typing import TYPE_CHECKING, Any, Self
+
+import aiosqlite
+import msgpack
+
+from farmd.adapters.store.file import TRANSACTION, Loaded, StoreFailed, begin, failure, open_for_reading
+from farmd.core.effects import Note
+from protocol.errors import FarmError, InvariantBroken, UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+    from farmd.core.effects import Save
+    from protocol.records import Rec
+
+    Step = tuple[str, Iterable[Iterable[Any]]]
+    """One statement of a transaction, and its parameter rows."""
+
+FILE_NAME = "rec.db"
+NOTES_KEPT = 100_000
+NOTES_KEPT_MS = 90 * 86_400_000
+TRIM_EVERY = 1_000
+"""Notes written between two trims of the event log."""
+
+_UPSERT = "INSERT OR REPLACE INTO rec (kind, pk, ver, hlc, origin, seq, rank, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_DROP = "DELETE FROM rec WHERE kind = ? AND pk = ?"
+_VECTOR = "INSERT OR REPLACE INTO vector (origin, seq) VALUES (?, ?)"
+_META = "INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)"
+_NOTE = "INSERT INTO note (at_ms, what, text, node, job, actor, cause) VALUES (?, ?, ?, ?, ?, ?, ?)"
+_TRIM_BY_COUNT = "DELETE FROM note WHERE id <= (SELECT max(id) FROM note) - ?"
+_TRIM_BY_AGE = "DELETE FROM note WHERE id < (SELECT id FROM note WHERE at_ms >= ? ORDER BY id LIMIT 1)"
+_NOTES_AFTER = "SELECT id, at_ms, what, text, node, job, actor, cause FROM note WHERE id > ? ORDER BY id LIMIT ?"
+_NOTES_LAST = """
+    SELECT * FROM (
+        SELECT id, at_ms, what, text, node, job, actor, cause FROM note WHERE id > ? ORDER BY id DESC LIMIT ?
+    ) ORDER BY id
+"""
+
+
+class SqliteStore:
+    """The store of one data directory. Usable as a context manager that closes; `open` it inside."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._dir = data_dir
+        self._path = data_dir / FILE_NAME
+        self._running_mark = data_dir / f"{FILE_NAME}-running"
+        self._lock: int | None = None
+        self._writer: aiosqlite.Connection | None = None
+        self._untrimmed = 0
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def open(self) -> Loaded:
+        """Lock the directory, bring the schema up to date, load everything.
+
+        Raises:
+            UserError: Another daemon uses the directory, or a newer farmd has written it.
+            StoreFailed: The file cannot be opened.
+        """
+        self._lock = _lock(self._dir)
+        unclean = self._running_mark.exists()
+        opened: list[Loaded] = []
+
+        def connect() -> sqlite3.Connection:
+            self._running_mark.touch()
+            self._path.touch()
+            _sync_folder(self._dir)  # both names are durable before the first commit
+            ledger, loaded = begin(self._path, unclean=unclean)
+            opened.append(loaded)
+            return ledger
+
+        try:
+            self._writer = await _connect(connect)
+        except BaseException as error:
+            if not unclean:
+                self._running_mark.unlink(missing_ok=True)
+            self._unlock()
+            if isinstance(error, sqlite3.Error | OSError):
+                raise failure(error, "open") from error
+            raise
+        return opened.pop()
+
+    async def close(self) -> None:
+        """Checkpoint, close and unlock; does nothing when it is not open."""
+        writer, self._writer = self._writer, None
+        try:
+            if writer is not None:
+                await writer.close()
+                self._running_mark.unlink(missing_ok=True)
+        finally:
+            self._unlock()
+
+    async def commit(self, saves: Sequence[Save], notes: Sequence[Note] = ()) -> None:
+        """Write everything in one transaction, later saves over earlier ones; return when it is durable.
+
+        Raises:
+            StoreFull: No room; nothing was written.
+            StoreFailed: An I/O error, or not open.
+            InvariantBroken: A number of a row does not fit 63 bits and a sign.
+        """
+        if self._writer is None:
+            raise StoreFailed("cannot write the store: it is not open")
+        steps = [*merged(saves), *self._note_steps(notes)]
+        if not steps:
+            return
+        try:
+            await self._writer.executemany(TRANSACTION, steps)
+        except sqlite3.Error as error:
+            raise failure(error, "write") from error
+        except OverflowError as error:  # to try again would never help: the core must refuse such a row
+            raise InvariantBroken(f"a number of a row to be saved does not fit 64 bits: {error}") from error
+        self._untrimmed = (self._untrimmed + len(notes)) % TRIM_EVERY
+
+    async def notes(self, limit: int, after: int | None = None) -> list[tuple[int, Note]]:
+        """Read the event log, oldest first: (number, note).
+
+        Args:
+            limit: Most lines to return.
+            after: Lines with larger numbers only, from there on; None = the last `limit` lines.
+
+        Raises:
+            StoreFailed: The file cannot be read.
+        """
+        sql = _NOTES_LAST if after is None else _NOTES_AFTER
+        try:
+            reader = await _connect(partial(open_for_reading, self._path))
+            try:
+                lines = await reader.execute_fetchall(sql, (after or 0, limit))
+            finally:
+                await reader.close()
+        except sqlite3.Error as error:
+            raise failure(error, "read") from error
+        return [(line[0], Note(*line[1:])) for line in lines]
+
+    def _note_steps(self, notes: Sequence[Note]) -> list[Step]:
+        if not notes:
+            return []
+        lines = [(n.at_ms, n.what, n.text, n.node, n.job, n.actor, n.cause) for n in notes]
+        steps: list[Step] = [(_NOTE, lines)]
+        if self._untrimmed + len(notes) >= TRIM_EVERY:
+            oldest_ms = notes[-1].at_ms - NOTES_KEPT_MS
+            steps += [(_TRIM_BY_COUNT, [(NOTES_KEPT,)]), (_TRIM_BY_AGE, [(oldest_ms,)])]
+        return steps
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def merged(saves: Iterable[Save]) -> list[Step]:
+    """Merge saves in order into the fewest statements; within one save, what it drops goes after its rows."""
+    rows: dict[tuple[int, bytes], Rec] = {}
+    dropped: dict[tuple[int, bytes], None] = {}
+    vector: dict[int, int] = {}
+    meta: dict[str, Any] = {}
+    for save in saves:
+        for row in save.rows:
+            rows[row.kind, row.pk] = row
+            dropped.pop((row.kind, row.pk), None)
+        for key in save.dropped:
+            rows.pop(key, None)
+            dropped[key] = None
+        vector.update(save.vector)
+        meta.update(save.meta)
+    packed = [(key, msgpack.packb(value)) for key, value in meta.items()]
+    steps: list[Step] = [
+        (_DROP, list(dropped)),
+        (_UPSERT, list(rows.values())),
+        (_VECTOR, list(vector.items())),
+        (_META, packed),
+    ]
+    return [step for step in steps if step[1]]
+
+
+async def _connect(connect: Callable[[], sqlite3.Connection]) -> aiosqlite.Connection:
+    """Run `connect` on a new thread, which does not keep the process alive (see the top of this module).
+
+    When a connector raises, aiosqlite stops its thread without waiting for it, and the thread then calls into an event
+    loop that may be closed; so an expected error is handed over beside a stand-in, which is closed in the regular way.
+    """
+    failed: list[Exception] = []
+
+    def connector() -> sqlite3.Connection:
+        try:
+            return connect()
+        except (sqlite3.Error, OSError, FarmError) as error:
+            failed.append(error)
+            return sqlite3.connect(":memory:")
+
+    made: list[aiosqlite.Connection] = []
+    maker = Thread(target=lambda: made.append(aiosqlite.Connection(connector, 64)), daemon=True)
+    maker.start()
+    maker.join()
+    connection = await made.pop()
+    if failed:
+        await connection.close()
+        raise failed.pop()
+    return connection
+
+
+def _lock(data_dir: Path) -> int:
+    """Hold the data directory for this process; the kernel lets go of it however the process ends."""
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        why = f"{error.strerror}: {error.filename}"
+        raise UserError(
+            f"cannot use the data directory {data_dir}", why, "name a folder that farmd may write"
+        ) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(lock, 32, 0).decode(errors="replace").strip() or "unknown"
+        os.close(lock)
+        raise UserError(
+            f"the data directory {data_dir} is in use",
+            f"another farmd (process {holder}) has locked it",
+            "stop that one first, or give this one a data directory of its own",
+        ) from None
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    return lock
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
