@@ -1,0 +1,167 @@
+"""Remember the hashes of files, so that unchanged ones are never read again.
+
+A file is known by device, inode, size, mtime_ns and ctime_ns; ctime cannot be set by a program, so neither `touch -d`
+nor a copy over the file deceives it. One hole remains, the one that git calls racy: a file that is written, hashed and
+written again within one tick of the file system's clock has the same marks twice. Digests of files touched less than two
+seconds before they were hashed are therefore not remembered.
+
+It is a cache: if its file is broken it is deleted, if it is locked or its folder cannot be written it is done without.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from farmd.ingest.hashing import FileDigest, hash_files, unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from farmd.ingest.hashing import Progress
+
+KEPT_DAYS = 90
+_BUSY_S = 1.0
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS digest (
+    device INTEGER NOT NULL, inode INTEGER NOT NULL,
+    size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL,
+    hashed_at_ns INTEGER NOT NULL, xxh64 BLOB NOT NULL, md5 BLOB NOT NULL,
+    PRIMARY KEY (device, inode)
+) WITHOUT ROWID
+"""
+_FIND = (
+    "SELECT xxh64, md5, hashed_at_ns FROM digest"
+    " WHERE device = ? AND inode = ? AND size = ? AND mtime_ns = ? AND ctime_ns = ?"
+)
+_REMEMBER = "INSERT OR REPLACE INTO digest VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_FORGET = "DELETE FROM digest WHERE hashed_at_ns < ?"
+
+
+def default_cache_path() -> Path:
+    """Return where the cache of this user lies (XDG base directories)."""
+    home = os.environ.get("XDG_CACHE_HOME", "")
+    base = Path(home) if home.startswith("/") else Path.home() / ".cache"
+    return base / "farmd" / "hashes.sqlite"
+
+
+class HashCache:
+    """A cache in one file; close it, or use it as a context manager. For one thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = _open(path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._connection is not None:
+            self._connection.close()
+
+    def find(self, status: os.stat_result) -> FileDigest | None:
+        """Return the digest of the file with exactly these marks, if it is known."""
+        if self._connection is None:
+            return None
+        device, inode = _signed(status.st_dev), _signed(status.st_ino)
+        marks = (device, inode, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        try:
+            found = self._connection.execute(_FIND, marks).fetchone()
+        except sqlite3.Error:
+            return None
+        if found is None:
+            return None
+        return FileDigest(
+            int.from_bytes(found[0], "big"),
+            found[1],
+            status.st_size,
+            status.st_mtime_ns,
+            status.st_ctime_ns,
+            status.st_dev,
+            status.st_ino,
+            status.st_mode & 0o777,
+            found[2],
+        )
+
+    def remember(self, digests: Iterable[FileDigest]) -> None:
+        """Keep these for next time, racy ones left out."""
+        if self._connection is None:
+            return
+        lines = [
+            (*_key(digest), digest.hashed_at_ns, digest.xxh64.to_bytes(8, "big"), digest.md5)
+            for digest in digests
+            if not digest.is_racy
+        ]
+        if not lines:
+            return
+        with suppress(sqlite3.Error), self._connection:
+            self._connection.executemany(_REMEMBER, lines)
+            self._connection.execute(_FORGET, (time.time_ns() - KEPT_DAYS * 86_400 * 10**9,))
+
+    def digests(
+        self, paths: Iterable[Path], *, threads: int | None = None, progress: Progress | None = None
+    ) -> dict[Path, FileDigest]:
+        """Return the digest of every file; only those that are not known are read.
+
+        Args:
+            paths: Files.
+            threads: As in `hash_files`.
+            progress: As in `hash_files`; a file that is known counts with its whole size.
+
+        Raises:
+            UserError: As `hash_file`.
+        """
+        found: dict[Path, FileDigest | None] = {}
+        for path in paths:
+            try:
+                digest = found[path] = self.find(os.stat(path))  # noqa: PTH116  # Path.stat costs half as much again
+            except OSError as error:
+                raise unreadable(path, error) from error
+            if digest is not None and progress is not None:
+                progress(digest.size)
+        unknown = [path for path, digest in found.items() if digest is None]
+        read = hash_files(unknown, threads=threads, progress=progress)
+        self.remember(read.values())
+        return {path: digest or read[path] for path, digest in found.items()}
+
+
+def _key(digest: FileDigest) -> tuple[int, int, int, int, int]:
+    return _signed(digest.device), _signed(digest.inode), digest.size, digest.mtime_ns, digest.ctime_ns
+
+
+def _signed(number: int) -> int:
+    """Fold an unsigned 64-bit number into SQLite's range (some file systems use all 64 bits of an inode)."""
+    return number - (1 << 64) if number >= 1 << 63 else number
+
+
+def _open(path: Path) -> sqlite3.Connection | None:
+    for _ in range(2):
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return _connect(path)
+        except sqlite3.OperationalError:
+            return None
+        except sqlite3.DatabaseError:
+            with suppress(OSError):
+                path.unlink()
+        except OSError:
+            return None
+    return None
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=_BUSY_S)
+    try:
+        connection.execute("PRAGMA synchronous = OFF")  # losing the cache costs time only
+        connection.execute(_SCHEMA)
+    except BaseException:
+        connection.close()
+        raise
+    return connection

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import dataclasses
+import os
+import sqlite3
+import time
+from pathlib import Path
+
+import pytest
+
+from farmd.ingest import hash_cache
+from farmd.ingest.hash_cache import HashCache, default_cache_path
+from farmd.ingest.hashing import FileDigest, hash_file, hash_files
+from protocol.errors import UserError
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Files that were really read."""
+    seen: list[Path] = []
+
+    def counting(paths: list[Path], **options: int) -> dict[Path, FileDigest]:
+        seen.extend(paths)
+        return hash_files(paths, threads=1)
+
+    monkeypatch.setattr(hash_cache, "hash_files", counting)
+    return seen
+
+
+def remember_as_old(cache: HashCache, path: Path) -> FileDigest:
+    """Remember a file as if it had been hashed long after its last change (ctime cannot be set)."""
+    digest = dataclasses.replace(hash_file(path), hashed_at_ns=time.time_ns() + 60 * 10**9)
+    cache.remember([digest])
+    return digest
+
+
+def test_unchanged_file_is_not_read_again_even_by_the_next_process(tmp_path: Path, reads: list[Path]) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"content")
+    with HashCache(tmp_path / "cache" / "hashes.sqlite") as cache:
+        digest = remember_as_old(cache, path)
+    with HashCache(tmp_path / "cache" / "hashes.sqlite") as cache:
+        assert cache.digests([path]) == {path: digest}
+    assert reads == []
+
+
+def test_file_hashed_within_two_seconds_of_its_change_is_not_trusted(tmp_path: Path, reads: list[Path]) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"one")
+    with HashCache(tmp_path / "cache") as cache:
+        first = cache.digests([path])[path]
+        assert first.is_racy
+        path.write_bytes(b"two")
+        assert cache.digests([path])[path].address != first.address
+    assert reads == [path, path]
+
+
+def test_change_hidden_by_setting_the_mtime_back_is_seen(tmp_path: Path, reads: list[Path]) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"one")
+    with HashCache(tmp_path / "cache") as cache:
+        digest = remember_as_old(cache, path)
+        path.write_bytes(b"two")
+        os.utime(path, ns=(digest.mtime_ns, digest.mtime_ns))
+        assert path.stat().st_mtime_ns == digest.mtime_ns
+        assert cache.digests([path])[path].md5 != digest.md5
+    assert reads == [path]
+
+
+def test_other_file_of_the_same_name_size_and_mtime_is_read(tmp_path: Path, reads: list[Path]) -> None:
+    path, other = tmp_path / "file", tmp_path / "other"
+    path.write_bytes(b"one")
+    with HashCache(tmp_path / "cache") as cache:
+        digest = remember_as_old(cache, path)
+        other.write_bytes(b"two")
+        os.utime(other, ns=(digest.mtime_ns, digest.mtime_ns))
+        other.replace(path)
+        assert cache.digests([path])[path].md5 != digest.md5
+    assert reads == [path]
+
+
+def test_progress_counts_known_files_too(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"12345")
+    counts: list[int] = []
+    with HashCache(tmp_path / "cache") as cache:
+        remember_as_old(cache, path)
+        cache.digests([path], progress=counts.append)
+    assert counts == [5]
+
+
+@pytest.mark.parametrize("content", [b"not a database, but long enough to look at" * 40, b""])
+def test_broken_cache_is_begun_anew(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "cache").write_bytes(content)
+    path = tmp_path / "file"
+    path.write_bytes(b"one")
+    with HashCache(tmp_path / "cache") as cache:
+        digest = remember_as_old(cache, path)
+        assert cache.find(path.stat()) == digest
+
+
+def test_cache_that_cannot_be_written_is_done_without(tmp_path: Path, reads: list[Path]) -> None:
+    (tmp_path / "file").write_bytes(b"one")
+    with HashCache(tmp_path / "file" / "no-folder") as cache:
+        assert len(cache.digests([tmp_path / "file"])) == 1
+    assert reads == [tmp_path / "file"]
+
+
+def test_locked_cache_is_done_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hash_cache, "_BUSY_S", 0.01)
+    path = tmp_path / "file"
+    path.write_bytes(b"one")
+    with HashCache(tmp_path / "cache") as cache:
+        holder = sqlite3.connect(tmp_path / "cache", isolation_level=None)
+        holder.execute("BEGIN EXCLUSIVE")
+        assert cache.digests([path])[path].address == hash_file(path).address
+        holder.close()
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    with HashCache(tmp_path / "cache") as cache, pytest.raises(UserError, match="none"):
+        cache.digests([tmp_path / "none"])
+
+
+def test_cache_lies_where_xdg_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert default_cache_path() == tmp_path / "farmd" / "hashes.sqlite"
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative/is/ignored")
+    assert default_cache_path() == Path.home() / ".cache" / "farmd" / "hashes.sqlite"
