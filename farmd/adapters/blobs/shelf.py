@@ -1,0 +1,195 @@
+"""Complete blobs: one read-only file each, named by its address, counted, and set aside when it turns out wrong.
+
+Layout below the root: `blobs/ab/<address>` (ab = first byte of the xxHash64) and `aside/` (what turned out wrong, the
+last few, for a person to look at).
+
+Durability: with `durable=True` a file is synced before it gets its name, and the name before `install` returns. With
+`durable=False` both wait for `settle`: 2,000 small files cost 0.1 s then instead of 3 s. A mark on the disk says that
+something is unsettled; if it is found at start, blobs younger than the mark are hashed again.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, NamedTuple
+
+from farmd.adapters.blobs.errors import blaming_disk
+from farmd.ingest.hashing import hash_descriptor
+from protocol.errors import PeerError
+from protocol.ids import BlobAddress, parse_blob_address
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ASIDE_KEPT = 4
+_CLOCK_STEP_NS = 3_600 * 10**9
+"""How far the wall clock may be set back between the mark and a blob before a blob escapes the check at start."""
+
+
+class Held(NamedTuple):
+    """How much is complete here."""
+
+    blobs: int
+    size_bytes: int
+
+
+class Shelf:
+    """All complete blobs below one folder. Methods raise `OSError` unless they say otherwise."""
+
+    def __init__(self, root: Path) -> None:
+        self._root, self._aside, self._mark = root / "blobs", root / "aside", root / "unsettled"
+        self._lock = Lock()
+        self._unsettled: list[Path] = []
+        self._held = Held(0, 0)
+        self._root.mkdir(parents=True, exist_ok=True)
+        self._aside.mkdir(exist_ok=True)
+        for address in self.addresses():
+            self._account(address, 1)
+        self._recheck_unsettled()
+
+    @property
+    def held(self) -> Held:
+        """Number and size of the blobs."""
+        return self._held
+
+    def addresses(self) -> Iterator[BlobAddress]:
+        """Go through all blobs, in no order."""
+        for shard in self._root.iterdir():
+            for entry in shard.iterdir():
+                with suppress(PeerError):  # somebody else's file
+                    yield parse_blob_address(entry.name)
+
+    def path(self, address: BlobAddress) -> Path | None:
+        """Return the file of a blob, or None; one of the wrong size is set aside."""
+        path = self._path(address)
+        try:
+            size = os.stat(path).st_size  # noqa: PTH116  # asked for 200,000 files of a manifest at a time
+        except OSError:
+            return None
+        if size != address.size:
+            self.drop(address)
+            return None
+        return path
+
+    def candidates(self, xxh64: int, size: int) -> list[BlobAddress]:
+        """List blobs of this xxHash64 and size."""
+        prefix = f"{xxh64:016x}-{size}-"
+        try:
+            names = os.listdir(self._root / prefix[:2])  # noqa: PTH208  # names are wanted, not paths
+        except FileNotFoundError:
+            return []
+        return [parse_blob_address(name) for name in sorted(names) if name.startswith(prefix)]
+
+    def install(self, path: Path, address: BlobAddress, *, durable: bool) -> None:
+        """Give a file whose content was just hashed its name; if that is taken, the file goes."""
+        final = self._path(address)
+        path.chmod(0o444)
+        if durable:
+            _sync(path)
+        with self._lock:
+            if final.exists():
+                path.unlink()
+                return
+            if not durable:
+                self._mark_unsettled(final)
+            if not final.parent.exists():
+                final.parent.mkdir()
+                _sync(self._root)
+            path.rename(final)
+            self._account(address, 1)
+        if durable:
+            _sync(final.parent)
+
+    def settle(self) -> None:
+        """Make durable what was installed with `durable=False`; after an error call it again."""
+        with self._lock:
+            waiting, self._unsettled = self._unsettled, []
+        try:
+            for path in waiting:
+                with suppress(FileNotFoundError):
+                    _sync(path)
+            for folder in dict.fromkeys(path.parent for path in waiting):
+                _sync(folder)
+        except OSError:
+            with self._lock:
+                self._unsettled += waiting
+            raise
+        with self._lock:
+            if not self._unsettled:
+                self._mark.unlink(missing_ok=True)
+
+    def verify(self, address: BlobAddress) -> bool:
+        """Hash a blob again; one that is no longer what its name says is set aside."""
+        path = self.path(address)
+        if path is None:
+            return False
+        try:
+            if address_of(path) == address:
+                return True
+        except FileNotFoundError:
+            return False
+        self.drop(address)
+        return False
+
+    def remove(self, address: BlobAddress) -> None:
+        """Delete a blob."""
+        with self._lock, suppress(FileNotFoundError):
+            self._path(address).unlink()
+            self._account(address, -1)
+
+    def drop(self, address: BlobAddress) -> None:
+        """Set a blob aside: it is not what its name says.
+
+        Raises:
+            BlobsFailed: The disk is bad.
+        """
+        with self._lock, blaming_disk(f"set {address} aside"), suppress(FileNotFoundError):
+            self.set_aside(self._path(address))
+            self._account(address, -1)
+
+    def set_aside(self, path: Path) -> None:
+        """Move a file that turned out wrong to where a person can look at it; only the last few are kept."""
+        path.rename(self._aside / f"{path.name}.{time.time_ns()}")
+        kept = sorted(self._aside.iterdir(), key=lambda found: found.stat().st_ctime_ns)
+        for old in kept[:-ASIDE_KEPT]:
+            old.unlink(missing_ok=True)
+
+    def _path(self, address: BlobAddress) -> Path:
+        name = str(address)
+        return Path(f"{self._root}/{name[:2]}/{name}")  # joined with `/` it costs three times as much
+
+    def _account(self, address: BlobAddress, sign: int) -> None:
+        self._held = Held(self._held.blobs + sign, self._held.size_bytes + sign * address.size)
+
+    def _mark_unsettled(self, final: Path) -> None:
+        if not self._mark.exists():
+            self._mark.touch()
+            _sync(self._mark.parent)
+        self._unsettled.append(final)
+
+    def _recheck_unsettled(self) -> None:
+        if not self._mark.exists():
+            return
+        since_ns = self._mark.stat().st_mtime_ns - _CLOCK_STEP_NS
+        for address in list(self.addresses()):
+            if self._path(address).stat().st_ctime_ns >= since_ns:
+                self.verify(address)
+        self._mark.unlink()
+
+
+def address_of(path: Path) -> BlobAddress:
+    """Hash a file of ours."""
+    with path.open("rb", buffering=0) as file:
+        return hash_descriptor(file.fileno())
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

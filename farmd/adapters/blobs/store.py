@@ -1,0 +1,267 @@
+"""The content store: every file of every job once, named by what is in it.
+
+Invariant: a blob that is held has the size, xxHash64 and MD5 of its address, and nobody changes it (mode 0444; what no
+longer matches is set aside as soon as it is noticed). Two blobs of one xxHash64 and one size but different MD5 are two
+blobs: the MD5 is part of the name. What is not complete lies apart, as a `Part`, and survives a restart.
+
+Synchronous and safe to call from many threads: the composition root runs it off the event loop. No decisions: what to
+fetch, from whom, and what to delete when the quota is reached, the core says.
+
+Layout below the root: that of `shelf`, `parts/`, and `tmp/`, which is emptied at start.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+from contextlib import contextmanager
+from enum import Enum
+from threading import Lock
+from typing import TYPE_CHECKING
+
+import xxhash
+
+from farmd.adapters.blobs.errors import BlobsFailed, blaming_disk
+from farmd.adapters.blobs.parts import PIECE_BYTES, Part, Wrote
+from farmd.adapters.blobs.shelf import Shelf, address_of
+from farmd.adapters.blobs.upload import Upload
+from farmd.ingest.copying import clone, copy
+from farmd.ingest.hashing import hash_descriptor
+from protocol.ids import BlobAddress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from farmd.adapters.blobs.shelf import Held
+
+EMPTY = BlobAddress(xxhash.xxh64(b"").intdigest(), 0, hashlib.md5(b"", usedforsecurity=False).digest())
+
+
+class How(Enum):
+    """How a local file is taken in."""
+
+    MOVE = "move"
+    COPY = "copy"
+    REFLINK = "reflink"
+    """Share the blocks where the file system can, else copy."""
+
+
+class BlobStore:
+    """The content store below one folder.
+
+    Raises:
+        BlobsFailed: The folder cannot be used.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._lock = Lock()
+        self._open_parts: dict[BlobAddress, Part] = {}
+        self._parts, self._tmp = root / "parts", root / "tmp"
+        self._serial = 0
+        with blaming_disk(f"open the content store {root}"):
+            self._shelf = Shelf(root)
+            self._parts.mkdir(exist_ok=True)
+            self._tmp.mkdir(exist_ok=True)
+            for leftover in self._tmp.iterdir():
+                leftover.unlink()
+            for leftover in self._parts.glob("*.map"):
+                if not leftover.with_suffix(".part").exists():
+                    leftover.unlink()
+
+    @property
+    def held(self) -> Held:
+        """Number and size of complete blobs."""
+        return self._shelf.held
+
+    def addresses(self) -> Iterator[BlobAddress]:
+        """Go through all complete blobs, in no order."""
+        return self._shelf.addresses()
+
+    def path(self, address: BlobAddress) -> Path | None:
+        """Return the file of a complete blob, to be read only; None if it is not here."""
+        return self._shelf.path(address)
+
+    def candidates(self, xxh64: int, size: int) -> list[BlobAddress]:
+        """List complete blobs of this xxHash64 and size; only an equal MD5 makes one of them the same content."""
+        return self._shelf.candidates(xxh64, size)
+
+    def missing(self, addresses: Iterable[BlobAddress]) -> tuple[tuple[BlobAddress, tuple[int, ...]], ...]:
+        """Tell which blobs are not complete here, each with the indexes of its pieces that are.
+
+        A part that a crash caught between its last piece and its confirmation is confirmed here.
+
+        Raises:
+            BlobsFailed: The disk is full or bad.
+        """
+        absent: list[tuple[BlobAddress, tuple[int, ...]]] = []
+        for address in dict.fromkeys(addresses):
+            if self.path(address) or (address == EMPTY and self.confirm(address)):
+                continue
+            with self._part(address) as part, blaming_disk(f"read {address}"):
+                if not (part.have and part.is_full and self.confirm(address)):
+                    absent.append((address, tuple(sorted(part.have))))
+        return tuple(absent)
+
+    def read_piece(self, address: BlobAddress, index: int) -> tuple[int, bytes] | None:
+        """Return (xxHash64, bytes) of one piece, of a complete blob or of a part; None if it is not here."""
+        path = self.path(address)
+        try:
+            if path is None:
+                with self._part(address) as part:
+                    return part.read(index)
+            with path.open("rb", buffering=0) as file:
+                data = os.pread(file.fileno(), PIECE_BYTES, index * PIECE_BYTES) if index >= 0 else b""
+        except OSError:
+            return None
+        return (xxhash.xxh64_intdigest(data), data) if data else None
+
+    def write_piece(self, address: BlobAddress, index: int, xxh64: int, data: bytes) -> Wrote:
+        """Check one piece against its hash and store it.
+
+        Raises:
+            DiskFull: No room; the pieces before it stay.
+            BlobsFailed: The disk is bad.
+        """
+        with self._part(address) as part, blaming_disk(f"write {address}"):
+            return Wrote.HELD if self.path(address) else part.write(index, xxh64, data)
+
+    def confirm(self, address: BlobAddress, *, durable: bool = True) -> bool:
+        """Hash a part that has all its pieces; make it a blob, or set it aside and return False.
+
+        Args:
+            address: Which.
+            durable: False = it survives a power cut only after `settle`.
+
+        Raises:
+            BlobsFailed: The disk is full or bad, or pieces are missing.
+        """
+        with self._part(address) as part, blaming_disk(f"complete {address}"):
+            if self.path(address):
+                return True
+            if address.size == 0:
+                part.path.touch()
+            elif not part.is_full:
+                raise BlobsFailed(f"cannot complete {address}: pieces are missing")
+            agrees = address_of(part.path) == address
+            if agrees:
+                self._shelf.install(part.path, address, durable=durable)
+            else:
+                self._shelf.set_aside(part.path)
+            part.forget()
+            return agrees
+
+    def begin(self, address: BlobAddress) -> Upload:
+        """Start or resume taking a blob from a client; see `Upload`.
+
+        Raises:
+            BlobsFailed: The disk is full or bad.
+        """
+        absent = self.missing((address,))
+        return Upload(self, address, absent[0][1] if absent else None)
+
+    def settle(self) -> None:
+        """Make durable what was confirmed with `durable=False`.
+
+        Raises:
+            BlobsFailed: The disk is full or bad; call it again.
+        """
+        with blaming_disk("sync the content store"):
+            self._shelf.settle()
+
+    def adopt(self, path: Path, how: How) -> BlobAddress:
+        """Take a local file in, durably; whoever wrote it must have finished, and its name must be no link.
+
+        Raises:
+            DiskFull: No room; nothing changed.
+            BlobsFailed: It cannot be read, is no regular file, or changed meanwhile.
+        """
+        with blaming_disk(f"take in {path}"):
+            source = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                status = os.fstat(source)
+                if not stat.S_ISREG(status.st_mode):
+                    raise BlobsFailed(f"cannot take in {path}: not a regular file")
+                # Another name of the same file would be a way to write into the store.
+                if how is How.MOVE and status.st_nlink == 1:
+                    return self._move_in(path, source)
+                address = self._copy_in(source, reflink=how is not How.COPY)
+            finally:
+                os.close(source)
+            if how is How.MOVE:
+                path.unlink()
+            return address
+
+    def verify(self, address: BlobAddress) -> bool:
+        """Hash a complete blob again; one that is no longer what its name says is set aside.
+
+        Raises:
+            BlobsFailed: The disk is bad.
+        """
+        with blaming_disk(f"read {address}"):
+            return self._shelf.verify(address)
+
+    def remove(self, address: BlobAddress) -> None:
+        """Delete a blob, or what is there of it.
+
+        Raises:
+            BlobsFailed: The disk is bad.
+        """
+        with self._part(address) as part, blaming_disk(f"delete {address}"):
+            part.forget()
+            self._shelf.remove(address)
+
+    @contextmanager
+    def _part(self, address: BlobAddress) -> Iterator[Part]:
+        """Lock the part of this blob; it stays in memory only while it has pieces.
+
+        A part may be dropped while another thread waits for its lock; that thread must not go on with an object that
+        nobody else knows, so it looks again.
+        """
+        while True:
+            with self._lock:
+                part = self._open_parts.get(address)
+                if part is None:
+                    part = self._open_parts[address] = Part(address, self._parts)
+            with part.lock:
+                if self._open_parts.get(address) is not part:
+                    continue
+                try:
+                    yield part
+                finally:
+                    with self._lock:
+                        if part.is_idle and self._open_parts.get(address) is part:
+                            del self._open_parts[address]
+                return
+
+    def _move_in(self, path: Path, source: int) -> BlobAddress:
+        before = os.fstat(source)
+        address = hash_descriptor(source)
+        after = os.fstat(source)
+        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+            raise BlobsFailed(f"cannot take in {path}: it changed while it was read")
+        try:
+            self._shelf.install(path, address, durable=True)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            os.lseek(source, 0, os.SEEK_SET)
+            address = self._copy_in(source, reflink=False)
+            path.unlink()
+        return address
+
+    def _copy_in(self, source: int, *, reflink: bool) -> BlobAddress:
+        with self._lock:
+            self._serial += 1
+            temporary = self._tmp / str(self._serial)
+        try:
+            with temporary.open("xb+", buffering=0) as target:
+                shared = reflink and clone(source, target.fileno())
+                address = hash_descriptor(target.fileno()) if shared else copy(source, target.fileno())
+            self._shelf.install(temporary, address, durable=True)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        return address
