@@ -88,6 +88,10 @@ class Driver:
         if self._drain_handle is None:
             self._drain_handle = asyncio.get_running_loop().call_soon(self._drain)
 
+    def remark(self, note: Note) -> None:
+        """Add a line to the event log that does not come from the core."""
+        self._route([note])
+
     async def settle(self) -> None:
         """Wait until nothing is queued and nothing waits for the disk."""
         while self._inbox or self._commit is not None:

@@ -97,7 +97,7 @@ class Capacity:
     @property
     def free_gpus(self) -> tuple[str, ...]:
         """UUIDs of GPU slots that no live attempt takes."""
-        taken = {uuid: True for claim in self.claims.values() for uuid in claim.gpus}
+        taken = dict.fromkeys(uuid for claim in self.claims.values() for uuid in claim.gpus)
         return tuple([gpu.uuid for gpu in self.body.gpus if gpu.uuid not in taken])
 
     @property
@@ -143,7 +143,7 @@ class Capacity:
             return None
         if not need.gpus:
             return Claim(cores, need.ram_bytes)
-        free = {uuid: True for uuid in self.free_gpus}
+        free = dict.fromkeys(self.free_gpus)
         gpus = [gpu for gpu in self.body.gpus if gpu.uuid in free and gpu.vram_bytes >= need.vram_bytes]
         if len(gpus) < need.gpus:
             return None

@@ -1,8 +1,8 @@
 """When a silent node's attempts count as lost: not when it falls silent, but `lost_after` later.
 
 Dead means no new grants at once. What the node ran may still be running, and a short outage must not render it twice;
-so its attempts are given up only after max(30 s, a quarter of the mean frame time there). A restart or a goodbye
-needs no patience: that life is over.
+so its attempts are given up only after max(30 s, a quarter of the mean frame time there). A restart
+needs no patience: that life is over; a goodbye needs little, since the node ends its attempts itself.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from protocol.ids import NodeId
 
 LOST_AFTER_S = 30.0
+LEFT_S = 10.0
+"""A node that says goodbye ends its attempts itself; their rows arrive within this time."""
 
 
 class Losses:
@@ -34,8 +36,7 @@ class Losses:
         if change.restarted:
             self._lose(turn, node, change.epoch - 1, "was restarted")
         if change.new is MemberState.LEFT:
-            self._due.pop(node, None)
-            self._lose(turn, node, change.epoch, "was shut down")
+            self._due[node] = (change.epoch, turn.now.mono + LEFT_S)
         elif change.new is MemberState.DEAD:
             self._due[node] = (change.epoch, turn.now.mono + self._patience_s(node))
         elif change.new is MemberState.ALIVE:

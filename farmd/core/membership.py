@@ -46,6 +46,8 @@ POKE_PERIOD_S = 1.0
 TIME_TO_REFUTE_S = 2.0
 """Gossip of a death counts for nothing more than an accusation until the member was suspected here this long."""
 SYNC_PERIOD_S = 30.0
+HEALING_SYNC_S = 2.0
+"""Time for the members beyond a healed split to refute their death, before they are asked for in one go."""
 SYNCS_AT_START = 3
 SYNC_CLAIMS = 40
 """Claims in one answer of a sync: about two kilobytes."""
@@ -319,8 +321,15 @@ class Membership:
             self._hear_of_death(turn, claim, sender)
         elif known is None or wins(claim, known):
             self._believe(turn, claim)
-            if known is not None and known.state is DEAD and known.epoch == claim.epoch and sender == claim.node:
-                self._prober.revived(turn.now.mono)
+            if known is not None and known.state is DEAD and known.epoch == claim.epoch:
+                self._revived(turn.now.mono, by_itself=sender == claim.node)
+
+    def _revived(self, now: float, *, by_itself: bool) -> None:
+        """A member came back within its life, so a partition has healed: look for the others without delay."""
+        if by_itself:
+            self._prober.revived(now)
+        if self._sync_at is not None:
+            self._sync_at = min(self._sync_at, now + HEALING_SYNC_S * (0.5 + self._rng.random()))
 
     def _hear_of_death(self, turn: Turn, claim: MemberUpdate, sender: NodeId) -> None:
         """Believe that a member is dead only when it was suspected here for a while; until then, suspect it."""

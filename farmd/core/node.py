@@ -163,7 +163,8 @@ class Node:
         origin = meta.get("origin")
         self.replica.load(loaded.rows, loaded.vector or {}, origin, wall_ms=now.wall_ms)
         for rec in self.replica.rows():
-            self._fold_row(rec, now)
+            self.registry.apply(rec)
+        self.jobs.load(self.replica.rows(), now)
         for job in self.jobs:
             self._states[job.id] = self.jobs.state_of(job.id)
 
@@ -173,7 +174,6 @@ class Node:
         self.worker.offer(self.body)
         if self._me.founds is not None and self.registry.farm is None:
             self._found(turn, self._me.founds)
-        self.worker.reconcile(turn)
         self.outputs.load(turn)
         for job_id, job in self.jobs.items():
             if job.spec.manifest is not None and self.id in job.copies.asset_holders() and self._is_open(job_id):
@@ -197,17 +197,18 @@ class Node:
         self.replica.write(turn, Kind.KEY, pack_node(self.id), pack_body(key))
 
     def _introduce(self, turn: Turn) -> None:
-        """Write our NODE row once peers have confirmed our stream, or nobody is there to do so."""
+        """Write our first rows once peers have confirmed our stream, or nobody is there to do so."""
         if self._introduced or not self.registry.is_admitted(self.id):
             return
         waited = turn.now.mono - self._started.mono
         if not self.replica.origin_confirmed and waited < INTRODUCE_S and self._expects_others():
             return
         self._introduced = True
+        self.worker.reconcile(turn)
         self.replica.write(turn, Kind.NODE, pack_node(self.id), pack_body(self.body))
 
     def _expects_others(self) -> bool:
-        return any(node != self.id for node in self._trusted)
+        return any(node != self.id for node in (*self.registry.keys, *self.vouched))
 
     # -- the driver's side ----------------------------------------------------------------------------------------
 
@@ -300,11 +301,6 @@ class Node:
             if change.new is not None:
                 self._fold_change(turn, change.new)
         self._introduce(turn)
-
-    def _fold_row(self, rec: Rec, now: Instant) -> None:
-        node = self.registry.apply(rec)
-        if node is None:
-            self.jobs.apply(rec, now)
 
     def _fold_change(self, turn: Turn, rec: Rec) -> None:
         if rec.kind in (Kind.FARM, Kind.KEY, Kind.NODE, Kind.NODE_CONTROL):

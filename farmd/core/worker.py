@@ -246,7 +246,7 @@ class Worker:
     def stop_all(self, turn: Turn, text: str) -> None:
         """End everything, because the daemon stops."""
         for ref in list(self.live):
-            self.stop(turn, ref, FailureClass.NODE_LOST, text, grace_s=3.0)
+            self.stop(turn, ref, FailureClass.PREEMPTED, text, grace_s=3.0)
 
     def on_job_changed(self, turn: Turn, job_id: JobId) -> None:
         """End attempts that have become pointless: job cancelled or deleted, task done elsewhere, new generation."""

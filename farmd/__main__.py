@@ -1,0 +1,5 @@
+"""`python -m farmd`."""
+
+from farmd.cli import main
+
+main()

@@ -1,0 +1,15 @@
+"""This machine's clocks."""
+
+from __future__ import annotations
+
+import time
+
+from farmd.core.turn import Instant
+
+
+class BootClock:
+    """CLOCK_BOOTTIME goes on while a machine sleeps, so a woken leader cannot believe its old lease."""
+
+    def now(self) -> Instant:
+        """Read both clocks."""
+        return Instant(time.clock_gettime(time.CLOCK_BOOTTIME), time.time_ns() // 1_000_000)

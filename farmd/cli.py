@@ -1,0 +1,163 @@
+"""`farmd`: found a farm, invite, join, run, and check a store."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from protocol.errors import UserError
+
+if TYPE_CHECKING:
+    from typing import Any
+
+DEFAULT_LISTEN = "0.0.0.0:7777"
+_DATA_DIR = click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar="FARM_DATA_DIR",
+    default=None,
+    help="Everything that the node keeps.  [default: /var/lib/farmd for root, else ~/.local/share/farmd]",
+)
+
+
+class _Errors(click.Group):
+    """Prints an error as three lines: what, why, what to try."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            if ctx.params.get("debug"):
+                raise
+            for label, line in (("error", error.what), ("  why", error.why), ("  try", error.hint)):
+                if line:
+                    click.echo(f"{label}: {line}", err=True)
+            ctx.exit(error.code)
+
+
+@click.group(cls=_Errors, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--check", is_flag=True, help="Check the store of a node that is off, and exit.")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@click.version_option(package_name="farmd")
+@_DATA_DIR
+@click.pass_context
+def main(ctx: click.Context, data_dir: Path | None, check: bool, debug: bool) -> None:
+    r"""The daemon of a render farm without a server.
+
+    \b
+    Examples:
+      farmd init --data-dir ~/farm            found a farm on this machine
+      farmd run --data-dir ~/farm             run the node
+      farmd invite --data-dir ~/farm          print a token for another machine
+      farmd join --data-dir ~/farm TOKEN      (there) prepare it to join
+    """
+    del debug
+    ctx.obj = data_dir
+    if check:
+        _check(_data_dir(ctx, data_dir))
+    elif ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+        ctx.exit(2)
+
+
+def _data_dir(ctx: click.Context, given: Path | None) -> Path:
+    """The data dir as said after or before the command, or the usual one of this user."""
+    from protocol.places import default_data_dirs
+
+    chosen = given or ctx.find_root().obj
+    return chosen if chosen is not None else default_data_dirs()[0]
+
+
+def _check(data_dir: Path) -> None:
+    from farmd.daemon.checking import check_store
+
+    problems = check_store(data_dir, click.echo)
+    raise SystemExit(1 if problems else 0)
+
+
+@main.command()
+@_DATA_DIR
+@click.option("--name", default="farm", show_default=True, help="Name of the farm, for people.")
+@click.pass_context
+def init(ctx: click.Context, data_dir: Path | None, name: str) -> None:
+    """Found a farm: this machine becomes its first node."""
+    from farmd.daemon.membership import found
+
+    chosen = _data_dir(ctx, data_dir)
+    identity = found(chosen, name)
+    click.echo(f"founded the farm {name!r}; this node is {identity.node}", err=True)
+    click.echo(f"next: farmd run --data-dir {chosen}", err=True)
+
+
+@main.command()
+@_DATA_DIR
+@click.option("--expires", default="7d", show_default=True, help="How long the token is good (30m, 12h, 7d).")
+@click.option("--address", multiple=True, metavar="HOST:PORT", help="Where others reach this node, if not as it runs.")
+@click.pass_context
+def invite(ctx: click.Context, data_dir: Path | None, expires: str, address: tuple[str, ...]) -> None:
+    """Print a token that admits other machines; anyone who holds it may join until it expires."""
+    from farmd.daemon.membership import invitation
+    from protocol.human import parse_duration
+
+    expires_at_ms = int(time.time() * 1000 + parse_duration(expires) * 1000)
+    click.echo(invitation(_data_dir(ctx, data_dir), expires_at_ms, address))
+
+
+@main.command()
+@_DATA_DIR
+@click.argument("token")
+@click.pass_context
+def join(ctx: click.Context, data_dir: Path | None, token: str) -> None:
+    """Prepare this machine to join the farm of TOKEN ("-" reads it from standard input)."""
+    from farmd.daemon.membership import prepare_to_join
+
+    chosen = _data_dir(ctx, data_dir)
+    identity = prepare_to_join(chosen, sys.stdin.read() if token in ("-",) else token)
+    click.echo(f"this node is {identity.node}; it asks the farm {identity.farm.name!r} when it runs", err=True)
+    click.echo(f"next: farmd run --data-dir {chosen}", err=True)
+
+
+@main.command()
+@_DATA_DIR
+@click.option("--listen", default=DEFAULT_LISTEN, show_default=True, metavar="HOST:PORT", help="Where to listen.")
+@click.option("--join", "seeds", multiple=True, metavar="HOST:PORT", help="A member to look for; may be repeated.")
+@click.option("--name", default="", help="Name of this node, for people.  [default: the host's name]")
+@click.option("--slots", default=0, type=click.IntRange(0, 4096), help="Most frames at once; 0 = as resources allow.")
+@click.option("--advertise", default="", metavar="ram=64G,gpu=2", help="Offer this instead of what the machine has.")
+@click.option("--mdns/--no-mdns", default=True, help="Look for other nodes by multicast DNS.")
+@click.option("--log-level", default="warning", type=click.Choice(["debug", "info", "warning", "error"]))
+@click.pass_context
+def run(ctx: click.Context, /, data_dir: Path | None, log_level: str, seeds: tuple[str, ...], **options: Any) -> None:
+    """Run this node until it is stopped (Ctrl-C, SIGTERM)."""
+    from farmd.daemon.settings import RunSettings
+
+    logging.basicConfig(level=log_level.upper(), format="%(levelname)s %(message)s", stream=sys.stderr)
+    settings = RunSettings(data_dir=_data_dir(ctx, data_dir), join=seeds, **options)
+    asyncio.run(_run(settings))
+
+
+async def _run(settings: Any) -> None:
+    from farmd.daemon.life import Daemon
+    from farmd.daemon.membership import identity_for_run
+
+    identity = identity_for_run(settings, _say)
+    daemon = Daemon(settings, identity)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, daemon.stop)
+    await daemon.run(lambda address: _say(f"node {identity.node} of {identity.farm.name!r} serves at {address}"))
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The daemon: composition root, the only place where the core and its adapters meet."""

@@ -1,0 +1,310 @@
+"""One life of a daemon: the order in which things are opened, what runs beside the loop, and how it ends.
+
+Order at start: the store (locked, so that a second daemon on it fails before anything is touched), the port, what a
+former life left running is ended, the machine is measured, then the core speaks. READY is said only when the store is
+open, the port bound and clients are served. At the end the core says goodbye, renders are ended, what it said is
+committed, and only then things are closed.
+
+This package is the only place where adapters and core meet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import socket
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+from farmd.adapters import hardware
+from farmd.adapters.client_door import ClientDoor
+from farmd.adapters.client_door.desk import Caller
+from farmd.adapters.clock import BootClock
+from farmd.adapters.discovery import Discovery
+from farmd.adapters.identity import forget_token, judge_token, read_token, waiting_token
+from farmd.adapters.joblog import JobLogs
+from farmd.adapters.runner import Runner, RunnerSettings, Tools
+from farmd.adapters.service import ServiceManager
+from farmd.adapters.store import SqliteStore
+from farmd.adapters.zap import Zap
+from farmd.adapters.zmq_transport import Keys, ZmqTransport
+from farmd.core.effects import Note
+from farmd.core.events import Measured, PeerHeardOf, Stopping
+from farmd.core.node import Loaded, Node, Self
+from farmd.daemon.hands import RealHands
+from farmd.daemon.operations import Operations
+from farmd.daemon.storage import Storage
+from farmd.driver import Driver
+from farmd.renderers import images
+from farmd.renderers.registry import find_renderers
+from protocol.bodies import FarmBody, NodeBody
+from protocol.codec import NEWEST_VERSION, OLDEST_VERSION
+from protocol.errors import Unreachable, UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from farmd.adapters.identity import Identity
+    from farmd.adapters.store import Loaded as Opened
+    from farmd.core.events import Event
+    from farmd.daemon.settings import RunSettings
+    from protocol.bodies import RendererFact
+    from protocol.ids import NodeId
+
+_LOG = logging.getLogger("farmd")
+MEASURE_S = 1.0
+JOIN_AGAIN_S = 2.0
+GOODBYE_S = 12.0
+ADDRESS_FILE = "address"
+"""Where the node was reached last: invitations made while it is off still name it."""
+
+
+class Daemon:
+    """A running node; `run` returns when it was asked to stop."""
+
+    def __init__(self, settings: RunSettings, identity: Identity) -> None:
+        self._settings = settings
+        self._identity = identity
+        self._stopped = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._manager = ServiceManager()
+        self._clock = BootClock()
+        self._events: list[Event] = []
+        self._driver: Driver | None = None
+        self._store = SqliteStore(settings.data_dir)
+        self._zap = Zap()
+        self._transport: ZmqTransport | None = None
+        self._logs = JobLogs(settings.data_dir / "logs")
+        self._discovery = Discovery(identity.farm.id, identity.node, identity.public_key, self._post)
+
+    def stop(self) -> None:
+        """Ask the daemon to end in good order."""
+        self._stopped.set()
+
+    def _post(self, event: Event) -> None:
+        if self._driver is not None:
+            self._driver.post(event)
+        else:
+            self._events.append(event)
+
+    # -- the order of things --------------------------------------------------------------------------------------
+
+    async def run(self, on_ready: Callable[[str], None]) -> None:
+        """Live until `stop`.
+
+        Args:
+            on_ready: Told the address once clients are served.
+
+        Raises:
+            UserError: The port is taken, the store is newer or used by another daemon, …
+        """
+        try:
+            opened = await self._store.open()
+            self._zap.start()
+            self._transport = self._open_transport(int(opened.meta.get("epoch", 0)) + 1)
+            address = self._transport.bind()
+            (self._settings.data_dir / ADDRESS_FILE).write_text(address + "\n")
+            await self._serve(address, opened, on_ready)
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            if self._transport is not None:
+                self._transport.close()
+            await self._store.close()
+            self._zap.close()
+
+    def _open_transport(self, epoch: int) -> ZmqTransport:
+        return ZmqTransport(
+            self._zap.context,
+            Keys(self._identity.public_key, self._identity.secret_key),
+            self._settings.listen,
+            self._post,
+            farm=self._identity.farm.id,
+            epoch=epoch,
+            judge=self._judge,
+            on_api=self._on_api,
+            on_trust=self._zap.trust,
+        )
+
+    async def _serve(self, address: str, opened: Opened, on_ready: Callable[[str], None]) -> None:
+        transport = self._transport
+        assert transport is not None
+        storage = Storage(self._settings.data_dir, self._logs, post=self._post, send=transport.send)
+        registry = find_renderers(inspect=images.inspect, cache=self._settings.data_dir / "renderers.json")
+        tools = Tools(storage.checkout, storage.take_in, registry, self._logs.path)
+        runner = Runner(RunnerSettings(self._settings.data_dir, self._name()), tools, self._post)
+        ended = await runner.reap_leftovers()
+        facts = await asyncio.to_thread(registry.probe)
+        body = self._body(address, facts)
+        node = self._node(opened, body)
+        operations = Operations(storage.blobs, self._store, node, node.disk_fault)
+        door = ClientDoor(self._zap.context, self._settings.data_dir, self._post, operations.handlers)
+        self._door = door
+        hands = RealHands(transport=transport, door=door, runner=runner, storage=storage)
+        self._driver = Driver(node, clock=self._clock, store=self._store, hands=hands, on_bug=self._on_bug)
+        transport.trust([body.public_key for body in node.registry.keys.values()])
+        transport.start()
+        door.start(address)
+        self._driver.start()
+        for note in opened.notes:
+            self._driver.remark(note)
+        for mark in ended:
+            text = f"{mark} was still running from a former life; it was ended"
+            self._driver.remark(Note(self._clock.now().wall_ms, "leftover", text, self._identity.node))
+        for event in self._events:
+            self._driver.post(event)
+        try:
+            await self._live(node, address, on_ready)
+        finally:
+            await self._end(runner, door, storage)
+
+    async def _live(self, node: Node, address: str, on_ready: Callable[[str], None]) -> None:
+        self._measure()
+        self._hear_of_seeds(node)
+        self._tasks.append(asyncio.create_task(self._measure_for_ever(node)))
+        if not node.registry.is_admitted(node.id):
+            self._tasks.append(asyncio.create_task(self._join(node)))
+        if self._settings.mdns:
+            self._tasks.append(asyncio.create_task(self._discover(address)))
+        self._manager.ready(self._status(node))
+        on_ready(address)
+        await self._stopped.wait()
+
+    async def _end(self, runner: Runner, door: ClientDoor, storage: Storage) -> None:
+        assert self._driver is not None
+        self._manager.stopping()
+        self._driver.post(Stopping())
+        try:
+            async with asyncio.timeout(GOODBYE_S):
+                await self._driver.settle()
+                await runner.close()
+                await self._driver.settle()
+                await self._discovery.close()
+        except TimeoutError:
+            _LOG.warning("the end took longer than %g s; what is left is ended hard", GOODBYE_S)
+        self._driver.close()
+        door.close()
+        storage.close()
+
+    # -- what the core is told ------------------------------------------------------------------------------------
+
+    def _name(self) -> str:
+        return self._settings.name or socket.gethostname().partition(".")[0]
+
+    def _body(self, address: str, facts: tuple[RendererFact, ...]) -> NodeBody:
+        offer = hardware.advertise(self._settings.advertise, hardware.offer())
+        return NodeBody(
+            name=self._name(),
+            address=address,
+            epoch=0,
+            cores=offer.cores,
+            ram_bytes=offer.ram_bytes,
+            gpus=offer.gpus,
+            slots=self._settings.slots,
+            renderers=facts,
+            software=metadata.version("farmd"),
+            oldest_version=OLDEST_VERSION,
+            newest_version=NEWEST_VERSION,
+        )
+
+    def _node(self, opened: Opened, body: NodeBody) -> Node:
+        farm = self._identity.farm
+        founds = None if waiting_token(self._settings.data_dir) else FarmBody(farm.name, farm.verify_key)
+        founder = (self._settings.data_dir / "farm.key").exists()
+        meta = dict(opened.salvaged) | dict(opened.meta)
+        if opened.salvaged:
+            meta.pop("origin", None)
+        return Node(
+            Self(self._identity.public_key, body, founds if founder else None),
+            Loaded(tuple(opened.rows), opened.vector, meta),
+            random.Random(),
+            self._clock.now(),
+        )
+
+    def _measure(self) -> None:
+        seen = hardware.measure(self._settings.data_dir)
+        self._post(Measured(seen.free_ram_bytes, seen.free_disk_bytes, seen.load))
+
+    async def _measure_for_ever(self, node: Node) -> None:
+        """The daemon's pulse: measures the machine, feeds the watchdog from the loop itself."""
+        while True:
+            await asyncio.sleep(MEASURE_S)
+            self._measure()
+            self._manager.alive()
+            self._manager.status(self._status(node))
+
+    def _status(self, node: Node) -> str:
+        leader = node.election.leader
+        who = node.registry.name_of(leader) if leader is not None else "none"
+        return (
+            f"leader {who} · term {node.election.term} · {len(node.membership.alive())} nodes · {len(node.jobs)} jobs"
+        )
+
+    # -- finding and joining --------------------------------------------------------------------------------------
+
+    def _judge(self, token: bytes) -> tuple[str, str]:
+        return judge_token(self._identity.farm, token, self._clock.now().wall_ms)
+
+    def _hear_of_seeds(self, node: Node) -> None:
+        """Members named on the command line: by the key that their address had, where it is known."""
+        for address in self._settings.join:
+            for known, body in node.registry.bodies.items():
+                key = node.registry.keys.get(known)
+                if key is not None and body.address == address:
+                    self._post(PeerHeardOf(address, key.public_key))
+
+    async def _join(self, node: Node) -> None:
+        """Ask to be admitted until a member does, and our own key comes back with the farm's records."""
+        text = waiting_token(self._settings.data_dir)
+        if text is None:
+            return
+        token = read_token(text)
+        keys = list(dict.fromkeys(key for _, key in token.seeds))
+        seeds = [(address, key) for address, key in token.seeds if address]
+        seeds += [(address, key) for address in self._settings.join for key in keys]
+        said = ""
+        while not node.registry.is_admitted(node.id):
+            try:
+                assert self._transport is not None
+                reply = await self._transport.join(
+                    list(dict.fromkeys(seeds)), text.encode(), name=self._name(), timeout_s=2.0
+                )
+            except (Unreachable, UserError) as error:
+                if str(error) != said:
+                    _LOG.warning("not admitted yet: %s", error)
+                said = str(error)
+                await asyncio.sleep(JOIN_AGAIN_S)
+                continue
+            if not reply.admitted:
+                _LOG.error("the farm refuses this node: %s", reply.reason)
+                return
+            for address, key in reply.members:
+                self._post(PeerHeardOf(address, key, vouched=True))
+            await self._wait_for_admission(node)
+        forget_token(self._settings.data_dir)
+        _LOG.info("admitted to the farm %s", self._identity.farm.name)
+
+    async def _wait_for_admission(self, node: Node) -> None:
+        for _ in range(50):
+            if node.registry.is_admitted(node.id):
+                return
+            await asyncio.sleep(0.1)
+
+    async def _discover(self, address: str) -> None:
+        host = address.rpartition(":")[0]
+        if host in ("127.0.0.1", "localhost", "[::1]"):
+            return
+        await self._discovery.start(address)
+
+    # -- clients of other nodes, bugs -----------------------------------------------------------------------------
+
+    def _on_api(self, node: NodeId, data: bytes, answer: Callable[[bytes], bool]) -> None:
+        caller = Caller(f"node {node}", same_user=False, connection=node.encode())
+        self._door.receive(data, caller, answer)
+
+    def _on_bug(self, event: Event, error: Exception) -> None:
+        _LOG.error("a bug of farmd met %s", type(event).__name__, exc_info=error)
+        if self._driver is not None:
+            text = f"{type(event).__name__}: {error!r}"
+            self._driver.remark(Note(self._clock.now().wall_ms, "bug", text[:400], self._identity.node))

@@ -1,0 +1,34 @@
+"""What a daemon is started with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """Options of `farmd run`.
+
+    Attributes:
+        data_dir: Everything that the node keeps.
+        listen: HOST:PORT to bind.
+        join: Addresses of members to look for, HOST:PORT.
+        name: For people; the host's name if empty.
+        slots: Most attempts at once; 0 = bounded by cores, memory and GPUs alone.
+        advertise: Overrides of what is offered ("ram=64G,gpu=2"); empty = what the machine has.
+        mdns: Look for other nodes by multicast DNS.
+        record: File that every event is appended to, for replay; None = off.
+    """
+
+    data_dir: Path
+    listen: str
+    join: tuple[str, ...] = ()
+    name: str = ""
+    slots: int = 0
+    advertise: str = ""
+    mdns: bool = True
+    record: Path | None = None

@@ -1,0 +1,194 @@
+"""Everything that reads or writes files, off the event loop: blobs, manifests, checkouts, deliveries, logs.
+
+Two small pools: one for what peers and clients wait for (pieces), one for what may take long (checkouts, deliveries,
+MD5 of whole blobs), so that a large picture never stands in front of a piece. Every effect ends in exactly one event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from farmd.adapters.blobs import BlobStore, How, Wrote
+from farmd.adapters.blobs.errors import BlobsFailed
+from farmd.adapters.checkout import BlobMissing, Checkouts
+from farmd.adapters.delivery import deliver
+from farmd.core.events import BlobFinished, BlobsFound, Delivered, LogRead, ManifestRead, PieceWritten
+from farmd.ingest.manifest import decode_manifest
+from protocol.errors import FarmError, PeerError, UserError
+from protocol.ids import BlobAddress
+from protocol.messages import PieceIs, PieceRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from farmd.adapters.joblog import JobLogs
+    from farmd.core.effects import Deliver, FindBlobs, ReadLog, ReadManifest, ReadPiece, WritePiece
+    from farmd.core.events import Event
+    from farmd.ingest.manifest import Manifest
+    from protocol.ids import AttemptRef, NodeId
+    from protocol.jobspec import JobSpec
+    from protocol.messages import Message
+
+
+class Storage:
+    """The content store of this node and what is made from it."""
+
+    def __init__(
+        self,
+        data_dir: Path,
+        logs: JobLogs,
+        *,
+        post: Callable[[Event], None],
+        send: Callable[[NodeId, Message], object],
+    ) -> None:
+        self.blobs = BlobStore(data_dir / "blobs")
+        self._loop = asyncio.get_running_loop()
+        self._bare = data_dir / "checkouts" / "none"
+        self.checkouts = Checkouts(data_dir / "checkouts", self.blobs.path)
+        self._logs = logs
+        self._post = post
+        self._send = send
+        self._quick = ThreadPoolExecutor(2, "farmd-pieces")
+        self._slow = ThreadPoolExecutor(2, "farmd-files")
+
+    def close(self) -> None:
+        """Wait for what is being written."""
+        self._quick.shutdown(cancel_futures=True)
+        self._slow.shutdown(cancel_futures=True)
+
+    def _run(self, pool: ThreadPoolExecutor, work: Callable[[], Event | None]) -> None:
+        loop = asyncio.get_running_loop()
+        future = loop.run_in_executor(pool, work)
+        future.add_done_callback(self._done)
+
+    def _done(self, future: asyncio.Future[Event | None]) -> None:
+        if future.cancelled():
+            return
+        event = future.result()
+        if event is not None:
+            self._post(event)
+
+    # -- what the core asks for -----------------------------------------------------------------------------------
+
+    def find(self, effect: FindBlobs) -> None:
+        """Answer which blobs are not here."""
+        self._run(self._quick, partial(self._find, effect))
+
+    def _find(self, effect: FindBlobs) -> Event:
+        try:
+            return BlobsFound(effect.ask, self.blobs.missing(effect.blobs))
+        except BlobsFailed:
+            return BlobsFound(effect.ask, tuple((blob, ()) for blob in effect.blobs))
+
+    def read_manifest(self, effect: ReadManifest) -> None:
+        """Answer which blobs a manifest names."""
+        self._run(self._quick, partial(self._read_manifest, effect.blob))
+
+    def _read_manifest(self, blob: BlobAddress) -> Event:
+        try:
+            manifest = self.manifest(blob)
+        except (FarmError, OSError):
+            return ManifestRead(blob, None)
+        return ManifestRead(blob, tuple(BlobAddress(e.xxh64, e.size, e.md5) for e in manifest.entries))
+
+    def manifest(self, blob: BlobAddress) -> Manifest:
+        """Read a manifest from the store.
+
+        Raises:
+            PeerError: It is none.
+            FarmError: It is not here.
+        """
+        path = self.blobs.path(blob)
+        if path is None:
+            raise FarmError(f"the list of the job's files is not here: {blob}")
+        return decode_manifest(path.read_bytes())
+
+    def serve(self, effect: ReadPiece) -> None:
+        """Send one piece to a node."""
+        self._run(self._quick, partial(self._read_piece, effect))
+
+    def _read_piece(self, effect: ReadPiece) -> None:
+        piece = self.blobs.read_piece(effect.blob, effect.index)
+        message: Message = PieceRefused(effect.blob, effect.index)
+        if piece is not None:
+            message = PieceIs(effect.blob, effect.index, *piece)
+        self._loop.call_soon_threadsafe(self._send, effect.to, message)
+
+    def write(self, effect: WritePiece) -> None:
+        """Verify and store one piece; the last one has the whole blob confirmed."""
+        self._run(self._quick, partial(self._write, effect))
+
+    def _write(self, effect: WritePiece) -> Event:
+        try:
+            wrote = self.blobs.write_piece(effect.blob, effect.index, effect.xxh64, effect.data)
+        except BlobsFailed:
+            return PieceWritten(effect.blob, effect.index, effect.source, ok=False)
+        if wrote in (Wrote.LAST, Wrote.HELD):
+            self._loop.call_soon_threadsafe(self._confirm_later, effect.blob)
+        corrupt = wrote is Wrote.CORRUPT
+        return PieceWritten(effect.blob, effect.index, effect.source, ok=not corrupt, corrupt=corrupt)
+
+    def _confirm_later(self, blob: BlobAddress) -> None:
+        self._run(self._slow, partial(self._confirm, blob))
+
+    def _confirm(self, blob: BlobAddress) -> Event:
+        try:
+            return BlobFinished(blob, self.blobs.confirm(blob))
+        except BlobsFailed:
+            return BlobFinished(blob, ok=False)
+
+    def deliver(self, effect: Deliver) -> None:
+        """Write outputs into the artist's folder."""
+        self._run(self._slow, partial(self._deliver, effect))
+
+    def _deliver(self, effect: Deliver) -> Event:
+        try:
+            deliver(Path(effect.folder), effect.outputs, self.blobs.path)
+        except (FarmError, OSError) as error:
+            return Delivered(effect.ref, str(error))
+        return Delivered(effect.ref)
+
+    def read_log(self, effect: ReadLog) -> None:
+        """Read a part of an attempt's log."""
+        self._run(self._quick, partial(self._read_log, effect))
+
+    def _read_log(self, effect: ReadLog) -> Event:
+        part = self._logs.read(effect.ref, effect.offset, effect.limit)
+        if part is None:
+            return LogRead(effect.ask, found=False, offset=0, size=0, data=b"")
+        return LogRead(effect.ask, True, part.offset, part.size, part.data)
+
+    # -- what the runner asks for ---------------------------------------------------------------------------------
+
+    async def checkout(self, ref: AttemptRef, spec: JobSpec) -> Path:
+        """Lay the job's files out and return their root.
+
+        Raises:
+            UserError: They cannot be laid out.
+        """
+        if spec.manifest is None:
+            self._bare.mkdir(parents=True, exist_ok=True)
+            return self._bare
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._slow, self._checkout, ref, spec.manifest)
+
+    def _checkout(self, ref: AttemptRef, blob: BlobAddress) -> Path:
+        try:
+            return self.checkouts.build(ref.job, self.manifest(blob)).tree
+        except BlobMissing as error:
+            self.blobs.verify(error.blob)
+            raise UserError("a file of the job is not here", str(error), "it is fetched again") from error
+        except PeerError as error:
+            raise UserError("the list of the job's files is unusable", str(error), "submit the job again") from error
+
+    def take_in(self, path: Path) -> BlobAddress:
+        """Take a finished output into the content store.
+
+        Raises:
+            FarmError: The disk is full or bad.
+        """
+        return self.blobs.adopt(path, How.MOVE)
