@@ -4,8 +4,9 @@ Layout below the root: `blobs/ab/<address>` (ab = first byte of the xxHash64) an
 last few, for a person to look at).
 
 Durability: with `durable=True` a file is synced before it gets its name, and the name before `install` returns. With
-`durable=False` both wait for `settle`: 2,000 small files cost 0.1 s then instead of 3 s. A mark on the disk says that
-something is unsettled; if it is found at start, blobs younger than the mark are hashed again.
+`durable=False` both wait for `settle`: 1,000 files of 50 kB took 1.1 s synced one by one, or 0.5 s and 0.3 s more to settle
+them. A mark on the disk says that something is unsettled; if it is found at start, blobs younger than the mark are
+hashed again.
 """
 
 from __future__ import annotations
@@ -42,8 +43,10 @@ class Shelf:
 
     def __init__(self, root: Path) -> None:
         self._root, self._aside, self._mark = root / "blobs", root / "aside", root / "unsettled"
+        self._root_name = str(self._root)
         self._lock = Lock()
         self._unsettled: list[Path] = []
+        self._is_marked = False
         self._held = Held(0, 0)
         self._root.mkdir(parents=True, exist_ok=True)
         self._aside.mkdir(exist_ok=True)
@@ -65,15 +68,15 @@ class Shelf:
 
     def path(self, address: BlobAddress) -> Path | None:
         """Return the file of a blob, or None; one of the wrong size is set aside."""
-        path = self._path(address)
+        name = self._name(address)
         try:
-            size = os.stat(path).st_size  # noqa: PTH116  # asked for 200,000 files of a manifest at a time
+            size = os.stat(name).st_size  # noqa: PTH116  # asked for 200,000 files of a manifest at a time
         except OSError:
             return None
         if size != address.size:
             self.drop(address)
             return None
-        return path
+        return Path(name)
 
     def candidates(self, xxh64: int, size: int) -> list[BlobAddress]:
         """List blobs of this xxHash64 and size."""
@@ -96,10 +99,12 @@ class Shelf:
                 return
             if not durable:
                 self._mark_unsettled(final)
-            if not final.parent.exists():
-                final.parent.mkdir()
+            try:
+                path.rename(final)
+            except FileNotFoundError:  # the first blob of this first byte
+                final.parent.mkdir(exist_ok=True)
                 _sync(self._root)
-            path.rename(final)
+                path.rename(final)
             self._account(address, 1)
         if durable:
             _sync(final.parent)
@@ -120,6 +125,7 @@ class Shelf:
             raise
         with self._lock:
             if not self._unsettled:
+                self._is_marked = False
                 self._mark.unlink(missing_ok=True)
 
     def verify(self, address: BlobAddress) -> bool:
@@ -159,16 +165,20 @@ class Shelf:
             old.unlink(missing_ok=True)
 
     def _path(self, address: BlobAddress) -> Path:
+        return Path(self._name(address))
+
+    def _name(self, address: BlobAddress) -> str:
         name = str(address)
-        return Path(f"{self._root}/{name[:2]}/{name}")  # joined with `/` it costs three times as much
+        return f"{self._root_name}/{name[:2]}/{name}"
 
     def _account(self, address: BlobAddress, sign: int) -> None:
         self._held = Held(self._held.blobs + sign, self._held.size_bytes + sign * address.size)
 
     def _mark_unsettled(self, final: Path) -> None:
-        if not self._mark.exists():
+        if not self._is_marked:
             self._mark.touch()
             _sync(self._mark.parent)
+            self._is_marked = True
         self._unsettled.append(final)
 
     def _recheck_unsettled(self) -> None:

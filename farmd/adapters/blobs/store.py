@@ -211,6 +211,7 @@ class BlobStore:
         """
         with self._part(address) as part, blaming_disk(f"delete {address}"):
             part.forget()
+            part.path.unlink(missing_ok=True)
             self._shelf.remove(address)
 
     @contextmanager
