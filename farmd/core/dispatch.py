@@ -65,7 +65,7 @@ class Dispatch:
                 node.membership.suspect_now(turn, peer)
             case ev.PeerHeardOf(address, public_key, vouched):
                 if public_key is not None:
-                    node.hear_of(turn, address, public_key, vouched=vouched)
+                    node.links.hear_of(turn, address, public_key, vouched=vouched)
             case ev.JoinAsked():
                 self._join(turn, event)
 
@@ -120,7 +120,7 @@ class Dispatch:
         ]
         own = (node.body.address, node.public_key)
         turn.effects.append(AnswerJoin(event.door, True, "", tuple(dict.fromkeys([own, *members]))))
-        node.hear_of(turn, event.address, event.public_key, vouched=True)
+        node.links.hear_of(turn, event.address, event.public_key, vouched=True)
 
     def _from_peer(self, turn: Turn, sender: NodeId, message: ms.Message) -> None:
         """A message of an admitted node; what is wrong with it costs its sender, never this node."""

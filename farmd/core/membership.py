@@ -406,8 +406,8 @@ class Membership:
         self._retime()
 
     def _changed(self, turn: Turn, change: MemberChange) -> None:
-        if change.new is SUSPECT and self.self_id in jurors_of(change.node, self._roster.alive):
-            self._prober.probe(turn, change.node)
+        if change.new is not ALIVE:
+            self._do_jury_duty(turn)
         if change.new is ALIVE:
             self._prober.enlist(change.node)
         if change.old_epoch < change.epoch:
@@ -416,6 +416,13 @@ class Membership:
             return
         old = change.old.name.lower() if change.old else "unknown"
         turn.note("member", f"{old} -> {change.new.name.lower()}, life {change.epoch}", node=change.node)
+
+    def _do_jury_duty(self, turn: Turn) -> None:
+        """Probe every suspect whose juror this node is, or became because another juror fell silent too."""
+        alive = self._roster.alive
+        for accused in self._suspicions:
+            if self.self_id in jurors_of(accused, alive) and not self._suspicions.has_accused(accused, self.self_id):
+                self._prober.probe(turn, accused)
 
     def _retime(self) -> None:
         self._suspicions.retime(len(self._roster.alive))

@@ -22,12 +22,13 @@ from farmd.core.acknowledge import Acknowledge
 from farmd.core.assets import Assets
 from farmd.core.dispatch import Dispatch
 from farmd.core.door import MIN_FREE_BYTES, Door
-from farmd.core.effects import Link, Save, Send, Trust, Unlink
+from farmd.core.effects import Save, Send
 from farmd.core.election import Election
 from farmd.core.events import Measured
 from farmd.core.gossip import Gossip
 from farmd.core.jobs import Jobs
 from farmd.core.leader import Leader
+from farmd.core.links import Links
 from farmd.core.logs import Logs
 from farmd.core.losses import Losses
 from farmd.core.membership import Membership
@@ -100,6 +101,15 @@ class Node:
         self.replica = Replica(rng, HybridClock())
         self.jobs = Jobs(self._may_ever_run)
         self.membership = Membership(self.id, self.epoch, self.body.address, rng, admitted=self._is_trusted)
+        self.links = Links(self.id, self.registry, learn=self._learn, forget=self._forget)
+        self._started = self._now = now
+        self._measured = Measured(self.body.ram_bytes, 1 << 40, 0.0)
+        self._build(rng, meta)
+        self._begin_life()
+        self._load(loaded, meta, now)
+
+    def _build(self, rng: Random, meta: Mapping[str, Any]) -> None:
+        """Make the machines and tell them of each other."""
         outlook = Outlook(
             self.membership.alive, self.membership.suspects, self.membership.dead, self._own_advert, self._standing
         )
@@ -140,22 +150,17 @@ class Node:
         self._machines = (
             self.membership, self.election, self.gossip, self.swarm, self.outputs, self.losses, self.logs, self.door,
         )  # fmt: skip
-        self.vouched: dict[NodeId, tuple[str, bytes]] = {}
-        self._linked: dict[NodeId, str] = {}
-        self._trusted: dict[NodeId, bytes] = {}
-        self._trust_dirty = True
-        self._started = now
-        self._now = now
+
+    def _begin_life(self) -> None:
+        """Set what a life begins with."""
         self._cause = 0
         self._advert_counter = 0
-        self._measured = Measured(self.body.ram_bytes, 1 << 40, 0.0)
         self._store_fault = ""
         self._introduced = False
         self._versions: dict[JobId, int] = {}
         self._version = 0
         self._changed_jobs: dict[JobId, None] = {}
         self._states: dict[JobId, JobState] = {}
-        self._load(loaded, meta, now)
 
     # -- start ----------------------------------------------------------------------------------------------------
 
@@ -201,14 +206,11 @@ class Node:
         if self._introduced or not self.registry.is_admitted(self.id):
             return
         waited = turn.now.mono - self._started.mono
-        if not self.replica.origin_confirmed and waited < INTRODUCE_S and self._expects_others():
+        if not self.replica.origin_confirmed and waited < INTRODUCE_S and self.links.expects_others():
             return
         self._introduced = True
         self.worker.reconcile(turn)
         self.replica.write(turn, Kind.NODE, pack_node(self.id), pack_body(self.body))
-
-    def _expects_others(self) -> bool:
-        return any(node != self.id for node in (*self.registry.keys, *self.vouched))
 
     # -- the driver's side ----------------------------------------------------------------------------------------
 
@@ -275,8 +277,7 @@ class Node:
         self._follow_swarm(turn)
         self.fold(turn)
         self.leader.pump(turn)
-        if self._trust_dirty:
-            self._follow_keys(turn)
+        self.links.follow_keys(turn)
 
     def _take_save(self) -> Save | None:
         save = self.replica.take_save()
@@ -328,13 +329,13 @@ class Node:
     def _fold_registry(self, turn: Turn, rec: Rec) -> None:
         node = self.registry.apply(rec)
         if rec.kind == Kind.KEY:
-            self._trust_dirty = True
+            self.links.keys_changed()
         if node is None:
             return
         body = self.registry.bodies.get(node)
         if rec.kind == Kind.NODE and body is not None and node != self.id and self._is_trusted(node):
             self.membership.learn(turn, node, body.address)
-            self._link(turn, node, body.address)
+            self.links.link(turn, node, body.address)
         if node == self.id:
             self.worker.held = self.registry.hold_of(self.id) is not None
         self.leader.on_nodes_changed()
@@ -375,61 +376,17 @@ class Node:
     def _is_open(self, job_id: JobId) -> bool:
         return self.jobs.state_of(job_id) not in JOB_TERMINAL
 
-    # -- members, links, keys -------------------------------------------------------------------------------------
-
-    def hear_of(self, turn: Turn, address: str, public_key: bytes, *, vouched: bool) -> None:
-        """Discovery, a seed or an admission names a possible member."""
-        node = node_id_of(public_key)
-        if node == self.id:
-            return
-        if vouched and not self.registry.is_admitted(node):
-            self.vouched[node] = (address, public_key)
-            self._trust_dirty = True
-            self._follow_keys(turn)
-        if self._is_trusted(node):
-            self._link(turn, node, address)
-            self.membership.learn(turn, node, address)
+    # -- members and leader ---------------------------------------------------------------------------------------
 
     def _is_trusted(self, node: NodeId) -> bool:
-        return node in self.registry.keys or (node in self.vouched and not self.registry.is_revoked(node))
+        return self.links.is_trusted(node)
 
-    def _key_of(self, node: NodeId) -> bytes | None:
-        body = self.registry.keys.get(node)
-        if body is not None:
-            return body.public_key
-        vouched = self.vouched.get(node)
-        return vouched[1] if vouched is not None else None
+    def _learn(self, turn: Turn, node: NodeId, address: str) -> None:
+        self.membership.learn(turn, node, address)
 
-    def _follow_keys(self, turn: Turn) -> None:
-        self._trust_dirty = False
-        nodes = [*self.registry.keys, *self.vouched]
-        trusted = {node: key for node in nodes if self._is_trusted(node) and (key := self._key_of(node)) is not None}
-        if trusted == self._trusted:
-            return
-        for node in [node for node in self._trusted if node not in trusted and node != self.id]:
-            self._unlink(turn, node)
-        self._trusted = trusted
-        turn.effects.append(Trust(tuple(trusted.values())))
-        for node in trusted:
-            body = self.registry.bodies.get(node)
-            if body is not None and node not in self._linked:
-                self._link(turn, node, body.address)
-
-    def _link(self, turn: Turn, node: NodeId, address: str) -> None:
-        key = self._key_of(node)
-        if node == self.id or key is None or not address or self._linked.get(node) == address:
-            return
-        if node in self._linked:
-            turn.effects.append(Unlink(node))
-        self._linked[node] = address
-        turn.effects.append(Link(node, address, key))
-
-    def _unlink(self, turn: Turn, node: NodeId) -> None:
-        if self._linked.pop(node, None) is not None:
-            turn.effects.append(Unlink(node))
+    def _forget(self, node: NodeId) -> None:
         self.membership.forget(node)
         self.gossip.forget(node)
-        turn.note("evicted", "its key is no longer accepted", node=node)
 
     def _follow_members(self, turn: Turn) -> None:
         changes = self.membership.take_changes()
@@ -437,7 +394,7 @@ class Node:
             self.losses.on_change(turn, change)
             member = self.membership.members().get(change.node)
             if member is not None:
-                self._link(turn, change.node, member.address)
+                self.links.link(turn, change.node, member.address)
             if change.restarted:
                 self.gossip.forget(change.node)
             if change.new in (MemberState.DEAD, MemberState.LEFT):

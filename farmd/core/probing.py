@@ -220,9 +220,9 @@ class Prober:
             if now >= probe.fail_at:
                 del self._probes[seq]
                 failed.append(probe.target)
-                # The paper counts each missing nack. One step a probe is enough here: in a split half of the
-                # helpers are beyond it, and a farm that has just been cut must find its dead quickly.
-                if probe.asked == 0 or probe.nacks < probe.asked:
+                # The paper counts each missing nack. Here one nack proves that our own link and loop work: in a
+                # split or a power cut many helpers are silent too, and then the dead must be found quickly.
+                if probe.asked > 0 and probe.nacks == 0:
                     self.health.worse()
             elif now >= probe.indirect_at and not probe.is_asked:
                 self._ask_helpers(turn, seq, probe)

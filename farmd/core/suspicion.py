@@ -15,6 +15,7 @@ early, and their verdict spreads as gossip. The first accuser starts the clock a
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -88,9 +89,9 @@ def timeout_s(members: int, confirmations: int, possible: int) -> float:
 
 def jurors_of(accused: NodeId, alive: Sequence[NodeId]) -> tuple[NodeId, ...]:
     """Return the next live members after the accused in the sorted ring of ids; the same on every node."""
-    others = [node for node in alive if node != accused]
-    after = sum(node < accused for node in others)
-    return tuple((others[after:] + others[:after])[:JURORS])
+    after = bisect_right(alive, accused)
+    ring = (*alive[after : after + JURORS + 1], *alive[: JURORS + 1])
+    return tuple(dict.fromkeys(node for node in ring if node != accused))[:JURORS]
 
 
 @dataclass(slots=True)
@@ -126,6 +127,12 @@ class Suspicions:
         is_new = accusers.get(accuser, -math.inf) < now - REMEMBER_ACCUSER_S
         accusers[accuser] = now
         return is_new
+
+    def has_accused(self, accused: NodeId, accuser: NodeId) -> bool:
+        """Tell whether somebody accused a member in its present suspicion or just before."""
+        case = self._cases.get(accused)
+        since = case.started_at - REMEMBER_ACCUSER_S if case else math.inf
+        return self._accusers.get(accused, {}).get(accuser, -math.inf) >= since
 
     def retime(self, alive: int) -> None:
         """Compute all deadlines anew, because an accuser was added or the number of live members changed.

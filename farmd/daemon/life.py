@@ -18,8 +18,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 
 from farmd.adapters import hardware
-from farmd.adapters.client_door import ClientDoor
-from farmd.adapters.client_door.desk import Caller
+from farmd.adapters.client_door import Caller, ClientDoor
 from farmd.adapters.clock import BootClock
 from farmd.adapters.discovery import Discovery
 from farmd.adapters.identity import forget_token, judge_token, read_token, waiting_token

@@ -16,8 +16,7 @@ from protocol.ids import BlobAddress, parse_blob_address
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from farmd.adapters.blobs import BlobStore
-    from farmd.adapters.blobs.upload import Upload
+    from farmd.adapters.blobs import BlobStore, Upload
     from farmd.adapters.store import SqliteStore
     from farmd.core.events import ClientAsked
     from farmd.core.node import Node

@@ -12,8 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from farmd.adapters.blobs import BlobStore, How, Wrote
-from farmd.adapters.blobs.errors import BlobsFailed
+from farmd.adapters.blobs import BlobsFailed, BlobStore, How, Wrote
 from farmd.adapters.checkout import BlobMissing, Checkouts
 from farmd.adapters.delivery import deliver
 from farmd.core.events import BlobFinished, BlobsFound, Delivered, LogRead, ManifestRead, PieceWritten
