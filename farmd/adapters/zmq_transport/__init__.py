@@ -1,0 +1,17 @@
+"""Messages between nodes over one open TCP port, CURVE from the first byte.
+
+The port is a ROUTER on which *everything* is received; each node sends through DEALERs of its own to the ROUTERs of
+the others. A second DEALER to the same port carries bulk, so that a megabyte does not stand before a heartbeat.
+
+- `transport`  the ROUTER, who may say what, and the links that are wanted
+- `link`       the DEALERs to one peer, and how their state is seen without a monitor socket
+- `joining`    the door for strangers, and the asking side of it
+- `tally`      what was received, sent and dropped, by whom
+- `sockets`    options, addresses, descriptors
+"""
+
+from farmd.adapters.zmq_transport.sockets import Keys, raise_descriptor_limit
+from farmd.adapters.zmq_transport.tally import Tally
+from farmd.adapters.zmq_transport.transport import ZmqTransport
+
+__all__ = ["Keys", "Tally", "ZmqTransport", "raise_descriptor_limit"]

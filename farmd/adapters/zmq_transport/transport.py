@@ -1,0 +1,347 @@
+"""The node's ROUTER: takes in every message, asks whose it is, and hands on what its sender may say.
+
+The sender of a message is the key that CURVE proved (`User-Id`, set by the ZAP handler), looked up in what is trusted
+at the moment the message is read; never a routing id, never a field. So a revoked key is silenced at once, on open
+connections too, and they are cut when it speaks. Whatever a sender does wrong costs that message and a count.
+
+A trusted key may send messages, and client requests (first frame "api"). Any other key may send a `JoinAsk`.
+Hello is the first message on each of our connections; until a peer's is seen, the common version is assumed.
+All calls, all callbacks: the event loop's thread. Events are handed over synchronously; the receiver queues them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+import zmq
+
+from farmd.adapters.zmq_transport import sockets
+from farmd.adapters.zmq_transport.joining import Doors, ask_to_join
+from farmd.adapters.zmq_transport.link import Link
+from farmd.adapters.zmq_transport.tally import Tally
+from farmd.core.events import Connected, Disconnected, MessageReceived
+from protocol.api import API_MARK, MAX_API_BYTES
+from protocol.codec import MAX_JOIN_BYTES, NEWEST_VERSION, OLDEST_VERSION, decode, encode, negotiate
+from protocol.errors import PeerError, UsageError
+from protocol.ids import node_id_of
+from protocol.messages import Hello, JoinAsk, JoinReply, PieceIs
+from protocol.pacing import Drain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from farmd.adapters.zmq_transport.sockets import Context, Keys
+    from farmd.core.events import Event
+    from protocol.ids import NodeId
+    from protocol.messages import Message
+
+_log = logging.getLogger(__name__)
+KEEP_S = 5.0
+FAULTS_OF_A_STRANGER = 50
+"""So many bad messages cost a stranger its connection."""
+MAX_FRAMES = 3
+"""Kept of a message: ours have one or two, and a third shows that there are too many."""
+JOIN_TIMEOUT_S = 5.0
+GOODBYE_MS = 200
+
+
+class ZmqTransport:
+    """Sends and receives messages of this farm.
+
+    Args:
+        context: Of the ZAP handler, which must be started before this.
+        keys: Own CURVE keys.
+        listen: HOST:PORT to bind; port 0 takes any, 0.0.0.0 all interfaces.
+        on_event: Takes each event; must not block.
+        farm: Id of the farm, said in Hello.
+        epoch: Of this life, said in Hello.
+        judge: Says of a join token which role it grants and what is wrong with it ("" = nothing).
+        on_api: Takes a client request of a trusted key: node, request, and where to answer.
+        on_trust: Told the trusted keys; the ZAP handler's `trust`.
+    """
+
+    def __init__(  # noqa: PLR0913  # the composition root wires all of these once, by keyword
+        self,
+        context: Context,
+        keys: Keys,
+        listen: str,
+        on_event: Callable[[Event], None],
+        *,
+        farm: str = "",
+        epoch: int = 0,
+        judge: Callable[[bytes], tuple[str, str]] = lambda _token: ("", "this node admits nobody"),
+        on_api: Callable[[NodeId, bytes, Callable[[bytes], bool]], None] | None = None,
+        on_trust: Callable[[Iterable[bytes]], None] = lambda _keys: None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.tally = Tally()
+        self.address = ""
+        self._context, self._keys, self._listen = context, keys, listen
+        self._on_event, self._on_api, self._on_trust = on_event, on_api, on_trust
+        self._farm, self._epoch, self._now = farm, epoch, now
+        self._nodes: dict[str, NodeId] = {}
+        self._revoked: set[str] = set()
+        self._wanted: dict[NodeId, tuple[str, bytes]] = {}
+        self._links: dict[NodeId, Link] = {}
+        self._epochs: dict[NodeId, int] = {}
+        self._lookups: set[asyncio.Task[None]] = set()
+        self._doors = Doors(judge, now)
+        self._last: tuple[Message | None, bytes] = (None, b"")
+        self._keeper: asyncio.TimerHandle | None = None
+        self._router = sockets.open_router(context, keys)
+        self._drain = Drain(self._router.fileno(), self._take)
+
+    # -- life ------------------------------------------------------------------------------------------------------
+
+    def bind(self) -> str:
+        """Open the port; returns, and keeps in `address`, the HOST:PORT where others reach it.
+
+        Raises:
+            UserError: The address is taken or is not ours.
+        """
+        self.address = sockets.reachable_address(sockets.bind(self._router, self._listen))
+        return self.address
+
+    def start(self) -> None:
+        """Begin to receive, in the running event loop; binds if that was not done.
+
+        Raises:
+            UserError: The address cannot be used, or too few open files are allowed.
+        """
+        sockets.raise_descriptor_limit()
+        if not self.address:
+            self.bind()
+        self._drain.start()
+        self._keep()
+
+    def close(self) -> None:
+        """Close everything; what was sent last has a fifth of a second to leave in the background."""
+        self._drain.stop()
+        if self._keeper is not None:
+            self._keeper.cancel()
+        for task in self._lookups:
+            task.cancel()
+        for link in self._links.values():
+            link.close(GOODBYE_MS)
+        self._links.clear()
+        self._wanted.clear()
+        self._router.close()
+
+    # -- what the core asks for ------------------------------------------------------------------------------------
+
+    def send(self, node: NodeId, message: Message) -> bool:
+        """Send a message, or drop and count it; True if a connection took it (which promises nothing)."""
+        link = self._links.get(node)
+        if link is None:
+            self.tally.unsent += 1
+            return False
+        frame = self._frame_of(message)
+        bulk = type(message) is PieceIs
+        sent = link.send_bulk(frame, self._now()) if bulk else link.send(frame, self._now())
+        if sent:
+            self.tally.sent += 1
+        else:
+            self.tally.unsent += 1
+        return sent
+
+    def link(self, node: NodeId, address: str, public_key: bytes) -> None:
+        """Keep a connection to this node; a changed address or key replaces the one there is.
+
+        An address that cannot be one (it came by gossip) is logged and gives no connection.
+        """
+        if self._wanted.get(node) == (address, public_key):
+            return
+        self.unlink(node)
+        self._wanted[node] = (address, public_key)
+        self._dial(node)
+
+    def unlink(self, node: NodeId) -> None:
+        """Drop the connection to this node."""
+        self._wanted.pop(node, None)
+        link = self._links.pop(node, None)
+        if link is not None:
+            link.close(GOODBYE_MS)
+            if link.up:
+                self._on_event(Disconnected(node))
+
+    def trust(self, keys: Iterable[bytes]) -> None:
+        """Believe exactly these public keys (raw) from now on; connections to all others are closed."""
+        known = frozenset(keys)
+        nodes = {key.hex(): node_id_of(key) for key in known}
+        self._revoked = (self._revoked | self._nodes.keys()) - nodes.keys()
+        self._nodes = nodes
+        self._on_trust(known)
+        for node in [node for node, (_, key) in self._wanted.items() if key not in known]:
+            self.unlink(node)
+        members = set(nodes.values())
+        self._epochs = {node: epoch for node, epoch in self._epochs.items() if node in members}
+
+    def answer_join(self, door: int, reply: JoinReply) -> bool:
+        """Answer a join request; False if whoever asked is gone."""
+        routing_id = self._doors.leave(door)
+        return routing_id is not None and self._answer([routing_id, encode(reply)])
+
+    async def join(
+        self, seeds: Sequence[tuple[str, bytes]], token: bytes, *, name: str, timeout_s: float = JOIN_TIMEOUT_S
+    ) -> JoinReply:
+        """Ask the seeds, (HOST:PORT, public key), in turn to be admitted.
+
+        Raises:
+            Unreachable: None answered, each within `timeout_s`.
+        """
+        endpoints = [(await self._endpoint_of(address), key) for address, key in seeds]
+        reached = [(endpoint, key) for endpoint, key in endpoints if endpoint]
+        ask = JoinAsk(token, self.address, name)
+        return await ask_to_join(self._context, self._keys, reached, ask, timeout_s=timeout_s)
+
+    # -- receiving -------------------------------------------------------------------------------------------------
+
+    def _take(self) -> bool:
+        router = self._router
+        try:
+            routing_id = router.recv(zmq.NOBLOCK)
+        except zmq.Again:
+            return False
+        frames = [router.recv(zmq.NOBLOCK, copy=False)]  # not recv_multipart: half the time, for what mostly is one
+        while frames[-1].more:
+            frame = router.recv(zmq.NOBLOCK, copy=False)
+            frames = [*frames[: MAX_FRAMES - 1], frame]
+        user = _user_of(frames[0])
+        node = self._nodes.get(user)
+        try:
+            self._hear(routing_id, user, node, [frame.bytes for frame in frames])
+        except PeerError as error:
+            count = self.tally.blame(node or user, error, self._now())
+            if node is None and (user in self._revoked or count % FAULTS_OF_A_STRANGER == 0):
+                sockets.hang_up(frames[0])
+        return True
+
+    def _hear(self, routing_id: bytes, user: str, node: NodeId | None, frames: list[bytes]) -> None:
+        """Hand on what one message says.
+
+        Raises:
+            PeerError: The sender may not say this, or nobody could read it.
+        """
+        if len(frames) > 1:
+            self._hear_api(routing_id, node, frames)
+            return
+        message = decode(frames[0]) if node is not None else decode(frames[0], MAX_JOIN_BYTES)
+        if type(message) is JoinAsk:
+            self._on_event(self._doors.open(routing_id, bytes.fromhex(user), message))
+            return
+        if node is None:
+            raise PeerError(f"{type(message).__name__} from a key that is not trusted")
+        if type(message) is Hello:
+            self._hear_hello(node, message)
+        self.tally.received += 1
+        self._on_event(MessageReceived(node, message))
+
+    def _hear_hello(self, node: NodeId, hello: Hello) -> None:
+        negotiate(hello.oldest, hello.newest)
+        if hello.farm != self._farm:
+            raise PeerError(f"speaks of another farm, {hello.farm[:40]!r}")
+        if self._epochs.get(node) != hello.epoch:
+            # A peer that restarted while our loop was busy may have missed our Hello: one more for each of its lives.
+            self._epochs[node] = hello.epoch
+            self.send(node, self._hello())
+
+    def _hear_api(self, routing_id: bytes, node: NodeId | None, frames: list[bytes]) -> None:
+        if len(frames) != 2 or frames[0] != API_MARK or node is None or self._on_api is None:
+            raise PeerError("client request that is not accepted here")
+        if len(frames[1]) > MAX_API_BYTES:
+            raise PeerError(f"client request of {len(frames[1])} bytes")
+        self._on_api(node, frames[1], partial(self._answer_api, routing_id))
+
+    def _answer_api(self, routing_id: bytes, response: bytes) -> bool:
+        return self._answer([routing_id, API_MARK, response])
+
+    def _answer(self, frames: list[bytes]) -> bool:
+        try:
+            self._router.send_multipart(frames, zmq.NOBLOCK)
+        except zmq.ZMQError:  # gone, or it does not read
+            self.tally.unsent += 1
+            return False
+        finally:
+            self._drain.poke()
+        self.tally.sent += 1
+        return True
+
+    # -- links -----------------------------------------------------------------------------------------------------
+
+    def _dial(self, node: NodeId) -> None:
+        address, public_key = self._wanted[node]
+        try:
+            host, port = sockets.split_address(address)
+        except UsageError as error:
+            _log.warning("cannot reach node %s: %s", node, error)
+            return
+        if sockets.is_number(host):
+            self._connect(node, f"tcp://{sockets.bracketed(host)}:{port}")
+            return
+        task = asyncio.get_running_loop().create_task(self._dial_by_name(node, address, public_key))
+        self._lookups.add(task)
+        task.add_done_callback(self._lookups.discard)
+
+    async def _dial_by_name(self, node: NodeId, address: str, public_key: bytes) -> None:
+        endpoint = await self._endpoint_of(address)
+        if endpoint and self._wanted.get(node) == (address, public_key) and node not in self._links:
+            self._connect(node, endpoint)
+
+    async def _endpoint_of(self, address: str) -> str:
+        """Look a name up without blocking; empty if nobody knows it."""
+        host, port = sockets.split_address(address)
+        if not sockets.is_number(host):
+            try:
+                found = await asyncio.get_running_loop().getaddrinfo(host, port, type=1)
+            except OSError as error:
+                _log.warning("cannot look up %s: %s", host, error)
+                return ""
+            host = str(found[0][4][0])
+        return f"tcp://{sockets.bracketed(host)}:{port}"
+
+    def _connect(self, node: NodeId, endpoint: str) -> None:
+        key = self._wanted[node][1]
+        try:
+            link = Link(self._context, self._keys, key, endpoint, on_change=partial(self._changed, node))
+            self._links[node] = link
+            link.start(self._now())
+        except zmq.ZMQError as error:  # a port or key that cannot be, or out of sockets
+            _log.warning("cannot reach node %s at %s: %s", node, endpoint, error)
+
+    def _changed(self, node: NodeId, up: bool) -> None:  # callback of Link
+        if up:
+            self.send(node, self._hello())
+        self._on_event(Connected(node) if up else Disconnected(node))
+
+    def _keep(self) -> None:
+        self._keeper = asyncio.get_running_loop().call_later(KEEP_S, self._keep)
+        now = self._now()
+        for node, link in list(self._links.items()):
+            if not link.keep(now):
+                del self._links[node]
+                link.close()
+        for node in self._wanted.keys() - self._links.keys():
+            self._dial(node)
+
+    def _hello(self) -> Hello:
+        return Hello(OLDEST_VERSION, NEWEST_VERSION, self._farm, self._epoch, self.address)
+
+    def _frame_of(self, message: Message) -> bytes:
+        """Encode, once for a message that goes to several peers."""
+        if self._last[0] is not message:
+            self._last = (message, encode(message))
+        return self._last[1]
+
+
+def _user_of(frame: zmq.Frame) -> str:
+    """Return what the ZAP handler called the sender."""
+    try:
+        user = frame.get("User-Id")
+    except zmq.ZMQError:
+        return ""
+    assert isinstance(user, str)
+    return user

@@ -1,0 +1,401 @@
+from __future__ import annotations
+
+import asyncio
+import grp
+import json
+import os
+import socket
+import stat
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import zmq
+
+from farmd.adapters.client_door import Caller, ClientDoor
+from farmd.adapters.client_door import desk as desk_module
+from farmd.adapters.client_door import door as door_module
+from farmd.adapters.zap import Zap
+from farmd.core.events import ClientAsked, ClientLeft
+from protocol.api import Request, Response, pack_request, unpack_response
+from protocol.errors import NotFound, PeerError, UserError
+from protocol.places import find_socket
+from tests.adapters.loopback import closing, run, until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from farmd.core.events import Event
+
+CALLER = Caller("node ws07", same_user=False, connection=b"c")
+
+
+@pytest.fixture(autouse=True)
+def own_runtime_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setattr("protocol.places.SYSTEM_RUNTIME_DIR", tmp_path / "absent" / "farmd")
+    return tmp_path
+
+
+class Door:
+    """A door with its ZAP handler, its events, and a bare client."""
+
+    def __init__(self, data_dir: Path, **options: Any) -> None:
+        self.zap = Zap()
+        closing(self.zap.close)
+        self.zap.start()
+        self.events: list[Event] = []
+        self.door = ClientDoor(self.zap.context, data_dir, self.events.append, **options)
+        closing(self.door.close)
+        self.path = self.door.start("127.0.0.1:7001")
+        self.dealer = self.zap.context.socket(zmq.DEALER)
+        closing(self.dealer.close)
+        self.dealer.connect(f"ipc://{find_socket(data_dir)}")
+
+    def ask(self, number: int, op: str, **args: Any) -> None:
+        self.dealer.send(pack_request(Request(number, op, args)))
+
+    async def asked(self, count: int = 1) -> list[ClientAsked]:
+        await until(lambda: len([e for e in self.events if isinstance(e, ClientAsked)]) >= count)
+        return [e for e in self.events if isinstance(e, ClientAsked)]
+
+    async def response(self) -> Response:
+        await until(lambda: self.dealer.poll(0))
+        return unpack_response(self.dealer.recv())
+
+
+def test_request_becomes_an_event_with_the_kernels_word_on_who_asks(tmp_path: Path) -> None:
+    async def story() -> None:
+        door = Door(tmp_path)
+        door.ask(1, "farm.status", job="abc")
+        (asked,) = await door.asked()
+        assert (asked.op, asked.args, asked.same_user) == ("farm.status", {"job": "abc"}, True)
+        user, _, host = asked.actor.partition("@")
+        assert user == __import__("pwd").getpwuid(os.getuid()).pw_name
+        assert host == socket.gethostname().partition(".")[0]
+        door.door.reply(asked.client, {"jobs": [1, b"x"]})
+        assert await door.response() == Response(1, {"jobs": [1, b"x"]})
+        door.door.reply(asked.client, "again")
+        door.ask(2, "x")
+        await door.asked(2)
+        assert not door.dealer.poll(0), "answered once"
+
+    run(story())
+
+
+def test_error_reply_carries_code_what_why_and_hint(tmp_path: Path) -> None:
+    async def story() -> None:
+        door = Door(tmp_path)
+        door.ask(1, "job.show")
+        (asked,) = await door.asked()
+        door.door.reply(asked.client, error=(5, "no such job", "why", "hint"))
+        assert (await door.response()).error == (5, "no such job", "why", "hint")
+
+    run(story())
+
+
+def test_stream_goes_on_until_its_last_part_or_the_clients_farewell(tmp_path: Path) -> None:
+    async def story() -> None:
+        door = Door(tmp_path)
+        door.ask(1, "farm.follow")
+        (asked,) = await door.asked()
+        for n in range(3):
+            door.door.reply(asked.client, n, more=True)
+        assert [(await door.response())[1:] for _ in range(3)] == [(n, None, True) for n in range(3)]
+        door.ask(0, "cancel", id=1)
+        await until(lambda: ClientLeft(asked.client) in door.events)
+
+    run(story())
+
+
+def test_client_that_vanished_is_noticed_at_the_next_part(tmp_path: Path) -> None:
+    async def story() -> None:
+        door = Door(tmp_path)
+        door.ask(1, "farm.follow")
+        (asked,) = await door.asked()
+        door.dealer.close()
+
+        def left() -> bool:
+            door.door.reply(asked.client, "more", more=True)
+            return ClientLeft(asked.client) in door.events
+
+        await until(left)
+
+    run(story())
+
+
+@pytest.mark.parametrize("data", [b"", b"\xc1", b"\x90", b"hello", pack_request(Request(1, "x", {}))[:-1] + b"\x91"])
+def test_bad_request_is_answered_with_code_2_and_counted(tmp_path: Path, data: bytes) -> None:
+    async def story() -> None:
+        door = Door(tmp_path)
+        door.dealer.send(data)
+        response = await door.response()
+        assert response.error is not None
+        assert response.error[0] == 2
+        assert door.door.desk.bad == 1
+        door.ask(2, "farm.status")
+        assert await door.asked()
+
+    run(story())
+
+
+def test_number_that_is_in_flight_is_refused(tmp_path: Path) -> None:
+    async def story() -> None:
+        door = Door(tmp_path)
+        door.ask(1, "a")
+        door.ask(1, "b")
+        response = await door.response()
+        assert response.error is not None
+        assert "in flight" in response.error[1]
+
+    run(story())
+
+
+def test_more_requests_than_the_desk_holds_are_told_to_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk_module, "MAX_WAITING", 1)
+
+    async def story() -> None:
+        door = Door(tmp_path)
+        door.ask(1, "a")
+        door.ask(2, "b")
+        response = await door.response()
+        assert (response.id, response.error is not None and response.error[1]) == (2, "the daemon is busy")
+
+    run(story())
+
+
+def test_answer_that_cannot_be_sent_becomes_an_error(tmp_path: Path) -> None:
+    async def story() -> None:
+        door = Door(tmp_path)
+        for n, data in enumerate((object(), "x" * (5 << 20))):
+            door.ask(n, "a")
+            door.door.reply((await door.asked(n + 1))[n].client, data)
+            response = await door.response()
+            assert response.error is not None
+            assert response.error[1] == "the answer cannot be sent"
+
+    run(story())
+
+
+# -- local handlers -----------------------------------------------------------------------------------------------
+
+
+def test_local_handler_answers_without_an_event(tmp_path: Path) -> None:
+    async def put(asked: ClientAsked) -> int:
+        return len(asked.args["data"])
+
+    async def story() -> None:
+        door = Door(tmp_path, handlers={"blob.put": put})
+        door.ask(1, "blob.put", address="a", offset=0, data=b"x" * (1 << 20))
+        assert await door.response() == Response(1, 1 << 20)
+        assert door.events == []
+
+    run(story())
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "what"),
+    [
+        (NotFound("no such blob"), 5, "no such blob"),
+        (UserError("disk full", code=1), 1, "disk full"),
+        (PeerError("offset is text"), 2, "the request makes no sense"),
+        (KeyError("data"), 1, "the daemon made a mistake"),
+    ],
+)
+def test_local_handler_that_fails_answers_with_its_error(
+    tmp_path: Path, error: Exception, code: int, what: str
+) -> None:
+    async def put(asked: ClientAsked) -> None:
+        raise error
+
+    async def story() -> None:
+        door = Door(tmp_path, handlers={"blob.put": put})
+        door.ask(1, "blob.put")
+        response = await door.response()
+        assert response.error is not None
+        assert response.error[:2] == (code, what)
+
+    run(story())
+
+
+def test_local_handlers_run_a_few_at_a_time(tmp_path: Path) -> None:
+    running, most = 0, 0
+    gate = asyncio.Event()
+
+    async def put(asked: ClientAsked) -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await gate.wait()
+        running -= 1
+
+    async def story() -> None:
+        door = Door(tmp_path, handlers={"blob.put": put})
+        for n in range(20):
+            door.ask(n, "blob.put")
+        await until(lambda: running == desk_module.HANDLERS_AT_ONCE)
+        gate.set()
+        for _ in range(20):
+            await door.response()
+        assert most == desk_module.HANDLERS_AT_ONCE
+
+    run(story())
+
+
+def test_cancelled_local_handler_stops(tmp_path: Path) -> None:
+    ended = asyncio.Event()
+
+    async def put(asked: ClientAsked) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async def story() -> None:
+        door = Door(tmp_path, handlers={"blob.put": put})
+        door.ask(1, "blob.put")
+        await until(lambda: door.door.desk._tasks)
+        await asyncio.sleep(0)
+        door.ask(0, "cancel", id=1)
+        await asyncio.wait_for(ended.wait(), 5)
+        await until(lambda: not door.door.desk._tasks)
+        assert door.events == []
+
+    run(story())
+
+
+def test_request_of_another_node_takes_the_same_way(tmp_path: Path) -> None:
+    async def story() -> None:
+        door = Door(tmp_path)
+        answers: list[bytes] = []
+
+        def answer(response: bytes) -> bool:
+            answers.append(response)
+            return True
+
+        door.door.receive(pack_request(Request(4, "farm.status", {})), CALLER, answer)
+        (asked,) = await door.asked()
+        assert (asked.actor, asked.same_user) == ("node ws07", False)
+        door.door.reply(asked.client, 1)
+        assert unpack_response(answers[0]) == Response(4, 1)
+
+    run(story())
+
+
+# -- who may come in ----------------------------------------------------------------------------------------------
+
+
+def test_socket_and_data_dir_are_closed_to_others(tmp_path: Path) -> None:
+    async def story() -> None:
+        data_dir = tmp_path / "data"
+        data_dir.mkdir(mode=0o700)
+        door = Door(data_dir, group="")
+        assert stat.S_IMODE(door.path.stat().st_mode) == 0o600
+        assert stat.S_IMODE(data_dir.stat().st_mode) == 0o700
+
+    run(story())
+
+
+def test_group_may_pass_but_not_look_around(tmp_path: Path) -> None:
+    async def story() -> None:
+        data_dir = tmp_path / "data"
+        data_dir.mkdir(mode=0o700)
+        door = Door(data_dir, group=grp.getgrgid(os.getgid()).gr_name)
+        assert stat.S_IMODE(door.path.stat().st_mode) == 0o660
+        assert stat.S_IMODE(data_dir.stat().st_mode) == 0o710
+
+    run(story())
+
+
+def test_own_user_root_and_group_are_served_and_nobody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        door = Door(tmp_path, group="").door
+        monkeypatch.setattr(os, "getuid", lambda: 1000)
+        assert door.serves(1000, 1000)
+        assert door.serves(0, 0)
+        assert not door.serves(1001, 1001)
+        door._gid = 4321
+        assert door.serves(1001, 4321)
+        assert not door.serves(999_999, 1001)
+
+    run(story())
+
+
+def test_user_who_is_not_served_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ClientDoor, "serves", lambda *_: False)
+    monkeypatch.setattr(door_module, "_user_name", lambda _uid: "anna")
+
+    async def story() -> None:
+        door = Door(tmp_path)
+        door.dealer.send(b"junk")
+        door.ask(1, "farm.status")
+        response = await door.response()
+        assert response.error is not None
+        assert response.error[0] == 6
+        assert response.error[3].startswith("sudo usermod --append --groups farm anna")
+        assert door.events == []
+        assert door.door.refused == 2
+
+    run(story())
+
+
+def test_user_without_a_name_is_called_by_number() -> None:
+    assert door_module._user_name(999_999) == "uid 999999"
+
+
+# -- where the socket is ------------------------------------------------------------------------------------------
+
+
+def test_long_data_dir_gets_a_short_socket_and_a_note(tmp_path: Path) -> None:
+    async def story() -> None:
+        data_dir = tmp_path / ("d" * 120)
+        data_dir.mkdir()
+        door = Door(data_dir)
+        assert (data_dir / "client.addr").read_text().strip() == str(door.path)
+        door.ask(1, "farm.status")
+        assert await door.asked()
+        door.door.close()
+        assert not (data_dir / "client.addr").exists()
+        assert not door.path.exists()
+
+    run(story())
+
+
+def test_socket_left_by_a_dead_daemon_is_replaced(tmp_path: Path) -> None:
+    left = socket.socket(socket.AF_UNIX)
+    left.bind(str(tmp_path / "client.sock"))
+    left.close()
+
+    async def story() -> None:
+        door = Door(tmp_path)
+        door.ask(1, "farm.status")
+        assert await door.asked()
+
+    run(story())
+
+
+def test_second_daemon_in_one_data_dir_is_refused_and_disturbs_nothing(tmp_path: Path) -> None:
+    async def story() -> None:
+        door = Door(tmp_path)
+        with pytest.raises(UserError, match="runs already"):
+            Door(tmp_path)
+        door.ask(1, "farm.status")
+        assert await door.asked()
+
+    run(story())
+
+
+def test_daemon_is_listed_while_it_runs(tmp_path: Path) -> None:
+    async def story() -> None:
+        door = Door(tmp_path)
+        entry = tmp_path / "farmd" / "127.0.0.1:7001.json"
+        assert json.loads(entry.read_text()) == {
+            "address": "127.0.0.1:7001",
+            "data_dir": str(tmp_path),
+            "pid": os.getpid(),
+        }
+        door.door.close()
+        assert not entry.exists()
+
+    run(story())

@@ -1,0 +1,365 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import zmq
+from zmq.utils import z85
+
+from protocol import places
+from protocol.api import (
+    MAX_API_BYTES,
+    Request,
+    Response,
+    error_of,
+    pack_request,
+    pack_response,
+    unpack_request,
+    unpack_response,
+)
+from protocol.client import AsyncClient, Client
+from protocol.errors import (
+    InvariantBroken,
+    NotAllowed,
+    NotFound,
+    PeerError,
+    Unreachable,
+    UsageError,
+    UserError,
+    VersionError,
+)
+from protocol.targets import find_target
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Answerer = Callable[[Request], list[Response]]
+
+
+@pytest.fixture(autouse=True)
+def no_daemon_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("FARM_DATA_DIR", str(tmp_path / "own"))
+    monkeypatch.delenv("FARM_NODE", raising=False)
+    monkeypatch.setattr(places, "SYSTEM_RUNTIME_DIR", tmp_path / "absent" / "farmd")
+    (tmp_path / "own").mkdir()
+
+
+class Daemon:
+    """Answers requests on a socket from a thread of its own, as a daemon would."""
+
+    def __init__(self, endpoint: str, answerer: Answerer, secret_key: bytes = b"") -> None:
+        self.heard: list[Request] = []
+        self._answerer = answerer
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._router = self._context.socket(zmq.ROUTER)
+        self._router.setsockopt(zmq.LINGER, 0)
+        if secret_key:
+            self._router.setsockopt(zmq.CURVE_SERVER, 1)
+            self._router.setsockopt(zmq.CURVE_SECRETKEY, secret_key)
+        self._router.bind(endpoint)
+        bound = self._router.getsockopt(zmq.LAST_ENDPOINT)
+        assert isinstance(bound, bytes)
+        self.address = bound.decode().removeprefix("tcp://")
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            if not self._router.poll(20):
+                continue
+            *envelope, data = self._router.recv_multipart()
+            request = unpack_request(data)
+            self.heard.append(request)
+            for response in self._answerer(request):
+                self._router.send_multipart([*envelope, pack_response(response)])
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._router.close()
+        self._context.term()
+
+
+def echo(request: Request) -> list[Response]:
+    match request.op:
+        case "count":
+            return [Response(request.id, n, None, n < 2) for n in range(3)]
+        case "fail":
+            return [Response(request.id, None, (request.args["code"], "what", "why", "hint"))]
+        case "silence" | "cancel":
+            return []
+        case "endless":
+            return [Response(request.id, n, None, more=True) for n in range(3)]
+        case "unreadable":
+            return [Response(0, None, (2, "the request cannot be read", "", ""))]
+    return [Response(999, "not yours"), Response(request.id, [request.op, request.args])]
+
+
+@pytest.fixture
+def daemons() -> Iterator[Callable[..., Daemon]]:
+    made: list[Daemon] = []
+
+    def make(endpoint: str, answerer: Answerer = echo, secret_key: bytes = b"") -> Daemon:
+        made.append(Daemon(endpoint, answerer, secret_key))
+        return made[-1]
+
+    yield make
+    for daemon in made:
+        daemon.close()
+
+
+@pytest.fixture
+def own(tmp_path: Path, daemons: Callable[..., Daemon]) -> Daemon:
+    """The daemon of the default data dir."""
+    return daemons(f"ipc://{tmp_path}/own/client.sock")
+
+
+# -- asking -------------------------------------------------------------------------------------------------------
+
+
+def test_call_returns_the_data_of_the_answer(own: Daemon) -> None:
+    with Client() as client:
+        assert client.call("job.show", job="abc", n=1) == ["job.show", {"job": "abc", "n": 1}]
+        assert client.call("job.list") == ["job.list", {}]
+
+
+def test_stream_yields_every_part(own: Daemon) -> None:
+    with Client() as client:
+        assert list(client.stream("count")) == [0, 1, 2]
+
+
+def test_stream_that_is_left_early_is_cancelled(own: Daemon) -> None:
+    with Client() as client:
+        assert next(iter(client.stream("endless"))) == 0
+        assert client.call("after") == ["after", {}]
+    assert [request.op for request in own.heard] == ["endless", "cancel", "after"]
+    assert own.heard[1].args == {"id": 1}
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [(1, UserError), (2, UsageError), (5, NotFound), (6, NotAllowed), (7, Unreachable), (4, UserError)],
+)
+def test_error_is_raised_as_the_class_of_its_code(own: Daemon, code: int, kind: type[UserError]) -> None:
+    with Client() as client, pytest.raises(UserError) as caught:
+        client.call("fail", code=code)
+    assert type(caught.value) is kind
+    assert (caught.value.code, caught.value.why, caught.value.hint) == (code, "why", "hint")
+
+
+def test_request_that_the_daemon_cannot_read_is_an_error_not_a_silence(own: Daemon) -> None:
+    with Client() as client, pytest.raises(UsageError):
+        client.call("unreadable")
+
+
+def test_silence_is_unreachable_after_the_time_limit(own: Daemon) -> None:
+    with Client(timeout_s=0.05) as client, pytest.raises(Unreachable, match="no answer"):
+        client.call("silence")
+
+
+def test_arguments_that_are_not_plain_data_are_refused(own: Daemon) -> None:
+    with Client() as client, pytest.raises(UsageError):
+        client.call("x", thing=object())
+    with Client() as client, pytest.raises(UsageError, match="cannot send"):
+        client.call("x", thing=b"x" * (5 << 20))
+
+
+def test_async_client_asks_many_things_at_once(own: Daemon) -> None:
+    async def story() -> None:
+        async with AsyncClient() as client:
+            answers = await asyncio.gather(*(client.call("job.show", n=n) for n in range(50)))
+            assert [answer[1]["n"] for answer in answers] == list(range(50))
+            assert [part async for part in client.stream("count")] == [0, 1, 2]
+
+    asyncio.run(story())
+
+
+def test_async_errors_and_silence_are_raised_alike(own: Daemon) -> None:
+    async def story() -> None:
+        async with AsyncClient(timeout_s=0.05) as client:
+            with pytest.raises(NotFound):
+                await client.call("fail", code=5)
+            with pytest.raises(Unreachable):
+                await client.call("silence")
+            with pytest.raises(UsageError):
+                await client.call("unreadable")
+        with pytest.raises(Unreachable, match="not open"):
+            await client.call("x")
+
+    asyncio.run(story())
+
+
+def test_async_stream_that_is_left_early_is_cancelled(own: Daemon) -> None:
+    async def story() -> None:
+        async with AsyncClient() as client:
+            assert await client.call("endless") == 0
+            assert await client.call("after") == ["after", {}]
+        assert [request.op for request in own.heard] == ["endless", "cancel", "after"]
+
+    asyncio.run(story())
+
+
+# -- whom ---------------------------------------------------------------------------------------------------------
+
+
+def unasked(data_dir: Path, address: str) -> bytes | None:
+    raise AssertionError("no need to ask")
+
+
+def listed(tmp_path: Path, address: str, data_dir: str, pid: int) -> None:
+    (tmp_path / "farmd").mkdir(exist_ok=True, mode=0o700)
+    entry = {"address": address, "data_dir": data_dir, "pid": pid}
+    (tmp_path / "farmd" / f"{address}.json").write_text(json.dumps(entry))
+
+
+def test_daemon_that_does_not_run_is_unreachable_at_once(tmp_path: Path) -> None:
+    with pytest.raises(Unreachable) as caught:
+        Client(tmp_path)
+    assert f"farmd --data-dir {tmp_path}" in caught.value.hint
+
+
+def test_named_node_comes_from_the_environment(own: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FARM_DATA_DIR", "/nowhere")
+    monkeypatch.setenv("FARM_NODE", str(tmp_path / "own"))
+    with Client() as client:
+        assert client.call("x") == ["x", {}]
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:7001", "0.0.0.0:7001"])
+@pytest.mark.parametrize("named", ["127.0.0.1:7001", "localhost:7001"])
+def test_address_of_a_daemon_on_this_machine_leads_to_its_socket(
+    own: Daemon, tmp_path: Path, listen: str, named: str
+) -> None:
+    listed(tmp_path, listen, str(tmp_path / "own"), os.getpid())
+    assert find_target(named, unasked).endpoint == f"ipc://{tmp_path}/own/client.sock"
+
+
+def test_stale_or_damaged_entries_are_ignored(own: Daemon, tmp_path: Path) -> None:
+    listed(tmp_path, "127.0.0.1:7001", str(tmp_path / "gone"), 2**22 + 1)
+    (tmp_path / "farmd" / "damaged.json").write_text("{")
+    with pytest.raises(Unreachable):
+        find_target("127.0.0.1:7001", unasked)
+
+
+def test_remote_node_is_spoken_to_with_its_key_and_ours(tmp_path: Path, daemons: Callable[..., Daemon]) -> None:
+    public, secret = (z85.decode(key) for key in zmq.curve_keypair())
+    remote = daemons("tcp://127.0.0.1:*", secret_key=secret)
+    daemons(f"ipc://{tmp_path}/own/client.sock", lambda r: [Response(r.id, {"public_key": public})])
+    _own_key(tmp_path)
+    with Client(remote.address) as client:
+        assert client.call("farm.status") == ["farm.status", {}]
+        assert client.target.remote
+
+
+@pytest.mark.parametrize("answer", [None, {}, {"public_key": b"short"}, {"public_key": "text"}])
+def test_remote_node_without_a_known_key_is_unreachable(
+    tmp_path: Path, daemons: Callable[..., Daemon], answer: Any
+) -> None:
+    daemons(f"ipc://{tmp_path}/own/client.sock", lambda r: [Response(r.id, answer)])
+    _own_key(tmp_path)
+    with pytest.raises(Unreachable, match="cannot talk to ws07:7000"):
+        Client("ws07:7000")
+
+
+def test_remote_node_without_own_keys_or_daemon_is_unreachable(tmp_path: Path) -> None:
+    with pytest.raises(Unreachable, match="cannot talk") as caught:
+        Client("ws07:7000")
+    assert "no key" in caught.value.why
+    _own_key(tmp_path)
+    with pytest.raises(Unreachable, match="cannot talk") as caught:
+        Client("ws07:7000")
+    assert "not running" in caught.value.why
+
+
+def _own_key(tmp_path: Path) -> None:
+    path = tmp_path / "own" / "identity.key"
+    path.write_text(places.format_key_file(*(z85.decode(key) for key in zmq.curve_keypair())))
+    path.chmod(0o600)
+
+
+def test_runtime_dir_that_others_can_write_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "farmd").mkdir()
+    (tmp_path / "farmd").chmod(0o777)
+    with pytest.raises(UserError, match="not safe"):
+        places.user_runtime_dir()
+    assert list(places.running_daemons()) == []
+
+
+def test_zmq_is_not_imported_before_a_connection_is_made() -> None:
+    code = "import sys, protocol.client; sys.exit('zmq' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# -- the wire -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Request(1, "job.show", {"job": "x", "n": [1, None, b"b"]}),
+        Response(1, {"a": 1}),
+        Response(2, None, (5, "a", "b", "c")),
+    ],
+)
+def test_message_survives_the_way(message: Request | Response) -> None:
+    if isinstance(message, Request):
+        assert unpack_request(pack_request(message)) == message
+    else:
+        assert unpack_response(pack_response(message)) == message
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x01",
+        b"\x91\x01",
+        b"\x94\x01\xff\xa1x\x80",
+        b"\x94\x01\x01\xa0\x80",
+        b"\x94\x01\x01\x05\x80",
+        b"\x94\x01\x01\xa1x\x81\x01\x01",
+        b"\x94\x01\x01\xa1x\x90",
+        b"\x94\x01\x01\xd9\x41" + b"x" * 65 + b"\x80",
+        b"\0" * (MAX_API_BYTES + 1),
+    ],
+)
+def test_bytes_that_are_no_request_are_refused(data: bytes) -> None:
+    with pytest.raises(PeerError):
+        unpack_request(data)
+
+
+def test_request_of_another_version_is_named_as_such() -> None:
+    with pytest.raises(VersionError):
+        unpack_request(b"\x94\x02\x01\xa1x\x80")
+
+
+@pytest.mark.parametrize(
+    "data", [b"\x90", b"\x95\x01\x01\x01\x91\x01\xc2", b"\x95\x01\x01\x01\xc0\x01", b"\x95\x01\xc0\x01\xc0\xc2"]
+)
+def test_bytes_that_are_no_response_are_refused(data: bytes) -> None:
+    with pytest.raises(PeerError):
+        unpack_response(data)
+
+
+def test_field_that_a_newer_version_adds_is_ignored() -> None:
+    assert unpack_request(b"\x95\x01\x01\xa1x\x80\x07") == Request(1, "x", {})
+
+
+def test_response_that_is_not_plain_data_is_our_own_bug() -> None:
+    with pytest.raises(InvariantBroken):
+        pack_response(Response(1, object()))
+    with pytest.raises(InvariantBroken):
+        pack_response(Response(1, b"x" * (MAX_API_BYTES + 1)))
+
+
+def test_code_without_a_class_keeps_its_number() -> None:
+    assert error_of((42, "a", "b", "c")).code == 42
