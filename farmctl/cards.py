@@ -1,0 +1,164 @@
+"""One job, one machine, the farm, as a person reads them: names and values, then what to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from farmctl.columns import (
+    job_colour,
+    job_state,
+    node_colour,
+    node_state,
+    plain_reason,
+    renderers,
+    task_state,
+)
+from farmctl.follow import advice
+from farmctl.output import fields, paint
+from protocol.human import (
+    format_age,
+    format_duration,
+    format_progress,
+    format_size,
+    plain_table,
+    printable,
+    relative_time,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from farmctl.output import View
+
+
+def job_card(job: View, now_ms: int) -> Iterator[str]:
+    """Describe one job."""
+    yield from fields(
+        [
+            ("job", f"{job.get('id')}  {_text(job, 'name')}"),
+            ("state", paint(job_state(job, now_ms), job_colour(job)) + _why_stopped(job)),
+            ("progress", _progress(job)),
+            ("reason", _reason(job)),
+            ("scene", _text(job, "scene")),
+            ("renderer", _text(job, "renderer")),
+            ("frames", _text(job, "frames")),
+            ("owner", _text(job, "owner")),
+            ("priority", _text(job, "priority")),
+            ("output", _output(job)),
+            ("times", _times(job, now_ms)),
+            ("done on", ", ".join(f"{_text(node, 'name')} ({node.get('frames')})" for node in job.get("nodes") or [])),
+            ("failed", _text(job, "failed_frames")),
+        ]
+    )
+    yield from _gate(job)
+    told = advice(job)
+    if told:
+        yield from ("", printable(told))
+
+
+def _text(row: View, name: str) -> str:
+    return "" if row.get(name) is None else printable(str(row[name]))
+
+
+def _why_stopped(job: View) -> str:
+    why = _text(job, "why_stopped")
+    return f": {why}" if why else ""
+
+
+def _progress(job: View) -> str:
+    parts = [format_progress(int(job.get("done") or 0), int(job.get("total") or 0))]
+    parts += [f"{job[name]} {name}" for name in ("running", "waiting", "failed") if job.get(name)]
+    if job.get("eta_s") is not None:
+        parts.append(f"{format_duration(job['eta_s'])} left")
+    return ", ".join(parts)
+
+
+def _reason(job: View) -> str:
+    reason = job.get("reason") or {}
+    text, hint = (printable(str(reason.get(name) or "")) for name in ("text", "hint"))
+    return f"{text} ({hint})" if hint else text
+
+
+def _output(job: View) -> str:
+    done, delivered, safe = (int(job.get(name) or 0) for name in ("done", "delivered", "safe"))
+    kept = f"{done - safe} of them on one machine only" if done > safe else "all on two machines" if done else ""
+    folder = _text(job, "output_dir")
+    if not folder:
+        return f"stays in the farm until: farmctl job download {job.get('id')}" + (f"; {kept}" if kept else "")
+    return f"{folder}: {delivered} of {done} finished frames are there" + (f", {kept}" if kept else "")
+
+
+def _times(job: View, now_ms: int) -> str:
+    names = (("submitted", "submitted_ms"), ("started", "started_ms"), ("ended", "ended_ms"))
+    return ", ".join(f"{word} {relative_time(int(job[name]), now_ms)}" for word, name in names if job.get(name))
+
+
+def _gate(job: View) -> Iterator[str]:
+    gate = job.get("gate") or {}
+    frames = gate.get("test_frames") or []
+    if not frames:
+        return
+    yield from ("", f"test frames (gate {_text(gate, 'mode')}, {_text(gate, 'state')})")
+    yield from plain_table(
+        ("FRAME", "STATE", "NODE", "TIME", "MEMORY"),
+        [
+            (
+                _text(frame, "frame"),
+                task_state(frame, 0),
+                _text(frame, "node"),
+                format_duration(frame["seconds"]) if frame.get("seconds") is not None else "",
+                format_size(frame["peak_ram_bytes"]) if frame.get("peak_ram_bytes") else "",
+            )
+            for frame in frames
+        ],
+        right=(0, 3, 4),
+    )
+
+
+def node_card(node: View, now_ms: int) -> Iterator[str]:
+    """Describe one machine."""
+    gpus = [f"{_text(gpu, 'model')} {format_size(int(gpu.get('vram_bytes') or 0))}" for gpu in node.get("gpus") or []]
+    yield from fields(
+        [
+            ("node", f"{node.get('id')}  {_text(node, 'name')}"),
+            ("state", paint(node_state(node, now_ms), node_colour(node))),
+            ("reason", plain_reason(node.get("reason"))),
+            ("address", _text(node, "address")),
+            ("tasks", f"{node.get('running', 0)} running, {node.get('slots', 0)} at most"),
+            ("cores", _text(node, "cores")),
+            ("memory", _of(node, "free_ram_bytes", "ram_bytes")),
+            ("disk", _of(node, "free_disk_bytes", "")),
+            ("load", _text(node, "load")),
+            ("gpus", ", ".join(gpus)),
+            ("renderers", printable(renderers(node))),
+            ("software", _text(node, "software")),
+            ("seen", f"{format_age(float(node['last_seen_s']))} ago" if node.get("last_seen_s") is not None else ""),
+        ]
+    )
+
+
+def _of(row: View, free: str, whole: str) -> str:
+    parts = [f"{format_size(int(row[free]))} free"] if row.get(free) is not None else []
+    parts += [f"{format_size(int(row[whole]))} in all"] if row.get(whole) else []
+    return ", ".join(parts)
+
+
+def farm_card(farm: View, now_ms: int) -> Iterator[str]:
+    """Describe the farm as a whole."""
+    nodes, jobs = farm.get("nodes") or [], farm.get("jobs") or {}
+    states = [str(node.get("state")) for node in nodes]
+    counted = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+    leader = (
+        f"{_text(farm, 'leader_name') or farm['leader']}, term {farm.get('term')}" if farm.get("leader") else "none"
+    )
+    order = ("pending", "running", "completed", "failed")
+    yield from fields(
+        [
+            ("farm", _text(farm, "farm")),
+            ("leader", leader),
+            ("machines", f"{len(nodes)}: {counted}" if nodes else "none"),
+            ("jobs", f"{jobs.get('total', 0)}: " + ", ".join(f"{jobs.get(name, 0)} {name}" for name in order)),
+            ("answered by", _text(farm, "node_name") or _text(farm, "node")),
+            ("as of", relative_time(int(farm["as_of_ms"]), now_ms) if farm.get("as_of_ms") else ""),
+        ]
+    )

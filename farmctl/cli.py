@@ -1,0 +1,157 @@
+"""The command `farmctl`: the tree of commands as data, and the one place where commands end.
+
+Must stay light: `farmctl --help` loads this, click and little else (a test looks at sys.modules).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import click
+
+from farmctl.context import Session, common_options, pass_session
+from farmctl.errors import install_hook, report
+from farmctl.lazy import Branch, Leaf, Tree
+from protocol.errors import FarmError, UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_NOUNS: Final = "Nouns"
+_SHORT: Final = "Shortcuts"
+_AT: Final = "farmctl.commands."
+_JOB: Final = _AT + "job:"
+_CONTROL: Final = _AT + "control:"
+
+_JOB_VERBS: Final = {
+    "list": Leaf(_JOB + "list_jobs", "List jobs.", "Look"),
+    "show": Leaf(_JOB + "show", "Show one job.", "Look"),
+    "wait": Leaf(_JOB + "wait", "Wait until jobs have ended.", "Look"),
+    "download": Leaf(_AT + "download:download", "Fetch the finished frames of a job.", "Look"),
+    "approve": Leaf(_CONTROL + "approve", "Let the rest render: the test frames are good.", "Gate"),
+    "reject": Leaf(_CONTROL + "reject", "Stop a job whose test frames are not good.", "Gate"),
+    "pause": Leaf(_CONTROL + "pause", "Start no more frames.", "Change"),
+    "resume": Leaf(_CONTROL + "resume", "Go on after a pause.", "Change"),
+    "cancel": Leaf(_CONTROL + "cancel", "Stop for ever; finished frames stay.", "Change"),
+    "retry": Leaf(_CONTROL + "retry", "Render failed or chosen frames again.", "Change"),
+    "priority": Leaf(_CONTROL + "priority", "Say how urgent a job is, 0 to 100.", "Change"),
+    "delete": Leaf(_CONTROL + "delete", "Forget a job and its results.", "Change"),
+}
+
+TREE: Final[dict[str, Leaf | Branch]] = {
+    "submit": Leaf(_AT + "submit:submit", "Render a scene on the farm.", _SHORT),
+    "status": Leaf(_AT + "farm:status", "Show how the farm is, in short.", _SHORT),
+    "why": Leaf(_AT + "why:why", "Say why a job or a frame does not run.", _SHORT),
+    "logs": Leaf(_AT + "logs:logs", "Show what a renderer printed.", _SHORT),
+    "pause": Leaf(_CONTROL + "pause", "Start no more frames of a job.", _SHORT),
+    "resume": Leaf(_CONTROL + "resume", "Go on after a pause.", _SHORT),
+    "cancel": Leaf(_CONTROL + "cancel", "Stop a job for ever; finished frames stay.", _SHORT),
+    "events": Leaf(_AT + "events:events", "Show what happened, and who did it.", _SHORT),
+    "doctor": Leaf(_AT + "doctor:doctor", "Check this machine and its node.", _SHORT),
+    "completion": Leaf(_AT + "completion:completion", "Print the completion script of a shell.", _SHORT),
+    "job": Branch(
+        "What is to be rendered.",
+        _JOB_VERBS,
+        ("farmctl job list --filter state=rendering", "farmctl job show JOB -o json", "farmctl job wait JOB"),
+        _NOUNS,
+    ),
+    "task": Branch(
+        "The pieces of a job: frames, chunks, tiles.",
+        {"list": Leaf(_AT + "task:list_tasks", "List the tasks of a job.")},
+        ("farmctl task list JOB", "farmctl task list JOB --state failed -o wide"),
+        _NOUNS,
+    ),
+    "node": Branch(
+        "The machines of the farm.",
+        {
+            "list": Leaf(_AT + "node:list_nodes", "List the machines."),
+            "show": Leaf(_AT + "node:show", "Show one machine."),
+        },
+        ("farmctl node list -o wide", "farmctl node show ws07"),
+        _NOUNS,
+    ),
+    "farm": Branch(
+        "The farm as a whole.",
+        {"status": Leaf(_AT + "farm:farm_status", "Show leader, machines and jobs.")},
+        ("farmctl farm status", "farmctl farm status -o json"),
+        _NOUNS,
+    ),
+    "config": Branch(
+        "The settings of this command line.",
+        {"show": Leaf(_AT + "config:show", "Show every setting, and where it comes from.")},
+        ("farmctl config show --origin",),
+        _NOUNS,
+    ),
+}
+
+EXAMPLES: Final = (
+    "farmctl submit shot.blend --frames 1-100 --output ~/renders/shot",
+    "farmctl why JOB",
+    "farmctl job wait JOB",
+)
+
+
+class Root(Tree):
+    """The command itself: every way to end leads through `main`."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,  # noqa: ARG002  # the signature is click's
+        windows_expand_args: bool = True,  # noqa: ARG002  # the signature is click's
+        **extra: Any,
+    ) -> NoReturn:
+        """Run one command line and exit with its code."""
+        session = extra["obj"] = extra.get("obj") or Session()
+        try:
+            code = super().main(args, prog_name or "farmctl", complete_var, standalone_mode=False, **extra)
+        except BrokenPipeError:
+            code = _reader_left()
+        except (click.ClickException, click.Abort, KeyboardInterrupt, FarmError, OSError) as error:
+            code = report(error, debug=session.debug)
+        finally:
+            session.close()
+        sys.exit(int(code or 0))
+
+
+def _reader_left() -> int:
+    """Keep the interpreter from complaining, at its end, about output that nobody reads."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return UserError.code
+
+
+def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        from importlib.metadata import version
+
+        click.echo(f"farmctl {version('farmd')}")
+        ctx.exit()
+
+
+@click.command(
+    "farmctl",
+    cls=Root,
+    tree=TREE,
+    examples=EXAMPLES,
+    params=[
+        *common_options(environment=True),
+        click.Option(["--version"], is_flag=True, is_eager=True, expose_value=False, callback=_print_version),
+    ],
+    no_args_is_help=True,
+)
+@pass_session
+def cli(session: Session) -> None:
+    """Submit to, watch and steer a render farm, by way of any of its nodes."""
+    from farmctl.settings import apply_settings
+
+    apply_settings(session)
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    install_hook()
+    cli()

@@ -1,0 +1,55 @@
+"""`farmctl why`: the answer to "why is it not running?"."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from farmctl.context import Session, pass_session
+from farmctl.lazy import Verb
+from farmctl.options import job_argument
+from farmctl.selecting import select_job
+from protocol.human import printable
+from protocol.reasons import REASON_WORDS, ReasonCode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from farmctl.output import View
+
+
+@click.command("why", cls=Verb, examples=("farmctl why JOB", "farmctl why JOB --frame 12"))
+@job_argument
+@click.option("--frame", type=int, help="Only this frame.")
+@pass_session
+def why(session: Session, job_word: str, frame: int | None) -> None:
+    """Say why a job, or one frame of it, does not run, and what can be done.
+
+    Names the machines that come nearest, with the requirement that each fails.
+    """
+    asked = {} if frame is None else {"frame": frame}
+    document: View = session.call("why", job=select_job(session, job_word), **asked)
+    session.printer.one(document, str(document.get("job", "")), _lines)
+
+
+def _lines(document: View, _now_ms: int) -> Iterator[str]:
+    reasons = document.get("reasons") or []
+    if not reasons:
+        yield f"nothing waits: the job is {printable(str(document.get('state', '')))}"
+    for reason in reasons:
+        count = int(reason.get("count") or 0)
+        frames = printable(str(reason.get("frames") or ""))
+        which = f"{count} task{'s' * (count != 1)}" + (f" (frames {frames})" if frames else "")
+        yield f"{_glyph(reason)} {which}: {printable(str(reason.get('text', '')))}"
+        if reason.get("hint"):
+            yield f"    try: {printable(str(reason['hint']))}"
+        for fit in reason.get("nearest") or []:
+            yield f"    {printable(str(fit.get('text') or fit.get('node_name') or ''))}"
+
+
+def _glyph(reason: View) -> str:
+    try:
+        return REASON_WORDS[ReasonCode(str(reason.get("code")))].glyph
+    except ValueError:
+        return "○"

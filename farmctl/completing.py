@@ -1,0 +1,48 @@
+"""Completion with what is there right now: job ids and machine names, asked for within 300 ms, else nothing at all.
+
+A completion that hangs or prints is worse than none, so every way to fail gives an empty list.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from click.shell_completion import CompletionItem
+
+from farmctl.context import Session
+from protocol.errors import FarmError
+
+if TYPE_CHECKING:
+    import click
+
+    from farmctl.output import View
+
+BUDGET_S: Final = 0.3
+
+
+def complete_jobs(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer ids and names of jobs."""
+    rows = _rows(ctx, "job.list", "jobs")
+    offered = [CompletionItem(str(row["id"]), help=f"{row.get('name', '')} {row.get('state', '')}") for row in rows]
+    offered += [CompletionItem(str(row["name"]), help=str(row.get("state", ""))) for row in rows if row.get("name")]
+    return [item for item in offered if item.value.startswith(incomplete)]
+
+
+def complete_nodes(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer names of machines."""
+    rows = _rows(ctx, "node.list", "nodes")
+    offered = [CompletionItem(str(row.get("name") or row["id"]), help=str(row.get("state", ""))) for row in rows]
+    return [item for item in offered if item.value.startswith(incomplete)]
+
+
+def _rows(ctx: click.Context, op: str, key: str) -> list[View]:
+    session = ctx.find_object(Session) or Session()
+    try:
+        client = session.connect(session.node, BUDGET_S)
+        try:
+            rows: list[View] = client.call(op)[key]
+        finally:
+            client.close()
+    except (FarmError, OSError, LookupError, TypeError):
+        return []
+    return [row for row in rows if "id" in row]

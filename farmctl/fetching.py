@@ -1,0 +1,164 @@
+"""Bring the results of a job into a folder: list, let the node fetch what it lacks, copy, verify.
+
+A file appears under its name complete and verified (size, xxHash64 and MD5 of its address), or not at all; one that is
+there already and has the right content is left alone, so that a second download costs little and an interrupted one
+goes on. Names come from other machines and never lead out of the folder.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from farmd.ingest.copying import write_all
+from farmd.ingest.hashing import hash_descriptor, hash_file
+from farmd.ingest.tree import Tree, place_of
+from protocol.api import MAX_CHUNK_BYTES
+from protocol.errors import UserError
+from protocol.frames import FrameSet, parse_frames
+from protocol.human import format_size
+from protocol.ids import BlobAddress, parse_blob_address
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from farmctl.links import Links
+    from farmctl.output import View
+    from farmctl.progress import Progress
+
+    Call = Callable[..., Any]
+
+FETCH_TRIES: Final = 15
+"""Each is a long poll of the node: about a minute in all, and more as long as other results come."""
+
+
+class Brought(NamedTuple):
+    """What is in the folder now.
+
+    Attributes:
+        files: Names below the folder, those that were there already too.
+        size_bytes: Of what was copied.
+        missing: Names of outputs that no reachable machine has, with the machines that have them.
+        frames: All frames of which every output is here.
+    """
+
+    files: tuple[str, ...]
+    size_bytes: int
+    missing: tuple[tuple[str, str], ...]
+    frames: FrameSet
+
+
+def bring(call: Call, job: str, frames: FrameSet, folder: Path, progress: Progress) -> Brought:
+    """Copy the outputs of these frames into a folder.
+
+    Raises:
+        UserError: The node does not answer, or a file cannot be written.
+    """
+    outputs: list[View] = call("result.list", job=job, frames=str(frames))["outputs"] if frames else []
+    total = sum(int(output["size"]) for output in outputs)
+    there: dict[int, bool] = {}
+    files, missing, lacking, done, copied = [], [], set(), 0, 0
+    with Tree(folder) as tree:
+        for output in outputs:
+            place, address = place_of(output["name"]), parse_blob_address(output["blob"])
+            progress.update(
+                done, total, f"fetching {place}, {format_size(done)} of {format_size(total)}", change="fetch"
+            )
+            done += address.size
+            if _has(tree, folder, place, address):
+                files.append(place)
+            elif _is_at_node(call, job, output, there):
+                _copy(call, tree, place, address)
+                files.append(place)
+                copied += address.size
+            else:
+                lacking.add(int(output["frame"]))
+                missing.append((place, ", ".join(str(node.get("name")) for node in output.get("nodes") or [])))
+    whole = FrameSet.of({int(output["frame"]) for output in outputs} - lacking)
+    return Brought(tuple(files), copied, tuple(missing), whole)
+
+
+def _has(tree: Tree, folder: Path, place: str, address: BlobAddress) -> bool:
+    status = tree.status(place)
+    if status is None or status.st_size != address.size:
+        return False
+    try:
+        return hash_file(folder / place).address == address
+    except UserError:
+        return False
+
+
+def _is_at_node(call: Call, job: str, output: View, there: dict[int, bool]) -> bool:
+    """Tell whether the node has an output, after asking it once for each task to get it from others."""
+    task = int(output["task"])
+    if output.get("here"):
+        return True
+    if task not in there:
+        tries = FETCH_TRIES if any(node.get("alive") for node in output.get("nodes") or []) else 1
+        there[task] = any(call("result.fetch", job=job, task=task)["here"] for _ in range(tries))
+    return there[task]
+
+
+def _copy(call: Call, tree: Tree, place: str, address: BlobAddress) -> None:
+    def fill(target: int) -> None:
+        offset = 0
+        while offset < address.size:
+            data: bytes = call("blob.get", blob=str(address), offset=offset, limit=MAX_CHUNK_BYTES)["data"]
+            if not data:
+                break
+            write_all(target, data)
+            offset += len(data)
+        os.lseek(target, 0, os.SEEK_SET)
+        if hash_descriptor(target) != address:
+            raise UserError(f"{place} arrived damaged", "its content does not match its address", "download it again")
+
+    mask = os.umask(0o022)
+    os.umask(mask)
+    tree.put(place, fill, mode=0o666 & ~mask)
+
+
+def missing_error(brought: Brought, job: str) -> UserError:
+    """Say which results could not be had."""
+    place, holders = brought.missing[0]
+    more = f" and {len(brought.missing) - 1} more" if len(brought.missing) > 1 else ""
+    why = f"only {holders} has it, and does not answer" if holders else "no machine that answers has it"
+    return UserError(f"{place}{more} could not be fetched", why, f"switch it on, then: farmctl job download {job}")
+
+
+class Delivery:
+    """Brings results into one folder while a job is followed."""
+
+    def __init__(self, folder: Path, progress: Progress) -> None:
+        self._folder = folder
+        self._progress = progress
+        self._here = FrameSet()
+
+    def step(self, links: Links, view: View) -> None:
+        """Fetch the frames that were finished since last time; what cannot be had now is tried again at the end."""
+        if view.get("deliver") == "client":
+            try:
+                self._bring(links, view)
+            except UserError as error:
+                self._progress.line(f"not fetched yet: {error.what}")
+
+    def finish(self, links: Links, view: View) -> None:
+        """Fetch the rest.
+
+        Raises:
+            UserError: Something cannot be had.
+        """
+        brought = self._bring(links, view)
+        if brought.missing:
+            raise missing_error(brought, str(view["id"]))
+
+    def _bring(self, links: Links, view: View) -> Brought:
+        new = frames_of(str(view.get("completed_frames") or "")) - self._here
+        brought = bring(links.call, str(view["id"]), new, self._folder, self._progress)
+        self._here = self._here | brought.frames
+        return brought
+
+
+def frames_of(text: str) -> FrameSet:
+    """Read a list of frames that may be empty."""
+    return parse_frames(text) if text.strip() else FrameSet()

@@ -1,0 +1,220 @@
+"""Follow a job to its end: the one module that decides what waiting exits with.
+
+A job that is waited for ends in exactly one code: 0 completed, 3 failed, 4 cancelled or rejected, 8 the time is over,
+9 it waits for a person (only where that was asked for), 130 interrupted. The end of the job beats the end of the time:
+whoever waits 10 s for a job that is done learns that it is done. The node that answers may die meanwhile; the job does
+not, so another node is asked, and the wait goes on. What cannot change any more is never waited for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from farmctl.links import POLL_S, Links
+from protocol.errors import NotFound, Unreachable
+from protocol.exitcodes import JOB_END_CODES, ExitCode
+from protocol.human import format_duration, format_progress
+from protocol.reasons import ReasonCode
+from protocol.states import JOB_TERMINAL, JobState
+
+if TYPE_CHECKING:
+    from farmctl.context import Session
+    from farmctl.output import View
+
+RETRY_S: Final = 1.0
+ARRIVAL_S: Final = 15.0
+"""How long an ended job is watched without any more of its results coming into the output folder."""
+
+
+class Delivery(Protocol):
+    """Brings results here while the job is followed; `farmctl.fetching.Delivery` is one."""
+
+    def step(self, links: Links, view: View) -> None:
+        """Fetch what is new, as far as it can be had now."""
+        ...
+
+    def finish(self, links: Links, view: View) -> None:
+        """Fetch the rest.
+
+        Raises:
+            UserError: Something cannot be had.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What ends the wait besides the job.
+
+    Attributes:
+        timeout_s: None waits for ever.
+        stop_at_gate: A person is needed: leave with 9 instead of waiting for them.
+    """
+
+    timeout_s: float | None = None
+    stop_at_gate: bool = False
+
+
+def end_of(view: View, *, stop_at_gate: bool) -> ExitCode | None:
+    """Say what a job in this state ends the wait with; None goes on waiting."""
+    state = view.get("state")
+    if state in JOB_TERMINAL:
+        return JOB_END_CODES[JobState(state)]
+    return ExitCode.WAITS_FOR_PERSON if stop_at_gate and waits_for_person(view) else None
+
+
+def waits_for_person(view: View) -> bool:
+    """Tell whether nothing will happen until a person decides: at the gate, or after the job paused itself."""
+    state = view.get("state")
+    itself = _reason(view).get("code") == ReasonCode.JOB_PAUSED_ITSELF or bool(view.get("why_stopped"))
+    return state == JobState.AWAITING_APPROVAL or (state == JobState.PAUSED and itself)
+
+
+def describe(view: View) -> str:
+    """Say in one line where a job stands and what it waits for."""
+    state = str(view.get("state", "unknown")).replace("_", " ")
+    parts = [f"{state} {format_progress(int(view.get('done', 0)), int(view.get('total', 0)))}"]
+    parts += [f"{view[name]} {name}" for name in ("running", "failed") if view.get(name)]
+    if view.get("eta_s") is not None:
+        parts.append(f"{format_duration(view['eta_s'])} left")
+    text, hint = _reason(view).get("text"), _reason(view).get("hint")
+    if text and view.get("state") not in JOB_TERMINAL:
+        parts.append(f"{text} ({hint})" if hint else str(text))
+    return ", ".join(parts)
+
+
+def advice(view: View) -> str:
+    """Say what a person has to do for the job to go on; "" if nothing."""
+    job = view.get("id", "JOB")
+    if view.get("state") == JobState.AWAITING_APPROVAL:
+        return f"the test frames wait for you: farmctl job approve {job}   or   farmctl job reject {job}"
+    if view.get("state") == JobState.PAUSED:
+        why = view.get("why_stopped") or _reason(view).get("text") or "it is paused"
+        return f"{why}; go on with: farmctl job resume {job}"
+    return ""
+
+
+def _reason(view: View) -> dict[str, Any]:
+    return view.get("reason") or {}
+
+
+class Follower:
+    """Follows one job after another with the same links."""
+
+    def __init__(self, session: Session, wish: Wish, delivery: Delivery | None = None) -> None:
+        self._session = session
+        self._wish = wish
+        self._delivery = delivery
+        self._links = Links(session)
+        self._progress = session.progress_line()
+        self._until = None if wish.timeout_s is None else session.clock() + wish.timeout_s
+        self._advised = ""
+        self._version = 0
+        self.view: View = {}
+
+    def follow(self, job: str) -> ExitCode:
+        """Wait for the end of a job and return what to exit with.
+
+        Raises:
+            UserError: No node answered the first question, there is no such job, or its results cannot be had.
+        """
+        self.view, self._version, self._advised = {}, 0, ""
+        try:
+            with self._progress:
+                return self._follow(job)
+        except KeyboardInterrupt:
+            self._session.note(f"no longer waiting; the job goes on: farmctl job wait {job}")
+            return ExitCode.INTERRUPTED
+        finally:
+            self._links.close()
+
+    def _follow(self, job: str) -> ExitCode:
+        self._links.open()
+        while True:
+            answer = self._ask(job)
+            if answer is not None:
+                self._version, self.view = int(answer["version"]), answer["job"]
+                self._show()
+                code = end_of(self.view, stop_at_gate=self._wish.stop_at_gate)
+                if code is not None:
+                    return self._finish(job, code)
+                if self._delivery is not None:
+                    self._delivery.step(self._links, self.view)
+            if self._left_s() <= 0:
+                return self._give_up()
+
+    def _ask(self, job: str) -> View | None:
+        """Wait for news; None if there are none because the node is gone or does not know the job yet."""
+        wait_s = min(POLL_S, max(0.0, self._left_s()))
+        asked_at, since = self._session.clock(), self._version
+        try:
+            answer: View = self._links.call("job.watch", job=job, since=self._version, timeout_s=wait_s)
+        except Unreachable as error:
+            self._say_lost(error)
+        except NotFound:
+            if not self._links.switched:
+                raise
+        else:
+            if int(answer["version"]) == since and self._session.clock() - asked_at < RETRY_S / 10:
+                self._session.pause(RETRY_S / 10)  # a node that holds nothing back is not asked in a tight loop
+            return answer
+        self._version = 0  # versions are the node's own
+        if not self._links.move_on():
+            self._session.pause(min(RETRY_S, max(0.0, self._left_s())))
+        return None
+
+    def _say_lost(self, error: Unreachable) -> None:
+        if self._advised != error.what:
+            self._advised = error.what
+            self._progress.line(f"{error.what}; the job goes on, looking for another node")
+
+    def _show(self) -> None:
+        view = self.view
+        change = (view.get("state"), view.get("failed"), _reason(view).get("code"))
+        self._progress.update(int(view.get("done", 0)), int(view.get("total", 0)), describe(view), change=change)
+        told = advice(view)
+        if told != self._advised:
+            self._advised = told
+            if told:
+                self._progress.line(told)
+
+    def _finish(self, job: str, code: ExitCode) -> ExitCode:
+        if code is not ExitCode.WAITS_FOR_PERSON:
+            if self._delivery is not None and self.view.get("deliver") == "client":
+                self._delivery.finish(self._links, self.view)
+            elif self.view.get("deliver") == "node":
+                self._await_arrival(job)
+        return code
+
+    def _await_arrival(self, job: str) -> None:
+        """Let the last results come into the output folder; say so if they do not."""
+        since, seen = self._session.clock(), self.view.get("delivered")
+        while self.view.get("delivered", 0) < self.view.get("done", 0):
+            if self._left_s() <= 0 or self._session.clock() - since > ARRIVAL_S:
+                missing = self.view.get("done", 0) - self.view.get("delivered", 0)
+                self._session.warn(
+                    f"{missing} finished frames are not yet in {self.view.get('output_dir')}: farmctl job download {job}"
+                )
+                return
+            answer = self._ask(job)
+            if answer is not None:
+                self._version, self.view = int(answer["version"]), answer["job"]
+                self._progress.update(
+                    int(self.view.get("delivered", 0)),
+                    int(self.view.get("done", 0)),
+                    "the last frames arrive",
+                    change=1,
+                )
+                if self.view.get("delivered") != seen:
+                    since, seen = self._session.clock(), self.view.get("delivered")
+
+    def _give_up(self) -> ExitCode:
+        seconds = format_duration(self._wish.timeout_s or 0)
+        state = describe(self.view) if self.view else "no node answered"
+        self._progress.clear()
+        self._session.warn(f"the {seconds} are over, the job goes on: {state}")
+        return ExitCode.TIMEOUT
+
+    def _left_s(self) -> float:
+        return float("inf") if self._until is None else self._until - self._session.clock()

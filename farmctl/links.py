@@ -1,0 +1,103 @@
+"""Keep talking to the farm when a node stops answering: try the others, then the first again.
+
+Any node can answer anything, so a watcher that loses its node goes to another one of the *same* farm: first those that
+run on this machine (their sockets need no key), then the addresses that the farm's status named. Used by following, which
+lasts long; a single question is never asked twice, since the first one may have been done.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from protocol.errors import FarmError, Unreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from farmctl.context import Caller, Session
+    from farmctl.output import View
+
+POLL_S = 4.0
+"""How long a node may hold a question back until there is something new."""
+ANSWER_S = POLL_S + 2.0
+TRY_S = 2.0
+"""How long another node may take to show that it is there."""
+
+
+class Links:
+    """One connection at a time, to whichever node answers."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._client: Caller | None = None
+        self._farm: object = None
+        self._addresses: tuple[str, ...] = ()
+        self.switched = False
+
+    def open(self) -> None:
+        """Connect to the node that was asked for, and learn which others there are.
+
+        Raises:
+            UserError: It does not answer.
+        """
+        self._adopt(*self._try(self._session.node, ANSWER_S))
+
+    def call(self, op: str, /, **args: Any) -> Any:
+        """Ask the present node.
+
+        Raises:
+            Unreachable: It does not answer; see `move_on`.
+            UserError: What it says.
+        """
+        if self._client is None:
+            raise Unreachable(
+                "no node answers", "all that are known were tried", "farmctl --node HOST:PORT names another"
+            )
+        return self._client.call(op, **args)
+
+    def move_on(self) -> bool:
+        """Look once for a node that answers; False if none does."""
+        self.close()
+        for target in self._candidates():
+            try:
+                client, status = self._try(target, TRY_S)
+            except (FarmError, OSError):
+                continue
+            if self._farm in (None, status.get("farm")):
+                self.switched = True
+                self._adopt(client, status)
+                return True
+            client.close()
+        return False
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def _try(self, target: str | None, timeout_s: float) -> tuple[Caller, View]:
+        client = self._session.connect(target, timeout_s)
+        try:
+            status: View = client.call("farm.status")
+        except FarmError:
+            client.close()
+            raise
+        if timeout_s < ANSWER_S:  # it only had to show that it is there
+            client.close()
+            client = self._session.connect(target, ANSWER_S)
+        return client, status
+
+    def _adopt(self, client: Caller, status: View) -> None:
+        self._client = client
+        self._farm = status.get("farm")
+        named = tuple(str(node["address"]) for node in status.get("nodes", ()) if node.get("address"))
+        self._addresses = named or self._addresses
+
+    def _candidates(self) -> Iterator[str | None]:
+        from protocol.places import running_daemons
+
+        yield self._session.node
+        here = {daemon.address: daemon.data_dir for daemon in running_daemons()}
+        yield from (here[address] for address in self._addresses if address in here)
+        yield from (address for address in self._addresses if address not in here)

@@ -1,0 +1,142 @@
+"""How data is printed: one document, five forms of it.
+
+What a node answers is printed as JSON unchanged, so that scripts see the schema that the API documents; tables and
+names are views of the same document. Data goes to stdout and nothing else does. Colour stands beside a glyph and a
+word, never alone, and only on a terminal that wants it. Text from other machines is made harmless before it is shown;
+JSON is written in ASCII, which cannot move a cursor.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import click
+
+from farmctl.forms import Format
+from farmctl.progress import is_terminal, shorten
+from protocol.human import plain_table, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+View: TypeAlias = dict[str, Any]
+"""Plain data as a node sends it; fields may be missing (an older node) or unknown (a newer one)."""
+
+
+class Column(NamedTuple):
+    """One column of a table.
+
+    Attributes:
+        title: Heading.
+        cell: Makes the text of a row; the second argument is now in milliseconds.
+        wide: Shown with -o wide only.
+        right: Numbers are aligned to the right.
+        colour: Names the colour of a row's cell, or "".
+    """
+
+    title: str
+    cell: Callable[[View, int], str]
+    wide: bool = False
+    right: bool = False
+    colour: Callable[[View], str] | None = None
+
+
+class Listing(NamedTuple):
+    """How a list is printed.
+
+    Attributes:
+        rows: Where the rows stand in the document.
+        columns: Of the table.
+        name: The field that is a row's id.
+        nothing: What is said, not printed, when there are no rows.
+    """
+
+    rows: str
+    columns: Sequence[Column]
+    name: str
+    nothing: str
+
+
+class Printer:
+    """Prints documents to stdout in one form."""
+
+    def __init__(self, form: Format, now_ms: int) -> None:
+        self.form = form
+        self.now_ms = now_ms
+
+    @property
+    def is_for_people(self) -> bool:
+        """Whether what is printed is read by a person."""
+        return self.form in (Format.TABLE, Format.WIDE)
+
+    def listing(self, document: View, how: Listing) -> None:
+        """Print a document that holds a list."""
+        rows: list[View] = document.get(how.rows, [])
+        if self.form is Format.JSON:
+            print_json(document)
+        elif self.form is Format.JSONL:
+            for row in rows:
+                print_json(row, one_line=True)
+        elif self.form is Format.NAME:
+            for row in rows:
+                click.echo(printable(str(row.get(how.name, ""))))
+        elif rows:
+            self._table(rows, [column for column in how.columns if self.form is Format.WIDE or not column.wide])
+        else:
+            click.echo(how.nothing, err=True)
+
+    def one(self, document: View, name: str, lines: Callable[[View, int], Iterable[str]]) -> None:
+        """Print a document that is one thing.
+
+        Args:
+            document: What the node said.
+            name: Its id.
+            lines: Makes the text for people of the document and of now in milliseconds.
+        """
+        if self.form in (Format.JSON, Format.JSONL):
+            print_json(document, one_line=self.form is Format.JSONL)
+        elif self.form is Format.NAME:
+            click.echo(printable(name))
+        else:
+            for line in lines(document, self.now_ms):
+                click.echo(line)
+
+    def _table(self, rows: list[View], columns: Sequence[Column]) -> None:
+        cells = [[column.cell(row, self.now_ms) for column in columns] for row in rows]
+        right = [at for at, column in enumerate(columns) if column.right]
+        head, *body = plain_table([column.title for column in columns], cells, right=right)
+        fits = self.form is Format.TABLE and is_terminal(sys.stdout)
+        room = shutil.get_terminal_size().columns if fits else 10_000
+        click.echo(shorten(head, room))
+        for line, row, texts in zip(body, rows, cells, strict=True):
+            shown = shorten(line, room)
+            for column, text in zip(columns, texts, strict=True):
+                if column.colour is not None:
+                    shown = shown.replace(text, paint(text, column.colour(row)), 1)
+            click.echo(shown)
+
+
+def paint(text: str, colour: str) -> str:
+    """Colour a text if stdout is a terminal that wants it."""
+    return click.style(text, fg=colour) if colour and text and wants_colour() else text
+
+
+def wants_colour() -> bool:
+    """Tell whether stdout may be coloured."""
+    return not os.environ.get("NO_COLOR") and is_terminal(sys.stdout)
+
+
+def print_json(document: object, *, one_line: bool = False) -> None:
+    """Print plain data as JSON."""
+    click.echo(json.dumps(document, indent=None if one_line else 2))
+
+
+def fields(pairs: Iterable[tuple[str, str]]) -> list[str]:
+    """Lay out names and values, one pair a line; pairs without a value are left out."""
+    shown = [(name, value) for name, value in pairs if value]
+    width = max((len(name) for name, _ in shown), default=0)
+    return [f"{name:{width}}  {value}" for name, value in shown]

@@ -1,0 +1,85 @@
+"""Which jobs or nodes are meant: whole ids, beginnings of ids, exact names, or `-` for ids on stdin.
+
+A whole id is taken as it is and costs no question; anything else is looked up once for the whole command. What could
+be two things is refused, with both named: a wrong guess would cancel somebody else's job.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING, Final
+
+from protocol.errors import NotFound, UsageError
+from protocol.human import nearest_word
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from farmctl.context import Session
+    from farmctl.output import View
+
+_JOB_ID: Final = re.compile("[0-9a-hjkmnp-tv-z]{16}")
+_NODE_ID: Final = re.compile("[0-9a-f]{16}")
+_STDIN: Final = "-"
+
+
+def select_jobs(session: Session, words: Sequence[str]) -> list[str]:
+    """Return the ids of the jobs that are meant, each once, in the order given.
+
+    Raises:
+        UserError: A word means no job, or several.
+    """
+    given = [word for item in words for word in (_from_stdin() if item == _STDIN else [item])]
+    if all(map(_JOB_ID.fullmatch, given)):
+        return list(dict.fromkeys(given))
+    jobs: list[View] = session.call("job.list")["jobs"]
+    found = (word if _JOB_ID.fullmatch(word) else _pick("job", word, jobs) for word in given)
+    return list(dict.fromkeys(found))
+
+
+def select_job(session: Session, word: str) -> str:
+    """Return the id of the one job that is meant.
+
+    Raises:
+        UserError: The word means no job, or several.
+    """
+    found = select_jobs(session, [word])
+    if len(found) != 1:
+        raise UsageError("one job is needed here", f"{len(found)} were given", "name one job")
+    return found[0]
+
+
+def select_node(session: Session, word: str) -> str:
+    """Return the id of the node that is meant.
+
+    Raises:
+        UserError: The word means no node, or several.
+    """
+    if _NODE_ID.fullmatch(word):
+        return word
+    return _pick("node", word, session.call("node.list")["nodes"])
+
+
+def _from_stdin() -> list[str]:
+    lines = sys.stdin.read().splitlines()
+    return [line.split()[0] for line in lines if line.strip()]
+
+
+def _pick(kind: str, word: str, rows: list[View]) -> str:
+    for matches in (
+        [row for row in rows if row.get("name") == word],
+        [row for row in rows if word and str(row["id"]).startswith(word.lower())],
+    ):
+        if len(matches) == 1:
+            return str(matches[0]["id"])
+        if matches:
+            shown = ", ".join(f"{row['id']} ({row.get('name', '')})" for row in matches[:4])
+            more = ", …" if len(matches) > 4 else ""
+            raise UsageError(
+                f"{word!r} could be {len(matches)} {kind}s", shown + more, f"give the whole id of one {kind}"
+            )
+    names = [str(row.get("name", "")) for row in rows]
+    meant = nearest_word(word, names)
+    hint = f"did you mean {meant}?" if meant else f"see them all: farmctl {kind} list"
+    raise NotFound(f"no {kind} {word!r}", f"it is no id, no beginning of an id and no name of a {kind}", hint)

@@ -1,0 +1,110 @@
+"""Changing jobs: what is asked of the node, what is told, and that nobody is asked where nobody can answer."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import click
+import pytest
+
+from farmctl import confirm as confirm_module
+from protocol.errors import NotAllowed, Unreachable, UsageError
+from tests.farmctl.fakes import JOB, OTHER, FakeNode, farm, run
+
+
+def node_with(answer: Any = None) -> FakeNode:
+    return FakeNode(
+        farm() | {"job.control": answer or {"state": "paused", "stored": "farm", "nodes": [], "changed": True}}
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("pause", JOB, "--now", "--why", "need it"), {"action": "pause", "why": "need it", "now": True}),
+        (("job", "pause", JOB), {"action": "pause", "why": "", "now": False}),
+        (("resume", JOB), {"action": "resume", "why": ""}),
+        (("cancel", JOB), {"action": "cancel", "why": ""}),
+        (("job", "cancel", JOB, "-y"), {"action": "cancel", "why": ""}),
+        (("job", "approve", JOB), {"action": "approve", "why": ""}),
+        (("job", "reject", JOB, "--why", "dark"), {"action": "reject", "why": "dark"}),
+        (("job", "retry", JOB), {"action": "retry", "why": "", "frames": ""}),
+        (("job", "retry", JOB, "--frames", "3,1,2"), {"action": "retry", "why": "", "frames": "1-3"}),
+        (("job", "priority", JOB, "80"), {"action": "priority", "why": "", "value": 80}),
+        (("job", "delete", JOB, "-y"), {"action": "delete", "why": ""}),
+    ],
+)
+def test_each_verb_asks_for_its_change_without_a_prompt(words: tuple[str, ...], expected: dict[str, Any]) -> None:
+    node = node_with()
+    result = run(node, *words)
+    assert result.exit_code == 0, result.stderr
+    assert node.asked("job.control") == [{"job": JOB} | expected]
+    assert result.stdout == f"{JOB}  paused\n"
+
+
+def test_what_was_so_already_is_told() -> None:
+    assert "was so already" in run(node_with({"state": "paused", "changed": False}), "pause", JOB).stdout
+
+
+def test_every_job_has_its_own_result_and_the_first_refusal_is_the_code() -> None:
+    def control(job: str, **args: Any) -> Any:
+        return (
+            NotAllowed("not your job", "it is grace's", "ask her")
+            if job == JOB
+            else {"state": "cancelled", "stored": "here"}
+        )
+
+    result = run(node_with(control), "cancel", JOB, OTHER, "--json")
+    assert result.exit_code == 6
+    assert [item["job"] for item in json.loads(result.stdout)["results"]] == [OTHER]
+    assert "not your job" in result.stderr
+    assert f"{OTHER}: stored here only" in result.stderr
+
+
+def test_a_node_that_is_gone_is_not_asked_for_every_job() -> None:
+    node = node_with(Unreachable("no answer"))
+    assert run(node, "pause", JOB, OTHER).exit_code == 7
+    assert len(node.asked("job.control")) == 1
+
+
+@pytest.mark.parametrize(
+    "words", [("job", "priority", JOB), ("job", "priority", JOB, "high"), ("job", "priority", JOB, "101")]
+)
+def test_a_priority_that_is_none_is_2(words: tuple[str, ...]) -> None:
+    assert run(node_with(), *words).exit_code == 2
+
+
+@pytest.mark.parametrize("flags", [(), ("--no-input",)])
+def test_delete_never_asks_where_nobody_can_answer(flags: tuple[str, ...]) -> None:
+    node = node_with()
+    result = run(node, "job", "delete", JOB, *flags, stdin="y\n")
+    assert result.exit_code == 2
+    assert "-y" in result.stderr.splitlines()[-1]
+    assert node.asked("job.control") == []
+
+
+class Terminal:
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("answer", [True, False])
+def test_on_a_terminal_it_asks_and_no_is_the_default(answer: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def reply(question: str, **settings: Any) -> bool:
+        asked.append(settings)
+        return answer
+
+    monkeypatch.setattr(sys, "stdin", Terminal())
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setattr(click, "confirm", reply)
+    if answer:
+        confirm_module.confirm("delete?", yes=False)
+    else:
+        with pytest.raises(UsageError) as caught:
+            confirm_module.confirm("delete?", yes=False)
+        assert caught.value.code == 1
+    assert asked == [{"default": False, "err": True}]

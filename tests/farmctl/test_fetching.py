@@ -1,0 +1,159 @@
+"""Results on their way home: verified, resumed, never outside their folder, and honest about what is missing."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.farmctl.fakes import JOB, FakeNode, farm, job_view, run
+from tests.farmctl.test_submit import address_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Results:
+    """The result side of a node."""
+
+    def __init__(self, files: dict[str, bytes], *, here: bool = True, alive: bool = True) -> None:
+        self.files = files
+        self.here = here
+        self.holders = [{"id": "b" * 16, "name": "n02", "alive": alive}]
+        self.fetches: list[int] = []
+        self.damaged = False
+
+    def list(self, job: str, frames: str) -> dict[str, Any]:
+        outputs = [
+            {
+                "frame": number,
+                "task": number - 1,
+                "name": name,
+                "blob": str(address_of(data)),
+                "size": len(data),
+                "nodes": self.holders,
+                "here": self.here,
+            }
+            for number, (name, data) in enumerate(self.files.items(), 1)
+        ]
+        return {"outputs": outputs}
+
+    def fetch(self, job: str, task: int) -> dict[str, Any]:
+        self.fetches.append(task)
+        return {"here": self.holders[0]["alive"] and self.fetches.count(task) > 2}
+
+    def get(self, blob: str, offset: int, limit: int) -> dict[str, Any]:
+        data = next(data for data in self.files.values() if str(address_of(data)) == blob)
+        return {
+            "data": b"x" * len(data[offset : offset + limit]) if self.damaged else data[offset : offset + limit],
+            "size": len(data),
+        }
+
+    def node(self, **changes: Any) -> FakeNode:
+        view = job_view(state="completed", completed_frames=f"1-{len(self.files)}") | changes
+        ops = {"result.list": self.list, "result.fetch": self.fetch, "blob.get": self.get, "job.show": view}
+        return FakeNode(farm() | ops)
+
+
+FILES = {"f.0001.png": os.urandom(3_000_000), "sub/f.0002.png": b"small", "f.0003.png": b""}
+
+
+def test_finished_frames_arrive_verified_and_are_named(tmp_path: Path) -> None:
+    results = Results(FILES)
+    done = run(results.node(), "job", "download", JOB, "-o", str(tmp_path / "new"))
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.splitlines() == [str(tmp_path / "new" / name) for name in FILES]
+    assert {name: (tmp_path / "new" / name).read_bytes() for name in FILES} == FILES
+
+
+def test_what_is_there_is_left_alone_and_what_differs_is_replaced(tmp_path: Path) -> None:
+    node = Results(FILES).node()
+    assert run(node, "job", "download", JOB, "-o", str(tmp_path)).exit_code == 0
+    (tmp_path / "sub" / "f.0002.png").write_bytes(b"SMALL")
+    before = len(node.asked("blob.get"))
+    assert run(node, "job", "download", JOB, "-o", str(tmp_path)).exit_code == 0
+    assert len(node.asked("blob.get")) == before + 1
+    assert (tmp_path / "sub" / "f.0002.png").read_bytes() == b"small"
+
+
+def test_a_damaged_file_never_gets_its_name(tmp_path: Path) -> None:
+    results = Results(FILES)
+    results.damaged = True
+    done = run(results.node(), "job", "download", JOB, "-o", str(tmp_path))
+    assert done.exit_code == 1
+    assert "arrived damaged" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["../evil.png", "/etc/evil", "a/../../evil", ""])
+def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "out"
+    done = run(Results({name: b"x"}).node(), "job", "download", JOB, "-o", str(folder))
+    assert done.exit_code == 1
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_a_link_in_the_folder_leads_nowhere(tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    folder.mkdir()
+    elsewhere.mkdir()
+    (folder / "sub").symlink_to(elsewhere)
+    assert run(Results(FILES).node(), "job", "download", JOB, "-o", str(folder)).exit_code == 1
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_the_node_is_asked_to_get_what_it_lacks(tmp_path: Path) -> None:
+    results = Results({"f.png": b"x"}, here=False)
+    assert run(results.node(), "job", "download", JOB, "-o", str(tmp_path)).exit_code == 0
+    assert results.fetches == [0, 0, 0]
+
+
+def test_what_only_a_silent_machine_has_is_said(tmp_path: Path) -> None:
+    results = Results({"f.png": b"x", "g.png": b"y"}, here=False, alive=False)
+    done = run(results.node(), "job", "download", JOB, "-o", str(tmp_path))
+    assert done.exit_code == 1
+    assert done.stderr.splitlines()[-3:] == [
+        "error: f.png and 1 more could not be fetched",
+        "  why: only n02 has it, and does not answer",
+        f"  try: switch it on, then: farmctl job download {JOB}",
+    ]
+    assert results.fetches == [0, 1]
+
+
+def test_only_the_frames_that_were_asked_for_are_listed(tmp_path: Path) -> None:
+    node = Results(FILES).node()
+    done = run(node, "job", "download", JOB, "--frames", "2-9", "-o", str(tmp_path))
+    assert node.asked("result.list")[0]["frames"] == "2-3"
+    assert "not finished yet: 4-9" in done.stderr
+
+
+@pytest.mark.parametrize("words", [("--frames", "50"), ()])
+def test_nothing_finished_is_an_error(words: tuple[str, ...], tmp_path: Path) -> None:
+    node = Results(FILES).node(completed_frames="" if not words else "1-3")
+    assert run(node, "job", "download", JOB, "-o", str(tmp_path), *words).exit_code == 1
+
+
+def test_the_folder_of_the_job_is_taken_only_where_it_exists(tmp_path: Path) -> None:
+    assert run(Results(FILES).node(output_dir=str(tmp_path)), "job", "download", JOB).exit_code == 0
+    assert (tmp_path / "f.0001.png").exists()
+    done = run(Results(FILES).node(output_dir=str(tmp_path / "other")), "job", "download", JOB)
+    assert done.exit_code == 2
+    assert not (tmp_path / "other").exists()
+
+
+def test_waiting_brings_results_that_no_node_delivers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    node = Results(FILES).node()
+    out = tmp_path / "out"
+    views = [
+        job_view(deliver="client", completed_frames="1"),
+        job_view(deliver="client", state="completed", completed_frames="1-3"),
+    ]
+    node.answers |= {
+        "job.submit": {"job": JOB, "stored": "farm", "nodes": [], "deliver": "client"},
+        "job.watch": iter([{"version": number, "job": view} for number, view in enumerate(views, 1)]),
+    }
+    done = run(node, "submit", "--command", "true", "--output", str(out), "--wait")
+    assert done.exit_code == 0, done.stderr
+    assert {name: (out / name).read_bytes() for name in FILES} == FILES

@@ -1,0 +1,63 @@
+"""What commands print is a promise: every change of it shows up here. UPDATE_GOLDEN=1 writes the files anew."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.farmctl.fakes import JOB, FakeNode, farm, run
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "farmctl"
+
+COMMANDS = {
+    "job_list": ("job", "list"),
+    "job_show": ("job", "show", JOB),
+    "job_show_paused": ("job", "show", "wide_ünïcode"),
+    "task_list": ("task", "list", JOB),
+    "node_list": ("node", "list"),
+    "node_show": ("node", "show", "ws07"),
+    "farm_status": ("farm", "status"),
+    "why": ("why", JOB),
+    "events": ("events", "--tail", "2"),
+    "doctor": ("doctor",),
+}
+
+
+@pytest.mark.parametrize("form", ["table", "wide", "json", "jsonl", "name"])
+@pytest.mark.parametrize("name", COMMANDS)
+def test_output_is_as_promised(name: str, form: str) -> None:
+    result = run(FakeNode(farm()), *COMMANDS[name], "-o", form)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    path = GOLDEN / f"{name}.{form}.txt"
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(result.stdout, encoding="utf-8")
+    assert result.stdout == path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_json_carries_its_schema_and_what_the_node_said(name: str) -> None:
+    document = json.loads(run(FakeNode(farm()), *COMMANDS[name], "--json").stdout)
+    assert name == "node_show" or document["schema"].startswith("farm.")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_what_other_machines_say_cannot_steer_the_terminal(name: str) -> None:
+    for form in ("table", "wide", "json", "jsonl", "name"):
+        assert "\x1b" not in run(FakeNode(farm()), *COMMANDS[name], "-o", form).stdout
+
+
+def test_an_older_node_that_leaves_fields_out_is_shown_all_the_same() -> None:
+    node = FakeNode(
+        {"job.list": {"jobs": [{"id": JOB}]}, "job.show": {"id": JOB}, "node.list": {"nodes": [{"id": "a"}]}}
+    )
+    for words in (("job", "list"), ("job", "show", JOB), ("node", "list")):
+        assert run(node, *words, "-o", "wide").exit_code == 0, words
+
+
+def test_nothing_to_list_is_said_on_stderr_only() -> None:
+    result = run(FakeNode({"job.list": {"schema": "farm.jobs.v1", "jobs": []}}), "job", "list")
+    assert (result.stdout, result.stderr, result.exit_code) == ("", "no jobs\n", 0)

@@ -1,0 +1,205 @@
+"""Logs, events, tasks in pages, doctor, completion."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from typing import Any
+
+import pytest
+
+from protocol.errors import NotFound, Unreachable
+from tests.farmctl.fakes import JOB, NOW_MS, OTHER, FakeNode, farm, job_view, run
+
+LOG = b"".join(b"line %d\n" % number for number in range(2_000))
+
+
+class Log:
+    """A log that grows by one part each time somebody stood at its end."""
+
+    def __init__(self, *parts: bytes, ended: bool = True) -> None:
+        self.text, self.later, self.ended = parts[0], list(parts[1:]), ended
+
+    def __call__(self, job: str, offset: int, limit: int, **which: Any) -> dict[str, Any]:
+        data = self.text[offset : offset + limit]
+        ended = self.ended and not self.later
+        if limit and not data and self.later:
+            self.text += self.later.pop(0)
+        return {
+            "found": True,
+            "node": "n",
+            "node_name": "ws07",
+            "attempt": "1.n.2",
+            "offset": offset,
+            "size": len(self.text),
+            "data": data,
+            "ended": ended,
+        }
+
+
+def test_a_whole_log_is_printed_as_it_is() -> None:
+    node = FakeNode({"logs": Log(b"\x1b[31mred\xff\n" + LOG * 40)})
+    result = run(node, "logs", JOB, "--frame", "12")
+    assert result.stdout_bytes == b"\x1b[31mred\xff\n" + LOG * 40
+    assert "ws07" in result.stderr
+    assert node.asked("logs")[0] == {"job": JOB, "frame": 12, "offset": 0, "limit": 0}
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 1000, 1999, 2000, 5000])
+def test_the_tail_is_the_last_lines(count: int) -> None:
+    expected = LOG.splitlines(keepends=True)[-count:] if count else []
+    assert run(FakeNode({"logs": Log(LOG)}), "logs", JOB, "--tail", str(count)).stdout_bytes == b"".join(expected)
+
+
+def test_a_log_is_followed_to_its_end() -> None:
+    node = FakeNode({"logs": Log(b"a\n", b"b\n", b"c\n")})
+    assert run(node, "logs", JOB, "-f", "--tail", "1").stdout == "a\nb\nc\n"
+
+
+def test_a_log_that_is_not_there_is_5_and_with_follow_waited_for() -> None:
+    nothing = {"found": False, "data": b"", "ended": False}
+    assert run(FakeNode({"logs": nothing}), "logs", JOB).exit_code == 5
+    log, answers = Log(b"a\n"), iter([nothing, nothing])
+    node = FakeNode({"logs": lambda **args: next(answers, None) or log(**args)})
+    assert run(node, "logs", JOB, "-f").stdout == "a\n"
+
+
+def test_frame_and_task_exclude_one_another() -> None:
+    assert run(FakeNode(), "logs", JOB, "--frame", "1", "--task", "1").exit_code == 2
+
+
+def test_events_are_read_page_by_page_and_the_last_are_shown() -> None:
+    def events(after: int, limit: int) -> dict[str, Any]:
+        return {
+            "events": [{"id": number, "at_ms": NOW_MS} for number in range(after + 1, min(2_500, after + limit) + 1)]
+        }
+
+    node = FakeNode({"events": events})
+    result = run(node, "events", "--tail", "3", "-o", "jsonl")
+    assert [json.loads(line)["id"] for line in result.stdout.splitlines()] == [2498, 2499, 2500]
+    assert [args["after"] for args in node.asked("events")] == [0, 1000, 2000]
+
+
+def test_events_are_followed_until_interrupted() -> None:
+    pages = iter(
+        [
+            {"events": [{"id": 1, "text": "one"}]},
+            {"events": []},
+            {"events": [{"id": 2, "text": "two"}]},
+            KeyboardInterrupt(),
+        ]
+    )
+    node = FakeNode({"events": pages})
+    result = run(node, "events", "-f", "--json", "--job", JOB)
+    assert [json.loads(line)["id"] for line in result.stdout.splitlines()] == [1, 2]
+    assert [args["after"] for args in node.asked("events")] == [0, 1, 1, 2]
+    assert result.exit_code == 130
+
+
+@pytest.mark.parametrize(
+    ("words", "count"),
+    [((), 200), (("--limit", "0"), 2_500), (("--limit", "1500"), 1_500), (("--offset", "2400"), 100)],
+)
+def test_tasks_come_in_pages(words: tuple[str, ...], count: int) -> None:
+    def tasks(job: str, state: str | None, offset: int, limit: int) -> dict[str, Any]:
+        return {
+            "schema": "farm.tasks.v1",
+            "total": 2_500,
+            "tasks": [{"index": at} for at in range(offset, min(2_500, offset + min(limit, 1_000)))],
+        }
+
+    result = run(FakeNode({"task.list": tasks}), "task", "list", JOB, "-o", "name", *words)
+    assert len(result.stdout.splitlines()) == count
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        ({"checks": [{"name": "a", "ok": True}]}, 0),
+        ({"checks": [{"name": "a", "ok": False}]}, 1),
+        (Unreachable("x"), 7),
+        (NotFound("x"), 1),
+    ],
+)
+def test_the_doctor_says_by_its_code_whether_all_is_well(answer: Any, code: int) -> None:
+    result = run(FakeNode({"doctor": answer}), "doctor", "--json")
+    assert result.exit_code == code
+    assert json.loads(result.stdout)["schema"] == "farm.doctor.v1"
+
+
+def test_status_is_of_the_farm_or_of_a_job() -> None:
+    assert run(FakeNode(farm()), "status").stdout == run(FakeNode(farm()), "farm", "status").stdout
+    assert run(FakeNode(farm()), "status", JOB).stdout == run(FakeNode(farm()), "job", "show", JOB).stdout
+
+
+def test_the_interface_that_others_build_on() -> None:
+    job = json.loads(run(FakeNode(farm()), "job", "show", JOB, "-o", "json").stdout)
+    assert {"state", "progress", "total", "completed_frames", "failed_frames", "nodes"} <= set(job)
+    status = json.loads(run(FakeNode(farm()), "farm", "status", "-o", "json").stdout)
+    assert {"leader", "term", "nodes"} <= set(status)
+    assert {"id", "name", "state"} <= set(status["nodes"][0])
+
+
+# -- completion ---------------------------------------------------------------------------------------------------
+
+
+def completed(node: FakeNode, words: str, **settings: Any) -> list[str]:
+    env: dict[str, str | None] = {
+        "_FARMCTL_COMPLETE": "bash_complete",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split(" ")) - 1),
+    }
+    result = run(node, env=env, **settings)
+    assert result.stderr == ""
+    return [line.partition(",")[2] for line in result.stdout.splitlines() if line]
+
+
+def test_commands_jobs_and_machines_are_completed() -> None:
+    assert completed(FakeNode(), "farmctl ca") == ["cancel"]
+    assert "download" in completed(FakeNode(), "farmctl job ")
+    assert completed(FakeNode(farm()), f"farmctl why {JOB[:10]}") == [JOB]
+    assert completed(FakeNode(farm()), "farmctl job show ") == [JOB, OTHER, "fire_v3", "wide_ünïcode"]
+    assert completed(FakeNode(farm()), "farmctl node show n") == ["n02"]
+    assert "--frames" in completed(FakeNode(), "farmctl submit --fr")
+
+
+@pytest.mark.parametrize("error", [Unreachable("x"), OSError("x"), KeyError("x")])
+def test_completion_is_silent_when_nobody_answers(error: Exception) -> None:
+    assert completed(FakeNode({"job.list": error}), "farmctl why ") == []
+
+
+def test_completion_has_a_budget() -> None:
+    budgets = []
+
+    def connect(target: str | None, timeout_s: float) -> FakeNode:
+        budgets.append(timeout_s)
+        return FakeNode(farm())
+
+    completed(FakeNode(), "farmctl why ", connect=connect)
+    assert budgets == [0.3]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_each_shell_has_its_script(shell: str) -> None:
+    result = run(FakeNode(), "completion", shell)
+    assert result.exit_code == 0
+    assert "_FARMCTL_COMPLETE" in result.stdout
+
+
+def test_colour_is_off_away_from_a_terminal_and_with_no_color(monkeypatch: pytest.MonkeyPatch) -> None:
+    from farmctl import output
+
+    assert output.paint("done", "green") == "done"
+    monkeypatch.setattr(output, "is_terminal", lambda stream: True)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert re.fullmatch(r"\x1b\[32mdone\x1b\[0m", output.paint("done", "green"))
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert output.paint("done", "green") == "done"
+
+
+def test_a_thousand_jobs_are_listed_at_once() -> None:
+    jobs = [job_view(id=f"{number:016d}") for number in range(1_000)]
+    begin = time.perf_counter()
+    assert len(run(FakeNode({"job.list": {"jobs": jobs}}), "job", "list").stdout.splitlines()) == 1_001
+    assert time.perf_counter() - begin < 5
