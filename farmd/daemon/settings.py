@@ -21,7 +21,6 @@ class RunSettings:
         slots: Most attempts at once; 0 = bounded by cores, memory and GPUs alone.
         advertise: Overrides of what is offered ("ram=64G,gpu=2"); empty = what the machine has.
         mdns: Look for other nodes by multicast DNS.
-        record: File that every event is appended to, for replay; None = off.
     """
 
     data_dir: Path
@@ -31,4 +30,3 @@ class RunSettings:
     slots: int = 0
     advertise: str = ""
     mdns: bool = True
-    record: Path | None = None

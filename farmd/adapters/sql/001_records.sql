@@ -11,8 +11,8 @@ CREATE TABLE rec (
     PRIMARY KEY (kind, pk)
 ) WITHOUT ROWID;
 
--- Not UNIQUE on purpose: INSERT OR REPLACE would then silently delete another row. `check` looks for doubles.
-CREATE INDEX rec_stream ON rec (origin, seq);
+-- No index on (origin, seq): deltas are served from memory, and it would cost every row a quarter of its size. It must
+-- never be UNIQUE: INSERT OR REPLACE would then silently delete another row. `check` looks for doubles.
 
 CREATE TABLE vector (
     origin INTEGER NOT NULL PRIMARY KEY,

@@ -1,0 +1,222 @@
+"""The swarm's decisions: several sources, small windows, corrupt senders left out, nothing asked twice at a time."""
+
+from __future__ import annotations
+
+from random import Random
+
+from farmd.core.effects import Effect, FindBlobs, ReadPiece, Send, WritePiece
+from farmd.core.events import BlobFinished, BlobsFound, PieceWritten
+from farmd.core.swarm import PIECE_BYTES, PIECE_TIMEOUT_S, STRIKES, WINDOW_BYTES, Swarm, piece_count
+from farmd.core.turn import Instant, Turn
+from protocol.ids import BlobAddress, NodeId
+from protocol.messages import HaveAsk, HaveIs, PieceAsk, PieceIs, PieceRefused
+
+ME, A, B, C = (NodeId(letter * 16) for letter in "0abc")
+
+
+def blob(pieces: int, name: int = 1) -> BlobAddress:
+    return BlobAddress(name, pieces * PIECE_BYTES, bytes([name]) * 16)
+
+
+class Bench:
+    """One swarm and a clock."""
+
+    def __init__(self, *others: NodeId) -> None:
+        self.now = 0.0
+        self.others = others
+        self.swarm = Swarm(ME, Random(1), lambda: self.others)
+
+    def turn(self) -> Turn:
+        return Turn(Instant(self.now, 0))
+
+    def fetch(self, blobs: tuple[BlobAddress, ...], hints: tuple[NodeId, ...] = (), have: tuple[int, ...] = ()) -> Turn:
+        turn = self.turn()
+        self.swarm.fetch(turn, "key", blobs, hints)
+        find = turn.effects[0]
+        assert isinstance(find, FindBlobs)
+        answer = self.turn()
+        self.swarm.on_found(answer, BlobsFound(find.ask, tuple((address, have) for address in blobs)))
+        return answer
+
+    def have(self, node: NodeId, *blobs: BlobAddress) -> list[Effect]:
+        turn = self.turn()
+        self.swarm.on_have(turn, node, HaveIs(blobs))
+        return turn.effects
+
+    def piece(self, node: NodeId, address: BlobAddress, number: int, *, good: bool = True) -> list[Effect]:
+        turn = self.turn()
+        self.swarm.on_piece(turn, node, PieceIs(address, number, 0, b"x"))
+        if any(isinstance(effect, WritePiece) for effect in turn.effects):
+            written = PieceWritten(address, number, node, ok=good, corrupt=not good)
+            self.swarm.on_written(turn, written)
+        return turn.effects
+
+    def finished(self, address: BlobAddress, *, ok: bool = True) -> list[Effect]:
+        turn = self.turn()
+        self.swarm.on_finished(turn, BlobFinished(address, ok))
+        return turn.effects
+
+    def later(self, seconds: float) -> list[Effect]:
+        self.now += seconds
+        turn = self.turn()
+        self.swarm.on_timer(turn)
+        return turn.effects
+
+
+def asks(effects: list[Effect]) -> list[tuple[NodeId, BlobAddress, int]]:
+    sends = [effect for effect in effects if isinstance(effect, Send) and isinstance(effect.message, PieceAsk)]
+    return [(s.to, s.message.blob, s.message.number) for s in sends if isinstance(s.message, PieceAsk)]
+
+
+def test_what_is_here_already_finishes_at_once() -> None:
+    bench = Bench(A)
+    turn = bench.turn()
+    bench.swarm.fetch(turn, "key", (blob(1),), ())
+    find = turn.effects[0]
+    assert isinstance(find, FindBlobs)
+    bench.swarm.on_found(bench.turn(), BlobsFound(find.ask, ()))
+    assert bench.swarm.take_finished() == ["key"]
+    assert bench.swarm.take_finished() == []
+
+
+def test_hinted_nodes_are_asked_first_and_dead_hints_are_not() -> None:
+    asked = [e.to for e in Bench(A, B).fetch((blob(1),), (B, C)).effects if isinstance(e, Send)]
+    assert asked == [B, A]
+
+
+def test_every_holder_is_a_source_and_none_gets_more_than_its_window() -> None:
+    bench = Bench(A, B)
+    big = blob(10)
+    bench.fetch((big,))
+    first, second = asks(bench.have(A, big)), asks(bench.have(B, big))
+    window = WINDOW_BYTES // PIECE_BYTES
+    assert [to for to, _, _ in first] == [A] * window
+    assert [to for to, _, _ in second] == [B] * window
+    assert len({number for _, _, number in first + second}) == 2 * window
+
+
+def test_an_arrived_piece_makes_room_for_the_next() -> None:
+    bench = Bench(A)
+    big = blob(3)
+    bench.fetch((big,))
+    bench.have(A, big)
+    assert [number for _, _, number in asks(bench.piece(A, big, 0))] == [2]
+
+
+def test_pieces_that_survived_a_restart_are_not_asked_for_again() -> None:
+    bench = Bench(A)
+    big = blob(4)
+    bench.fetch((big,), have=(0, 1, 3))
+    assert [number for _, _, number in asks(bench.have(A, big))] == [2]
+
+
+def test_the_set_is_finished_when_its_last_blob_is_verified_and_reported_once() -> None:
+    bench = Bench(A)
+    one, two = blob(1, 1), blob(1, 2)
+    bench.fetch((one, two, one))
+    bench.have(A, one, two)
+    bench.piece(A, one, 0)
+    bench.finished(one)
+    assert bench.swarm.take_finished() == []
+    bench.piece(A, two, 0)
+    bench.finished(two)
+    assert bench.swarm.take_finished() == ["key"]
+    assert bench.swarm.missing_bytes("key") == 0
+
+
+def test_the_blob_with_the_fewest_sources_goes_first() -> None:
+    bench = Bench(A, B)
+    common, rare = blob(4, 1), blob(1, 2)
+    bench.fetch((common, rare))
+    bench.have(B, common)
+    order = asks(bench.have(A, common, rare))
+    assert order[0] == (A, rare, 0)
+
+
+def test_a_corrupt_piece_is_fetched_elsewhere_and_its_sender_left_out_after_three() -> None:
+    bench = Bench(A, B)
+    big = blob(8)
+    bench.fetch((big,))
+    bench.have(A, big)
+    for number in range(STRIKES):
+        bench.piece(A, big, number, good=False)
+    assert bench.swarm.corrupt_in == STRIKES
+    assert asks(bench.have(A, big)) == []
+    assert {to for to, _, _ in asks(bench.have(B, big))} == {B}
+
+
+def test_a_piece_that_nobody_asked_for_is_not_written() -> None:
+    bench = Bench(A, B)
+    big = blob(2)
+    bench.fetch((big,))
+    bench.have(A, big)
+    assert bench.piece(B, big, 0) == []
+    assert bench.piece(A, blob(1, 9), 0) == []
+
+
+def test_an_overdue_piece_is_asked_elsewhere() -> None:
+    bench = Bench(A, B)
+    big = blob(2)
+    bench.fetch((big,))
+    bench.have(A, big)
+    bench.later(PIECE_TIMEOUT_S + 0.1)
+    assert sorted(number for _, _, number in asks(bench.have(B, big))) == [0, 1]
+
+
+def test_a_refused_or_lost_source_gives_its_pieces_back() -> None:
+    bench = Bench(A, B)
+    big = blob(2)
+    bench.fetch((big,))
+    bench.have(A, big)
+    turn = bench.turn()
+    bench.swarm.on_refused(turn, A, PieceRefused(big, 0))
+    bench.swarm.lost(turn, A)
+    assert sorted(number for _, _, number in asks(bench.have(B, big))) == [0, 1]
+
+
+def test_a_blob_without_source_is_looked_for_again() -> None:
+    bench = Bench(A)
+    bench.fetch((blob(1),))
+    effects = bench.later(2.1)
+    assert [e.to for e in effects if isinstance(e, Send) and isinstance(e.message, HaveAsk)] == [A]
+
+
+def test_a_blob_whose_md5_disagrees_comes_again_whole() -> None:
+    bench = Bench(A)
+    small = blob(2)
+    bench.fetch((small,))
+    bench.have(A, small)
+    bench.piece(A, small, 0)
+    bench.piece(A, small, 1)
+    assert sorted(number for _, _, number in asks(bench.finished(small, ok=False))) == [0, 1]
+    assert bench.swarm.take_finished() == []
+
+
+def test_a_cancelled_set_asks_for_nothing_more() -> None:
+    bench = Bench(A)
+    big = blob(9)
+    bench.fetch((big,))
+    bench.have(A, big)
+    bench.swarm.cancel("key")
+    assert bench.piece(A, big, 0) == []
+    assert bench.swarm.take_finished() == []
+
+
+def test_a_peer_is_served_what_can_be_a_piece_and_told_what_is_here() -> None:
+    bench = Bench(A)
+    turn = bench.turn()
+    bench.swarm.on_piece_ask(turn, A, PieceAsk(blob(2), 1))
+    bench.swarm.on_piece_ask(turn, A, PieceAsk(blob(2), 2))
+    bench.swarm.on_piece_ask(turn, A, PieceAsk(blob(2), -1))
+    assert turn.effects == [ReadPiece(A, blob(2), 1)]
+    asked = bench.turn()
+    bench.swarm.on_have_ask(asked, A, HaveAsk((blob(1, 1), blob(1, 2))))
+    find = asked.effects[0]
+    assert isinstance(find, FindBlobs)
+    answer = bench.turn()
+    assert bench.swarm.on_found_for_peer(answer, BlobsFound(find.ask, ((blob(1, 2), ()),)))
+    assert answer.effects == [Send(A, HaveIs((blob(1, 1),)))]
+
+
+def test_an_empty_blob_is_one_empty_piece() -> None:
+    assert piece_count(BlobAddress(1, 0, b"\0" * 16)) == 1
