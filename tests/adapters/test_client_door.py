@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from farmd.core.events import Event
 
-CALLER = Caller("node ws07", same_user=False, connection=b"c")
+CALLER = Caller("node ws07", same_user=False)
 
 
 @pytest.fixture(autouse=True)
@@ -279,6 +279,23 @@ def test_request_of_another_node_takes_the_same_way(tmp_path: Path) -> None:
         assert (asked.actor, asked.same_user) == ("node ws07", False)
         door.door.reply(asked.client, 1)
         assert unpack_response(answers[0]) == Response(4, 1)
+
+    run(story())
+
+
+def test_equal_numbers_of_two_connections_are_two_requests(tmp_path: Path) -> None:
+    async def story() -> None:
+        door = Door(tmp_path)
+        other = door.zap.context.socket(zmq.DEALER)
+        closing(other.close)
+        other.connect(f"ipc://{door.path}")
+        door.ask(1, "a")
+        other.send(pack_request(Request(1, "b", {})))
+        asked = {event.op: event.client for event in await door.asked(2)}
+        other.send(pack_request(Request(0, "cancel", {"id": 1})))
+        await until(lambda: ClientLeft(asked["b"]) in door.events)
+        door.door.reply(asked["a"], "yes")
+        assert await door.response() == Response(1, "yes")
 
     run(story())
 

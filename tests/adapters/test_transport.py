@@ -16,7 +16,7 @@ from farmd.adapters.zmq_transport import raise_descriptor_limit, sockets
 from farmd.core.events import Connected, Disconnected, JoinAsked, MessageReceived
 from protocol.codec import MAX_JOIN_BYTES, encode
 from protocol.errors import Unreachable, UserError
-from protocol.ids import BlobAddress, NodeId
+from protocol.ids import BlobAddress, NodeId, node_id_of
 from protocol.messages import Hello, JoinAsk, JoinReply, PieceIs, Ping, PingAck
 from tests.adapters.loopback import FARM, link, new_keys, pair, raw_dealer, run, start_node, until
 
@@ -82,6 +82,32 @@ def test_peer_that_restarts_at_the_same_address_is_connected_again() -> None:
         await until(lambda: len(one.of(Connected)) == 2)
         one.transport.send(other.id, Ping(2))
         await until(lambda: other.heard(Ping))
+
+    run(story())
+
+
+def test_link_that_met_another_program_is_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """libzmq gives up for ever when the other side does not speak ZMTP."""
+    monkeypatch.setattr("farmd.adapters.zmq_transport.transport.KEEP_S", 0.1)
+    monkeypatch.setattr("farmd.adapters.zmq_transport.link.REDIAL_S", 1.0)
+
+    async def story() -> None:
+        one, keys = start_node(), new_keys()
+        one.transport.trust([keys.public])
+        web = socket.create_server(("127.0.0.1", 0))
+        web.setblocking(False)
+        address = f"127.0.0.1:{web.getsockname()[1]}"
+        one.transport.link(node_id_of(keys.public), address, keys.public)
+        plug, _ = await asyncio.get_running_loop().sock_accept(web)
+        plug.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n" * 20)
+        again = asyncio.get_running_loop().sock_accept(web)
+        with pytest.raises(TimeoutError):  # the proof that it does not come back by itself
+            await asyncio.wait_for(again, 0.4)
+        plug.close()
+        web.close()
+        other = start_node(keys=keys, listen=address)
+        other.transport.trust([one.keys.public])
+        await until(lambda: one.of(Connected))
 
     run(story())
 
@@ -235,10 +261,10 @@ def test_stranger_may_say_nothing_but_join_and_not_much_of_it() -> None:
 
 def test_client_request_of_a_trusted_key_is_handed_on_and_answered() -> None:
     async def story() -> None:
-        asked: list[tuple[NodeId, bytes]] = []
+        asked: list[tuple[NodeId, bytes, Callable[[bytes], bool]]] = []
 
         def on_api(node: NodeId, request: bytes, answer: Callable[[bytes], bool]) -> None:
-            asked.append((node, request))
+            asked.append((node, request, answer))
             assert answer(b"yes")
 
         one, keys = start_node(on_api=on_api), new_keys()
@@ -247,7 +273,11 @@ def test_client_request_of_a_trusted_key_is_handed_on_and_answered() -> None:
         dealer.send_multipart([b"api", b"question"])
         await until(lambda: dealer.poll(0))
         assert dealer.recv_multipart() == [b"api", b"yes"]
-        assert [request for _, request in asked] == [b"question"]
+        raw_dealer(one, keys).send_multipart([b"api", b"question"])
+        dealer.send_multipart([b"api", b"another"])
+        await until(lambda: len(asked) == 3)
+        assert {node for node, _, _ in asked} == {node_id_of(keys.public)}
+        assert len({answer for _, _, answer in asked}) == 2, "one for each connection"
 
     run(story())
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     LocalHandler = Callable[[ClientAsked], Awaitable[Any]]
     Answer = Callable[[bytes], bool]
+    Connection = tuple[bytes, Answer]
 
 _log = logging.getLogger(__name__)
 MAX_WAITING = 4096
@@ -33,11 +34,11 @@ HANDLERS_AT_ONCE = 8
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: name for the history, whether it is the daemon's own user, and what tells its connection apart."""
+    """Who asks: name for the history, whether it is the daemon's own user, and optionally a name of the connection."""
 
     actor: str
     same_user: bool
-    connection: bytes
+    connection: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +61,17 @@ class Desk:
         self._on_event = on_event
         self._handlers = dict(handlers)
         self._waiting: dict[int, _Waiting] = {}
-        self._numbers: dict[tuple[bytes, int], int] = {}
+        self._numbers: dict[tuple[Connection, int], int] = {}
         self._last = 0
         self._tasks: dict[int, asyncio.Task[Any]] = {}
         self._at_once = asyncio.Semaphore(HANDLERS_AT_ONCE)
 
     def receive(self, data: bytes, caller: Caller, answer: Answer) -> None:
-        """Take a request that came by whatever way; `answer` carries a response there and says if it could."""
+        """Take a request that came by whatever way; `answer` carries a response there and says if it could.
+
+        Two answers of one connection must be equal and hash alike: a client numbers its requests itself, so a number
+        means something only together with the connection.
+        """
         try:
             request = unpack_request(data)
         except PeerError as error:
@@ -77,9 +82,9 @@ class Desk:
         if request.op == OP_CANCEL:
             number = request.args.get("id")
             if type(number) is int:
-                self._forget(self._numbers.get((caller.connection, number), 0), left=True)
+                self._forget(self._numbers.get(((caller.connection, answer), number), 0), left=True)
             return
-        refused = self._refusal_of(request, caller)
+        refused = self._refusal_of(request, caller, answer)
         if refused is None:
             self._ask(_Waiting(request, caller, answer))
         else:
@@ -91,8 +96,8 @@ class Desk:
         for task in list(self._tasks.values()):
             task.cancel()
 
-    def _refusal_of(self, request: Request, caller: Caller) -> UserError | None:
-        if (caller.connection, request.id) in self._numbers:
+    def _refusal_of(self, request: Request, caller: Caller, answer: Answer) -> UserError | None:
+        if ((caller.connection, answer), request.id) in self._numbers:
             self.bad += 1
             return UsageError(f"request {request.id} is in flight already", "", "number each request anew")
         if len(self._waiting) >= MAX_WAITING:
@@ -116,7 +121,7 @@ class Desk:
         self._last += 1
         client, request, caller = self._last, waiting.request, waiting.caller
         self._waiting[client] = waiting
-        self._numbers[caller.connection, request.id] = client
+        self._numbers[(caller.connection, waiting.answer), request.id] = client
         asked = ClientAsked(client, request.op, request.args, caller.actor, caller.same_user)
         handler = self._handlers.get(request.op)
         if handler is None:
@@ -130,7 +135,7 @@ class Desk:
         waiting = self._waiting.pop(client, None)
         if waiting is None:
             return
-        self._numbers.pop((waiting.caller.connection, waiting.request.id), None)
+        self._numbers.pop(((waiting.caller.connection, waiting.answer), waiting.request.id), None)
         task = self._tasks.get(client)
         if task is not None and left:
             task.cancel()

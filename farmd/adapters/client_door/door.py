@@ -17,7 +17,7 @@ import logging
 import os
 import pwd
 import socket
-from functools import partial
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import zmq
@@ -124,8 +124,8 @@ class ClientDoor:
         assert isinstance(user, str)
         routing_id = frames[0].bytes
         uid, gid = (int(part) for part in user.split(":")[:2])
-        caller = Caller(f"{_user_name(uid)}@{self._host}", uid == os.getuid(), routing_id)
-        answer = partial(self._answer, routing_id)
+        caller = Caller(f"{_user_name(uid)}@{self._host}", uid == os.getuid())
+        answer = _ReturnPath(self._answer, routing_id)
         if self.serves(uid, gid):
             self.desk.receive(frames[-1].bytes if len(frames) == 2 else b"", caller, answer)
         else:
@@ -177,6 +177,17 @@ class ClientDoor:
             note.unlink(missing_ok=True)
         else:
             note.write_text(f"{path}\n")
+
+
+@dataclass(frozen=True, slots=True)
+class _ReturnPath:
+    """Where the answer goes; two of one connection are equal."""
+
+    send: Callable[[bytes, bytes], bool]
+    routing_id: bytes
+
+    def __call__(self, response: bytes) -> bool:
+        return self.send(self.routing_id, response)
 
 
 def _open_router(context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,18 @@ JOIN_TIMEOUT_S = 5.0
 GOODBYE_MS = 200
 
 
+@dataclass(frozen=True, slots=True)
+class ReturnPath:
+    """Where the answer to a client request goes; two of one connection are equal, so they also name it."""
+
+    send: Callable[[list[bytes]], bool]
+    routing_id: bytes
+
+    def __call__(self, response: bytes) -> bool:
+        """Send a response; False if the client is gone."""
+        return self.send([self.routing_id, API_MARK, response])
+
+
 class ZmqTransport:
     """Sends and receives messages of this farm.
 
@@ -60,7 +73,8 @@ class ZmqTransport:
         farm: Id of the farm, said in Hello.
         epoch: Of this life, said in Hello.
         judge: Says of a join token which role it grants and what is wrong with it ("" = nothing).
-        on_api: Takes a client request of a trusted key: node, request, and where to answer.
+        on_api: Takes a client request of a trusted key: node, request, and where to answer (hashable; equal for
+            equal connections).
         on_trust: Told the trusted keys; the ZAP handler's `trust`.
     """
 
@@ -254,10 +268,7 @@ class ZmqTransport:
             raise PeerError("client request that is not accepted here")
         if len(frames[1]) > MAX_API_BYTES:
             raise PeerError(f"client request of {len(frames[1])} bytes")
-        self._on_api(node, frames[1], partial(self._answer_api, routing_id))
-
-    def _answer_api(self, routing_id: bytes, response: bytes) -> bool:
-        return self._answer([routing_id, API_MARK, response])
+        self._on_api(node, frames[1], ReturnPath(self._answer, routing_id))
 
     def _answer(self, frames: list[bytes]) -> bool:
         try:
