@@ -13,7 +13,7 @@ from farmctl.columns import (
     renderers,
     task_state,
 )
-from farmctl.follow import advice
+from farmctl.follow import advice, results_done
 from farmctl.output import fields, paint
 from protocol.human import (
     format_age,
@@ -48,6 +48,7 @@ def job_card(job: View, now_ms: int) -> Iterator[str]:
             ("times", _times(job, now_ms)),
             ("done on", ", ".join(f"{_text(node, 'name')} ({node.get('frames')})" for node in job.get("nodes") or [])),
             ("failed", _text(job, "failed_frames")),
+            ("away", _away(job)),
         ]
     )
     yield from _gate(job)
@@ -61,7 +62,7 @@ def _text(row: View, name: str) -> str:
 
 
 def _why_stopped(job: View) -> str:
-    why = _text(job, "why_stopped")
+    why = "" if job.get("reason") else _text(job, "why_stopped")
     return f": {why}" if why else ""
 
 
@@ -80,12 +81,23 @@ def _reason(job: View) -> str:
 
 
 def _output(job: View) -> str:
-    done, delivered, safe = (int(job.get(name) or 0) for name in ("done", "delivered", "safe"))
+    delivered, safe = (int(job.get(name) or 0) for name in ("delivered", "safe"))
+    done = results_done(job)
     kept = f"{done - safe} of them on one machine only" if done > safe else "all on two machines" if done else ""
     folder = _text(job, "output_dir")
     if not folder:
         return f"stays in the farm until: farmctl job download {job.get('id')}" + (f"; {kept}" if kept else "")
-    return f"{folder}: {delivered} of {done} finished frames are there" + (f", {kept}" if kept else "")
+    if job.get("deliver") == "client":
+        return f"{folder}: farmctl brings the results: farmctl job download {job.get('id')}" + (
+            f"; {kept}" if kept else ""
+        )
+    fault = _text(job, "delivery_error")
+    return f"{folder}: {delivered} of {done} results are there" + "".join(f", {text}" for text in (kept, fault) if text)
+
+
+def _away(job: View) -> str:
+    frames = _text(job, "unavailable_frames")
+    return f"{frames}: done, but the machines that have them do not answer" if frames else ""
 
 
 def _times(job: View, now_ms: int) -> str:
@@ -105,8 +117,8 @@ def _gate(job: View) -> Iterator[str]:
             (
                 _text(frame, "frame"),
                 task_state(frame, 0),
-                _text(frame, "node"),
-                format_duration(frame["seconds"]) if frame.get("seconds") is not None else "",
+                _text(frame, "node_name") or _text(frame, "node"),
+                format_duration(frame["seconds"]) if frame.get("seconds") else "",
                 format_size(frame["peak_ram_bytes"]) if frame.get("peak_ram_bytes") else "",
             )
             for frame in frames
@@ -158,6 +170,7 @@ def farm_card(farm: View, now_ms: int) -> Iterator[str]:
             ("leader", leader),
             ("machines", f"{len(nodes)}: {counted}" if nodes else "none"),
             ("jobs", f"{jobs.get('total', 0)}: " + ", ".join(f"{jobs.get(name, 0)} {name}" for name in order)),
+            ("disk", _text(farm, "disk_fault")),
             ("answered by", _text(farm, "node_name") or _text(farm, "node")),
             ("as of", relative_time(int(farm["as_of_ms"]), now_ms) if farm.get("as_of_ms") else ""),
         ]

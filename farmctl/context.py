@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from farmctl.output import Printer
     from farmctl.progress import Progress
 
-PATIENCE_S = 15.0
-"""How long a node may take for an answer; an acknowledgement by a peer takes 2 s of it."""
+PATIENCE_S = 10.0
+"""How long a node may take for an answer; an acknowledgement by a peer takes 2 s of it, a log from afar 5 s."""
 
 
 class Caller(Protocol):
@@ -73,6 +73,7 @@ class Session:
         now_ms: The wall clock, for ages.
         clock: A clock that only goes forward, in seconds.
         pause: Waits for some seconds.
+        patience_s: How long a node may take for an answer.
     """
 
     node: str | None = None
@@ -84,6 +85,7 @@ class Session:
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
     clock: Callable[[], float] = time.monotonic
     pause: Callable[[float], None] = wait_s
+    patience_s: float = PATIENCE_S
     _client: Caller | None = field(default=None, repr=False)
 
     def call(self, op: str, /, **args: Any) -> Any:
@@ -93,8 +95,20 @@ class Session:
             UserError: What the node says, or that it does not answer.
         """
         if self._client is None:
-            self._client = self.connect(self.node, PATIENCE_S)
+            self._client = self.connect(self.node, self.patience_s)
         return self._client.call(op, **args)
+
+    def begin_transfer(self) -> None:
+        """Make sure that the node is there, before minutes are spent on hashing; then give it time to move files.
+
+        Raises:
+            UserError: It does not answer.
+        """
+        from farmctl.links import TRANSFER_S
+
+        self.call("farm.status")
+        self.close()
+        self.patience_s = TRANSFER_S
 
     def close(self) -> None:
         """Let go of the connection."""

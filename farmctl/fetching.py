@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     Call = Callable[..., Any]
 
-FETCH_TRIES: Final = 15
-"""Each is a long poll of the node: about a minute in all, and more as long as other results come."""
+FETCH_TRIES: Final = 4
+"""Each is a long poll of half a minute at the node."""
 
 
 class Brought(NamedTuple):
@@ -49,8 +49,18 @@ class Brought(NamedTuple):
     frames: FrameSet
 
 
-def bring(call: Call, job: str, frames: FrameSet, folder: Path, progress: Progress) -> Brought:
+def bring(
+    call: Call, job: str, frames: FrameSet, folder: Path, progress: Progress, *, tries: int = FETCH_TRIES
+) -> Brought:
     """Copy the outputs of these frames into a folder.
+
+    Args:
+        call: Asks the node; must have the patience for transfers.
+        job: Its id.
+        frames: All of them done.
+        folder: Exists.
+        progress: Shows how far it is.
+        tries: How often the node is asked to get an output that it lacks.
 
     Raises:
         UserError: The node does not answer, or a file cannot be written.
@@ -68,14 +78,15 @@ def bring(call: Call, job: str, frames: FrameSet, folder: Path, progress: Progre
             done += address.size
             if _has(tree, folder, place, address):
                 files.append(place)
-            elif _is_at_node(call, job, output, there):
+            elif _is_at_node(call, job, output, there, tries):
                 _copy(call, tree, place, address)
                 files.append(place)
                 copied += address.size
             else:
                 lacking.add(int(output["frame"]))
                 missing.append((place, ", ".join(str(node.get("name")) for node in output.get("nodes") or [])))
-    whole = FrameSet.of({int(output["frame"]) for output in outputs} - lacking)
+    # An output names the first frame of its task: only if all are here, it is sure that all frames are.
+    whole = frames if not lacking else FrameSet.of({int(output["frame"]) for output in outputs} - lacking)
     return Brought(tuple(files), copied, tuple(missing), whole)
 
 
@@ -89,13 +100,13 @@ def _has(tree: Tree, folder: Path, place: str, address: BlobAddress) -> bool:
         return False
 
 
-def _is_at_node(call: Call, job: str, output: View, there: dict[int, bool]) -> bool:
+def _is_at_node(call: Call, job: str, output: View, there: dict[int, bool], tries: int) -> bool:
     """Tell whether the node has an output, after asking it once for each task to get it from others."""
     task = int(output["task"])
     if output.get("here"):
         return True
     if task not in there:
-        tries = FETCH_TRIES if any(node.get("alive") for node in output.get("nodes") or []) else 1
+        tries = tries if any(node.get("alive") for node in output.get("nodes") or []) else 1
         there[task] = any(call("result.fetch", job=job, task=task)["here"] for _ in range(tries))
     return there[task]
 
@@ -138,7 +149,7 @@ class Delivery:
         """Fetch the frames that were finished since last time; what cannot be had now is tried again at the end."""
         if view.get("deliver") == "client":
             try:
-                self._bring(links, view)
+                self._bring(links, view, tries=1)
             except UserError as error:
                 self._progress.line(f"not fetched yet: {error.what}")
 
@@ -148,13 +159,13 @@ class Delivery:
         Raises:
             UserError: Something cannot be had.
         """
-        brought = self._bring(links, view)
+        brought = self._bring(links, view, tries=FETCH_TRIES)
         if brought.missing:
             raise missing_error(brought, str(view["id"]))
 
-    def _bring(self, links: Links, view: View) -> Brought:
+    def _bring(self, links: Links, view: View, *, tries: int) -> Brought:
         new = frames_of(str(view.get("completed_frames") or "")) - self._here
-        brought = bring(links.call, str(view["id"]), new, self._folder, self._progress)
+        brought = bring(links.transfer, str(view["id"]), new, self._folder, self._progress, tries=tries)
         self._here = self._here | brought.frames
         return brought
 

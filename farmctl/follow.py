@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from farmctl.output import View
 
 RETRY_S: Final = 1.0
+_NONE_SEEN: Final = -1
 ARRIVAL_S: Final = 15.0
 """How long an ended job is watched without any more of its results coming into the output folder."""
 
@@ -67,7 +68,7 @@ def end_of(view: View, *, stop_at_gate: bool) -> ExitCode | None:
 def waits_for_person(view: View) -> bool:
     """Tell whether nothing will happen until a person decides: at the gate, or after the job paused itself."""
     state = view.get("state")
-    itself = _reason(view).get("code") == ReasonCode.JOB_PAUSED_ITSELF or bool(view.get("why_stopped"))
+    itself = _reason(view).get("code") == ReasonCode.JOB_PAUSED_ITSELF
     return state == JobState.AWAITING_APPROVAL or (state == JobState.PAUSED and itself)
 
 
@@ -95,6 +96,13 @@ def advice(view: View) -> str:
     return ""
 
 
+def results_done(view: View) -> int:
+    """Count the done tasks: what is delivered is counted in tasks, what is done is shown in frames."""
+    if view.get("total_tasks") is None:
+        return int(view.get("done") or 0)
+    return max(0, int(view["total_tasks"]) - sum(int(view.get(name) or 0) for name in ("failed", "running", "waiting")))
+
+
 def _reason(view: View) -> dict[str, Any]:
     return view.get("reason") or {}
 
@@ -110,7 +118,7 @@ class Follower:
         self._progress = session.progress_line()
         self._until = None if wish.timeout_s is None else session.clock() + wish.timeout_s
         self._advised = ""
-        self._version = 0
+        self._version = _NONE_SEEN
         self.view: View = {}
 
     def follow(self, job: str) -> ExitCode:
@@ -119,7 +127,7 @@ class Follower:
         Raises:
             UserError: No node answered the first question, there is no such job, or its results cannot be had.
         """
-        self.view, self._version, self._advised = {}, 0, ""
+        self.view, self._version, self._advised = {}, _NONE_SEEN, ""
         try:
             with self._progress:
                 return self._follow(job)
@@ -159,7 +167,7 @@ class Follower:
             if int(answer["version"]) == since and self._session.clock() - asked_at < RETRY_S / 10:
                 self._session.pause(RETRY_S / 10)  # a node that holds nothing back is not asked in a tight loop
             return answer
-        self._version = 0  # versions are the node's own
+        self._version = _NONE_SEEN  # versions are the node's own
         if not self._links.move_on():
             self._session.pause(min(RETRY_S, max(0.0, self._left_s())))
         return None
@@ -190,22 +198,17 @@ class Follower:
     def _await_arrival(self, job: str) -> None:
         """Let the last results come into the output folder; say so if they do not."""
         since, seen = self._session.clock(), self.view.get("delivered")
-        while self.view.get("delivered", 0) < self.view.get("done", 0):
+        while (missing := results_done(self.view) - int(self.view.get("delivered") or 0)) > 0:
             if self._left_s() <= 0 or self._session.clock() - since > ARRIVAL_S:
-                missing = self.view.get("done", 0) - self.view.get("delivered", 0)
-                self._session.warn(
-                    f"{missing} finished frames are not yet in {self.view.get('output_dir')}: farmctl job download {job}"
-                )
+                why = self.view.get("delivery_error") or f"{missing} results are not there yet"
+                folder = self.view.get("output_dir")
+                self._session.warn(f"not everything is in {folder}: {why}; fetch it: farmctl job download {job}")
                 return
             answer = self._ask(job)
             if answer is not None:
                 self._version, self.view = int(answer["version"]), answer["job"]
-                self._progress.update(
-                    int(self.view.get("delivered", 0)),
-                    int(self.view.get("done", 0)),
-                    "the last frames arrive",
-                    change=1,
-                )
+                arrived, expected = int(self.view.get("delivered") or 0), results_done(self.view)
+                self._progress.update(arrived, expected, f"results arrive: {arrived} / {expected}", change="arriving")
                 if self.view.get("delivered") != seen:
                     since, seen = self._session.clock(), self.view.get("delivered")
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 POLL_S = 4.0
 """How long a node may hold a question back until there is something new."""
 ANSWER_S = POLL_S + 2.0
+TRANSFER_S = 120.0
+"""How long a node may take where it moves or verifies gigabytes before it answers."""
 TRY_S = 2.0
 """How long another node may take to show that it is there."""
 
@@ -30,6 +32,8 @@ class Links:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._client: Caller | None = None
+        self._slow: Caller | None = None
+        self._target: str | None = session.node
         self._farm: object = None
         self._addresses: tuple[str, ...] = ()
         self.switched = False
@@ -55,6 +59,16 @@ class Links:
             )
         return self._client.call(op, **args)
 
+    def transfer(self, op: str, /, **args: Any) -> Any:
+        """Ask the present node for something that may take minutes, on a connection of its own.
+
+        Raises:
+            UserError: What it says, or that it does not answer.
+        """
+        if self._slow is None:
+            self._slow = self._session.connect(self._target, TRANSFER_S)
+        return self._slow.call(op, **args)
+
     def move_on(self) -> bool:
         """Look once for a node that answers; False if none does."""
         self.close()
@@ -64,7 +78,7 @@ class Links:
             except (FarmError, OSError):
                 continue
             if self._farm in (None, status.get("farm")):
-                self.switched = True
+                self.switched, self._target = True, target
                 self._adopt(client, status)
                 return True
             client.close()
@@ -72,9 +86,10 @@ class Links:
 
     def close(self) -> None:
         """Let go of the connection."""
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+        for client in (self._client, self._slow):
+            if client is not None:
+                client.close()
+        self._client = self._slow = None
 
     def _try(self, target: str | None, timeout_s: float) -> tuple[Caller, View]:
         client = self._session.connect(target, timeout_s)

@@ -1,4 +1,4 @@
-"""Which jobs or nodes are meant: whole ids, beginnings of ids, exact names, or `-` for ids on stdin.
+"""Which jobs or nodes are meant: whole ids, beginnings or parts of ids, exact names, or `-` for ids on stdin.
 
 A whole id is taken as it is and costs no question; anything else is looked up once for the whole command. What could
 be two things is refused, with both named: a wrong guess would cancel somebody else's job.
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _JOB_ID: Final = re.compile("[0-9a-hjkmnp-tv-z]{16}")
 _NODE_ID: Final = re.compile("[0-9a-f]{16}")
 _STDIN: Final = "-"
+_PART_CHARS: Final = 4
+"""Jobs of one day begin alike, and end at random: so a part of an id is taken too, if it is not too short."""
 
 
 def select_jobs(session: Session, words: Sequence[str]) -> list[str]:
@@ -70,6 +72,7 @@ def _pick(kind: str, word: str, rows: list[View]) -> str:
     for matches in (
         [row for row in rows if row.get("name") == word],
         [row for row in rows if word and str(row["id"]).startswith(word.lower())],
+        [row for row in rows if len(word) >= _PART_CHARS and word.lower() in str(row["id"])],
     ):
         if len(matches) == 1:
             return str(matches[0]["id"])
@@ -82,4 +85,4 @@ def _pick(kind: str, word: str, rows: list[View]) -> str:
     names = [str(row.get("name", "")) for row in rows]
     meant = nearest_word(word, names)
     hint = f"did you mean {meant}?" if meant else f"see them all: farmctl {kind} list"
-    raise NotFound(f"no {kind} {word!r}", f"it is no id, no beginning of an id and no name of a {kind}", hint)
+    raise NotFound(f"no {kind} {word!r}", f"it is no id, no part of one and no name of a {kind}", hint)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     Call = Callable[..., Any]
 
 _ASKED_AT_ONCE: Final = 1_000
+_STEPS_BACK: Final = 3
 
 
 class Sent(NamedTuple):
@@ -105,7 +106,7 @@ def _send_missing(call: Call, sources: dict[str, Path | bytes], progress: Progre
 
 def _send(call: Call, name: str, source: Path | bytes, offset: int, tell: Callable[[int], None]) -> None:
     """Send one blob from `offset` on, an empty one too; the node says how far it is."""
-    reader = _reader(source)
+    reader, steps_back = _reader(source), 0
     try:
         while True:
             data = reader(offset)
@@ -114,7 +115,8 @@ def _send(call: Call, name: str, source: Path | bytes, offset: int, tell: Callab
                 tell(len(data))
                 return
             reached = int(answer["have_bytes"])
-            if reached <= offset:
+            steps_back += reached < offset  # the node holds less in one piece than it said: go on from there
+            if reached == offset or steps_back > _STEPS_BACK:
                 raise UserError(
                     f"{_shown(source)} could not be sent", "it changed while it was sent", "wait for it, submit again"
                 )

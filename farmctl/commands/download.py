@@ -41,6 +41,7 @@ def download(session: Session, job_word: str, frames: str | None, output: str | 
     if not wanted or len(unfinished) == len(wanted):
         raise UserError("there is nothing to download", "none of these frames is finished", f"farmctl job wait {job}")
     folder = prepare_folder(_folder(output, view.get("output_dir")), make=True)
+    session.begin_transfer()
     with session.progress_line() as progress:
         brought = bring(session.call, job, wanted - unfinished, folder, progress)
     for place in brought.files:

@@ -33,7 +33,7 @@ def events(session: Session, job_word: str | None, tail: int, *, follow: bool) -
     from farmctl.columns import EVENTS
 
     asked = {} if job_word is None else {"job": select_job(session, job_word)}
-    rows = _after(session, 0, asked)
+    rows: list[View] = session.call("events", after=None, limit=max(1, tail), **asked)["events"]
     last = rows[-1]["id"] if rows else 0
     document: View = {"schema": "farm.events.v1", "events": rows[-tail:] if tail else []}
     if not follow:

@@ -13,6 +13,7 @@ from farmctl.lazy import Verb
 from farmctl.options import job_argument
 from farmctl.selecting import select_job
 from protocol.errors import NotFound, UsageError
+from protocol.states import JOB_TERMINAL
 
 if TYPE_CHECKING:
     from farmctl.output import View
@@ -46,6 +47,8 @@ def logs(session: Session, /, job_word: str, tail: int | None, *, follow: bool, 
         raise UsageError("--frame and --task exclude one another", "both name a task", "leave one out")
     asked = {"job": select_job(session, job_word)} | {name: value for name, value in which.items() if value is not None}
     answer = _first(session, asked, follow=follow)
+    if answer.get("attempt"):
+        asked["attempt"] = answer["attempt"]  # a later attempt has a log of its own
     session.note(f"{answer.get('node_name', '')}, attempt {answer.get('attempt', '')}")
     offset = _print_tail(session, asked, answer, tail) if tail is not None else 0
     while True:
@@ -64,13 +67,17 @@ def _first(session: Session, asked: View, *, follow: bool) -> View:
     Raises:
         NotFound: There is none.
     """
+    job = asked["job"]
     while True:
-        answer: View = session.call("logs", **asked, offset=0, limit=0)
-        if answer["found"]:
-            return answer
-        if not follow:
-            job = asked["job"]
-            raise NotFound("there is no log", "nothing of it has run yet", f"farmctl why {job}; or wait for it with -f")
+        try:
+            answer: View = session.call("logs", **asked, offset=0, limit=0)
+            nothing = NotFound("there is no log", "nothing of it has run yet", f"farmctl why {job}")
+            if answer["found"]:
+                return answer
+        except NotFound as error:
+            nothing = error
+        if not follow or session.call("job.show", job=job)["state"] in JOB_TERMINAL:
+            raise nothing
         session.pause(_POLL_S)
 
 

@@ -103,6 +103,7 @@ def submit(session: Session, /, **given: Any) -> ExitCode | None:
     if given["dry_run"]:
         _show_dry_run(session, order)
         return None
+    session.begin_transfer()
     sent = _send_files(session, order)
     spec = order.spec if sent is None else replace(order.spec, manifest=sent.manifest)
     if sent is not None and order.scene is not None:

@@ -284,7 +284,7 @@ def farm() -> dict[str, Any]:
                     "job": JOB,
                     "actor": "ada",
                 }
-                for number in range(after + 1, 4)
+                for number in range(1 + (max(0, 3 - limit) if after is None else after), 4)
             ]
         },
         "doctor": {

@@ -38,7 +38,7 @@ def watched(*views: View, clock: Clock | None = None) -> FakeNode:
     """Make a node that tells these states one after the other, and the last one for ever, a long poll later each."""
 
     def watch(job: str, since: int, timeout_s: float) -> View:
-        version = min(len(views), since + 1)
+        version = min(len(views), max(0, since) + 1)
         if since == len(views) and clock is not None:
             clock.wait(timeout_s)
         return {"version": version, "job": views[version - 1]}
@@ -153,7 +153,7 @@ def test_another_node_of_this_machine_is_taken_when_the_first_dies(monkeypatch: 
     result = run(first, "job", "wait", JOB, connect=alternating(first, second))
     assert result.exit_code == 0
     assert "looking for another node" in result.stderr
-    assert [args["since"] for args in second.asked("job.watch")] == [0, 1]
+    assert [args["since"] for args in second.asked("job.watch")] == [-1, 1]
 
 
 def test_a_node_that_does_not_know_the_job_yet_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,7 +195,7 @@ def test_the_last_results_are_waited_for_but_not_for_ever() -> None:
     assert clock.now == 100
     result = run(watched(late[0], clock=clock), "job", "wait", JOB, clock=clock)
     assert result.exit_code == 0
-    assert "2 finished frames are not yet in /home/ada/renders" in result.stderr
+    assert "not everything is in /home/ada/renders: 2 results are not there yet" in result.stderr
     assert clock.now < 130
 
 

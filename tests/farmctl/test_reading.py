@@ -60,17 +60,21 @@ def test_a_log_is_followed_to_its_end() -> None:
 def test_a_log_that_is_not_there_is_5_and_with_follow_waited_for() -> None:
     nothing = {"found": False, "data": b"", "ended": False}
     assert run(FakeNode({"logs": nothing}), "logs", JOB).exit_code == 5
-    log, answers = Log(b"a\n"), iter([nothing, nothing])
-    node = FakeNode({"logs": lambda **args: next(answers, None) or log(**args)})
+    log, answers = Log(b"a\n"), iter([nothing, NotFound("no log yet")])
+    node = FakeNode(farm() | {"logs": lambda **args: next(answers, None) or log(**args)})
     assert run(node, "logs", JOB, "-f").stdout == "a\n"
+    assert {args.get("attempt") for args in node.asked("logs")[3:]} == {"1.n.2"}
+    over = FakeNode({"logs": NotFound("no log yet"), "job.show": job_view(state="cancelled")})
+    assert run(over, "logs", JOB, "-f").exit_code == 5
 
 
 def test_frame_and_task_exclude_one_another() -> None:
     assert run(FakeNode(), "logs", JOB, "--frame", "1", "--task", "1").exit_code == 2
 
 
-def test_events_are_read_page_by_page_and_the_last_are_shown() -> None:
-    def events(after: int, limit: int) -> dict[str, Any]:
+def test_the_last_events_are_shown() -> None:
+    def events(after: int | None, limit: int) -> dict[str, Any]:
+        after = 2_500 - limit if after is None else after
         return {
             "events": [{"id": number, "at_ms": NOW_MS} for number in range(after + 1, min(2_500, after + limit) + 1)]
         }
@@ -78,7 +82,7 @@ def test_events_are_read_page_by_page_and_the_last_are_shown() -> None:
     node = FakeNode({"events": events})
     result = run(node, "events", "--tail", "3", "-o", "jsonl")
     assert [json.loads(line)["id"] for line in result.stdout.splitlines()] == [2498, 2499, 2500]
-    assert [args["after"] for args in node.asked("events")] == [0, 1000, 2000]
+    assert run(node, "events", "--tail", "0", "-o", "jsonl").stdout == ""
 
 
 def test_events_are_followed_until_interrupted() -> None:
@@ -93,7 +97,7 @@ def test_events_are_followed_until_interrupted() -> None:
     node = FakeNode({"events": pages})
     result = run(node, "events", "-f", "--json", "--job", JOB)
     assert [json.loads(line)["id"] for line in result.stdout.splitlines()] == [1, 2]
-    assert [args["after"] for args in node.asked("events")] == [0, 1, 1, 2]
+    assert [args["after"] for args in node.asked("events")] == [None, 1, 1, 2]
     assert result.exit_code == 130
 
 

@@ -24,7 +24,7 @@ def test_a_whole_id_costs_no_question() -> None:
     assert [op for op, _ in node.calls] == ["job.show"]
 
 
-@pytest.mark.parametrize("word", [JOB[:9], JOB[:15], "fire_v3"])
+@pytest.mark.parametrize("word", [JOB[:9], JOB[:15], JOB[-6:], JOB[-4:].upper(), "fire_v3"])
 def test_a_beginning_and_a_name_are_enough(word: str) -> None:
     node = FakeNode(farm())
     assert run(node, "job", "show", word).exit_code == 0

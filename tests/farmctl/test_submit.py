@@ -14,7 +14,7 @@ import pytest
 import xxhash
 
 from farmd.ingest.manifest import decode_manifest
-from protocol.errors import UserError
+from protocol.errors import Unreachable, UserError
 from protocol.ids import BlobAddress, parse_blob_address
 from protocol.jobspec import GateMode, JobSpec, spec_from_bytes
 from tests.farmctl.fakes import JOB, OTHER, FakeNode, farm, job_view, run
@@ -133,6 +133,29 @@ def test_what_the_node_has_is_not_sent_again_and_half_a_blob_is_continued(
     chunks = store.chunks
     assert json.loads(run(node, *words).stdout)["sent_bytes"] == 0
     assert store.chunks == chunks
+
+
+def test_a_node_that_holds_less_than_it_said_is_sent_the_rest(node: FakeNode, store: Store, scene: Path) -> None:
+    scene.write_bytes(b"BLENDER" + os.urandom(3 << 20))
+    name = str(address_of(scene.read_bytes()))
+
+    def missing(blobs: list[str]) -> dict[str, Any]:
+        return {"missing": [{"blob": blob, "have_bytes": (2 << 20) * (blob == name)} for blob in blobs]}
+
+    def put(blob: str, offset: int, data: bytes) -> dict[str, Any]:
+        held = len(store.blobs.get(blob, b""))
+        return store.put(blob, offset, data) if held == offset else {"have_bytes": held, "complete": False}
+
+    node.answers |= {"blob.missing": missing, "blob.put": put}
+    result = run(node, "submit", str(scene), "--frames", "1")
+    assert result.exit_code == 0, result.stderr
+    assert store.complete(name)
+
+
+def test_no_node_is_found_out_before_anything_is_hashed(node: FakeNode, scene: Path, tmp_path: Path) -> None:
+    node.answers["farm.status"] = Unreachable("no answer")
+    assert run(node, "submit", str(scene), "--frames", "1").exit_code == 7
+    assert not (tmp_path / "cache").exists()
 
 
 def test_a_file_that_changes_while_it_is_sent_is_refused(node: FakeNode, scene: Path) -> None:
