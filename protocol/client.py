@@ -12,13 +12,13 @@ caller's own data dir ($FARM_DATA_DIR or the default one), which must be admitte
 from the local daemon (operation `node.key`, args {"address": HOST:PORT} -> {"public_key": 32 bytes}), so an impostor
 at that address is never spoken to.
 
-Errors of the daemon are raised as the `UserError` of their exit code; silence is `Unreachable`. zmq is imported when
-a connection is made, not before: `farmctl --help` needs none. Not thread-safe: one client for each thread or loop.
+Errors of the daemon are raised as the `UserError` of their exit code; silence is `Unreachable`. zmq (when a connection
+is made) and asyncio (by `AsyncClient`) are imported late: `farmctl --help` needs neither. Not thread-safe: one client
+for each thread or loop.
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import suppress
@@ -41,6 +41,8 @@ from protocol.pacing import Drain
 from protocol.targets import Target, find_target
 
 if TYPE_CHECKING:
+    import asyncio
+
     import zmq
 
 TIMEOUT_S = 5.0
@@ -122,6 +124,8 @@ class AsyncClient:
         Raises:
             UserError: See `protocol.targets.find_target`.
         """
+        import asyncio
+
         target = await asyncio.to_thread(_find, self._named, self.timeout_s)
         self._wire = _Wire(target)
         self._drain = Drain(self._wire.descriptor, self._take)
@@ -150,6 +154,8 @@ class AsyncClient:
             UserError: The daemon says no, in the class of its exit code.
             Unreachable: It says nothing within the time limit.
         """
+        import asyncio
+
         wire, drain = self._opened()
         number = wire.ask(op, args)
         drain.poke()

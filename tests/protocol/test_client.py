@@ -294,8 +294,8 @@ def test_runtime_dir_that_others_can_write_is_refused(tmp_path: Path) -> None:
     assert list(places.running_daemons()) == []
 
 
-def test_zmq_is_not_imported_before_a_connection_is_made() -> None:
-    code = "import sys, protocol.client; sys.exit('zmq' in sys.modules)"
+def test_zmq_and_asyncio_are_not_imported_before_they_are_needed() -> None:
+    code = "import sys, protocol.client; sys.exit('zmq' in sys.modules or 'asyncio' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
