@@ -44,6 +44,10 @@ class GateMode(StrEnum):
     OFF = "off"
 
 
+BUILT_IN_RENDERERS: Final = ("blender", "command", "mitsuba", "povray")
+"""Renderers that every farmd knows, installed or not; a machine may offer others."""
+
+
 class PartitionPolicy(StrEnum):
     """What a leader with the smaller part of a divided farm does with the job."""
 

@@ -17,8 +17,9 @@ from farmd.core.controls import Controls
 from farmd.core.effects import Reply
 from farmd.core.explain import Explain
 from protocol.errors import NotFound, PeerError, UsageError, UserError
+from protocol.human import nearest_word
 from protocol.ids import TaskIndex, new_job_id
-from protocol.jobspec import DeliverBy, JobSpec, spec_from_bytes, spec_to_bytes
+from protocol.jobspec import BUILT_IN_RENDERERS, DeliverBy, JobSpec, spec_from_bytes, spec_to_bytes
 from protocol.records import Kind, job_pk
 
 if TYPE_CHECKING:
@@ -149,6 +150,7 @@ class Door:
         for other in spec.after:
             if self._node.jobs.get(other) is None:
                 raise NotFound(f"job {other} is not known here", "the new job should start after it", "check the id")
+        self._refuse_unknown_renderer(spec.renderer)
         deliver = bool(event.args.get("deliver")) and event.same_user and spec.output_dir is not None
         spec = replace(
             spec,
@@ -189,6 +191,16 @@ class Door:
             raise UserError(
                 "the node accepts nothing new", fault, "free space under its data dir, or ask another node (--node)"
             )
+
+    def _refuse_unknown_renderer(self, name: str) -> None:
+        """A name that nobody ever heard of is a typo; one that is merely not installed yet may wait."""
+        offered = [fact.name for body in self._node.registry.bodies.values() for fact in body.renderers]
+        known = sorted(dict.fromkeys([*BUILT_IN_RENDERERS, *offered]))
+        if name in known:
+            return
+        meant = nearest_word(name, known)
+        hint = f"did you mean {meant}?" if meant else f"the farm knows: {', '.join(known)}"
+        raise UserError(f"no renderer is called {name!r}", "no machine of the farm has one of that name", hint)
 
     # -- controls -------------------------------------------------------------------------------------------------
 

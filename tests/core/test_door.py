@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -265,3 +266,16 @@ def test_cut_off_node_accepts_at_once_and_the_farm_learns_after_healing() -> Non
         assert farm.world.counts.starts <= starts + 8
 
     play(scene, 4)
+
+
+def test_renderer_that_nobody_ever_heard_of_is_refused_and_one_not_installed_waits() -> None:
+    async def scene(farm: Farm) -> None:
+        client = farm.world.submit(farm.machines[0], replace(SPEC, renderer="blendr"))
+        await farm.until(lambda: client in farm.world.answers, 3)
+        error = farm.world.answers[client].error
+        assert error is not None
+        assert "did you mean blender?" in error[3]
+        job = await farm.submit(renderer="povray", command=None)
+        assert (await farm.data("why", job=job))["reasons"][0]["code"] == "no_node_has_renderer"
+
+    play(scene)

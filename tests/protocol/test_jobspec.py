@@ -16,6 +16,7 @@ from protocol.errors import PeerError, UsageError
 from protocol.ids import BlobAddress, JobId, NodeId, unpack_job
 from protocol.jobspec import (
     MAX_SPEC_BYTES,
+    DeliverBy,
     GateMode,
     GateSpec,
     JobSpec,
@@ -56,6 +57,7 @@ FULL = replace(
     limits=Limits(5, 600, 0, 60),
     after=(JOB,),
     on_partition=PartitionPolicy.HOLD_IN_MINORITY,
+    deliver=DeliverBy.NODE,
     label="comp",
     project="moon",
 )
@@ -86,6 +88,7 @@ SPECS = st.builds(
     limits=st.builds(Limits, retries=st.integers(0, 100)),
     after=st.sampled_from([(), (JOB,)]),
     on_partition=st.sampled_from(PartitionPolicy),
+    deliver=st.sampled_from(DeliverBy),
     label=TEXTS,
 )
 
