@@ -1,0 +1,365 @@
+"""Which renderers this node has, and one attempt's work with one of them.
+
+The registry finds renderers (built in, and from the entry point group `farmd.renderers`), remembers what a probe found
+for as long as the program on disk is the same, and opens the work of one attempt. `Work` knows everything about an
+attempt but how to run a process: which commands, what their log says, whether what they left is what was promised.
+The runner knows nothing but how to run them.
+
+Called by the daemon (facts, at start) and by the runner (`open`). Must never start a render.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import json
+import os
+import re
+import signal
+from collections import OrderedDict, deque
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+from farmd.renderers import Problem, Progress, Promise, RenderTask, Saved
+from protocol.bodies import RendererFact
+from protocol.errors import NotFound, UsageError
+from protocol.jobspec import render_template
+from protocol.states import FailureClass
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from farmd.renderers import Command, Inspected, Renderer
+    from protocol.ids import JobId
+    from protocol.jobspec import JobSpec
+
+ENTRY_POINTS: Final = "farmd.renderers"
+BUILT_IN: Final = {
+    "blender": "farmd.renderers.blender:Blender",
+    "command": "farmd.renderers.command:AnyCommand",
+    "mitsuba": "farmd.renderers.mitsuba:Mitsuba",
+    "povray": "farmd.renderers.povray:Povray",
+}
+REMEMBERED_JOBS: Final = 256
+REMEMBERED_FRAMES: Final = 32
+MAX_EXTRA_OUTPUTS: Final = 10_000
+LIGHT_BYTES: Final = 64 << 10
+_TELLING: Final = re.compile(r"error|fail|cannot|could not|exception|unable|denied|not found|missing", re.IGNORECASE)
+
+
+class Room(Protocol):
+    """The place that the runner gives to an attempt."""
+
+    @property
+    def checkout(self) -> Path:
+        """Root of the job's files."""
+        ...
+
+    @property
+    def output_dir(self) -> Path:
+        """Empty folder for what it renders."""
+        ...
+
+    @property
+    def scratch(self) -> Path:
+        """Folder for helper files."""
+        ...
+
+    @property
+    def cores(self) -> int:
+        """Processors that it may use."""
+        ...
+
+    @property
+    def gpus(self) -> tuple[str, ...]:
+        """UUIDs of the GPUs that it may use."""
+        ...
+
+
+class Checked(NamedTuple):
+    """What an attempt left: cause 0 and its outputs as (name, path), or what is wrong with them."""
+
+    cause: int
+    text: str = ""
+    outputs: tuple[tuple[str, Path], ...] = ()
+
+
+class Work:
+    """One attempt's work with one renderer; the runner feeds it log lines and asks it for the verdict."""
+
+    def __init__(
+        self,
+        renderer: Renderer,
+        task: RenderTask,
+        inspect: Callable[[Sequence[Promise], Sequence[float]], Inspected],
+        luminances: deque[float],
+    ) -> None:
+        """Plan the processes.
+
+        Raises:
+            UserError: The task cannot be started with this renderer.
+        """
+        self._renderer = renderer
+        self._task = task
+        self._inspect = inspect
+        self._luminances = luminances
+        self._saved: dict[str, Saved] = {}
+        self._frames_done = 0
+        self._fraction = 0.0
+        self._problem: Problem | None = None
+        self.commands: tuple[Command, ...] = renderer.commands(task)
+
+    @property
+    def progress(self) -> float:
+        """How much of the task is done, 0..1."""
+        return min(1.0, (self._frames_done + self._fraction) / max(1, len(self._task.frames)))
+
+    def read(self, line: str) -> None:
+        """Take one line of the log into account."""
+        match self._renderer.parse(line):
+            case Progress(fraction):
+                self._fraction = fraction
+            case Saved() as saved:
+                self._saved[saved.path] = saved
+                self._frames_done = max(self._frames_done, len(self._saved))
+                self._fraction = 0.0
+            case Problem() as problem:
+                # The farm's own words come from a script that looked closely; of others the first is the cause.
+                if self._problem is None or line.startswith("@farmd "):
+                    self._problem = problem
+            case None:
+                pass
+
+    def command_done(self, index: int) -> None:
+        """Take into account that a process ended well."""
+        self._frames_done = max(self._frames_done, sum(len(item.frames) for item in self.commands[: index + 1]))
+        self._fraction = 0.0
+
+    def verdict(self, exit_code: int, tail: str) -> tuple[FailureClass, str]:
+        """Judge a process that ended with another code than 0; the text is one line."""
+        if self._problem is not None:
+            return self._problem.cause, self._problem.text
+        ended = f"exit code {exit_code}" if exit_code >= 0 else f"killed by {_signal_name(-exit_code)}"
+        lines = [line.strip() for line in tail.splitlines() if line.strip() and not line.startswith("[farmd]")]
+        telling = [line for line in lines if _TELLING.search(line)] or lines
+        text = f"{self._renderer.name}: {ended}" + (f": {telling[-1][:300]}" if telling else "")
+        return self._renderer.classify(exit_code, tail), text
+
+    @property
+    def is_light(self) -> bool:
+        """True if `check` has so little to read that it may run on the event loop."""
+        try:
+            return sum(path.stat().st_size for path in set(self._task.outputs)) <= LIGHT_BYTES
+        except OSError:
+            return True
+
+    def check(self) -> Checked:
+        """Look whether the promised files are there and good; may take long for large pictures.
+
+        A job that promises nothing leaves nothing: give it an output name to have its files collected.
+        """
+        promised = dict.fromkeys(self._task.outputs)
+        if not promised:
+            return Checked(0)
+        seen = self._inspect([self._promise(path) for path in promised], tuple(self._luminances))
+        if seen.fault:
+            if self._problem is not None:
+                return Checked(self._problem.cause, f"{seen.fault}; {self._problem.text}")
+            return Checked(FailureClass.BAD_OUTPUT, seen.fault)
+        self._luminances.extend(seen.luminances)
+        names = {path.relative_to(self._task.output_dir).as_posix(): path for path in (*promised, *self._extras())}
+        return Checked(0, seen.remark, tuple(sorted(names.items())))
+
+    def _promise(self, path: Path) -> Promise:
+        saved = self._saved.get(str(path))
+        return Promise(path) if saved is None else Promise(path, saved.width, saved.height)
+
+    def _extras(self) -> list[Path]:
+        """Files that nobody promised and the renderer left: passes, caches; no links, and not without end."""
+        found: list[Path] = []
+        for folder, _, names in os.walk(self._task.output_dir):
+            paths = [Path(folder, name) for name in names]
+            found += [path for path in paths if not path.is_symlink()]
+            if len(found) > MAX_EXTRA_OUTPUTS:
+                break
+        return found[:MAX_EXTRA_OUTPUTS]
+
+
+class Registry:
+    """The renderers of this node."""
+
+    def __init__(
+        self,
+        renderers: Iterable[Renderer],
+        *,
+        inspect: Callable[[Sequence[Promise], Sequence[float]], Inspected],
+        cache: Path | None = None,
+    ) -> None:
+        """Take the renderers.
+
+        Args:
+            renderers: Later ones replace earlier ones of the same name.
+            inspect: How outputs are checked (`farmd.renderers.images.inspect`).
+            cache: File that remembers probes; None = probe each time.
+        """
+        self._renderers = {renderer.name: renderer for renderer in renderers}
+        self._inspect = inspect
+        self._cache = cache
+        self._facts: dict[str, RendererFact] = {}
+        self.broken: dict[str, str] = {}
+        """Renderers of other packages that could not be loaded, and why."""
+        self._luminances: OrderedDict[JobId, deque[float]] = OrderedDict()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Renderers that are known here, installed or not."""
+        return tuple(sorted(self._renderers))
+
+    def probe(self) -> tuple[RendererFact, ...]:
+        """Find out what is installed, in name order; starts programs, so call it off the event loop."""
+        remembered = _read_cache(self._cache)
+        cache: dict[str, _Remembered] = {}
+        for name, renderer in sorted(self._renderers.items()):
+            mark = _mark_of(renderer.executable())
+            known = remembered.get(name)
+            fact = known.fact if known is not None and mark and known.mark == mark else renderer.probe()
+            if fact is not None:
+                self._facts[name] = fact
+                cache[name] = _Remembered(mark, fact)
+            else:
+                self._facts.pop(name, None)
+        if cache != remembered:
+            _write_cache(self._cache, cache)
+        return tuple(self._facts.values())
+
+    def promises(self, spec: JobSpec) -> bool:
+        """Tell whether each frame of this job must leave a file."""
+        renderer = self._renderers.get(spec.renderer)
+        return bool(spec.output_name or (renderer is not None and renderer.default_output))
+
+    def open(self, job: JobId, spec: JobSpec, frames: tuple[int, ...], room: Room) -> Work:
+        """Plan one attempt.
+
+        Raises:
+            UserError: It cannot be started here: no such renderer, a wrong parameter, a scene for another version.
+        """
+        renderer = self._renderers.get(spec.renderer)
+        if renderer is None:
+            raise NotFound(
+                f"no renderer {spec.renderer!r} on this node",
+                f"it has: {', '.join(sorted(self._renderers))}",
+                f"install a package with an entry point in {ENTRY_POINTS}",
+            )
+        outputs = _outputs_of(renderer, spec, frames, room.output_dir)
+        for folder in {path.parent for path in outputs}:
+            folder.mkdir(parents=True, exist_ok=True)
+        task = RenderTask(
+            scene=room.checkout / spec.scene if spec.scene else room.checkout,
+            checkout=room.checkout,
+            frames=frames,
+            outputs=outputs,
+            output_dir=room.output_dir,
+            scratch=room.scratch,
+            threads=room.cores,
+            gpus=room.gpus,
+            params=spec.params,
+            template=spec.command or "",
+            installed=self._facts.get(spec.renderer),
+        )
+        return Work(renderer, task, self._inspect, self._neighbours(job))
+
+    def _neighbours(self, job: JobId) -> deque[float]:
+        luminances = self._luminances.setdefault(job, deque(maxlen=REMEMBERED_FRAMES))
+        self._luminances.move_to_end(job)
+        if len(self._luminances) > REMEMBERED_JOBS:
+            self._luminances.popitem(last=False)
+        return luminances
+
+
+def find_renderers(
+    *, inspect: Callable[[Sequence[Promise], Sequence[float]], Inspected], cache: Path | None
+) -> Registry:
+    """Load the built-in renderers and those of other packages, which may replace built-in ones.
+
+    Args:
+        inspect: How outputs are checked (`farmd.renderers.images.inspect`).
+        cache: File that remembers probes.
+    """
+    found: list[Renderer] = []
+    broken: dict[str, str] = {}
+    outside = importlib.metadata.entry_points(group=ENTRY_POINTS)
+    places = [*BUILT_IN.items(), *((point.name, point.value) for point in outside)]
+    for name, place in places:
+        module, _, attribute = place.partition(":")
+        try:
+            renderer: Renderer = getattr(importlib.import_module(module), attribute)()
+        except (ImportError, AttributeError, TypeError) as error:
+            broken[name] = f"{place}: {error}"
+        else:
+            found.append(renderer)
+    registry = Registry(found, inspect=inspect, cache=cache)
+    registry.broken = broken
+    return registry
+
+
+def _outputs_of(renderer: Renderer, spec: JobSpec, frames: tuple[int, ...], folder: Path) -> tuple[Path, ...]:
+    template = spec.output_name or renderer.default_output
+    if not template:
+        return ()
+    span = {"start": frames[0], "end": frames[-1]}
+    names = [render_template(template, {**spec.params, **span, "frame": frame}) for frame in frames]
+    if renderer.default_output and len(set(names)) < len(names):
+        raise UsageError(
+            f"the frames of a task would overwrite one another in {names[0]}",
+            f"output_name {template!r} is the same for several frames",
+            "put {frame} into it",
+        )
+    return tuple(folder / name for name in names)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+class _Remembered(NamedTuple):
+    """A probe and the state of the program that it was made of."""
+
+    mark: str
+    fact: RendererFact
+
+
+def _mark_of(program: Path | None) -> str:
+    try:
+        state = program.stat() if program is not None else None
+    except OSError:
+        return ""
+    return "" if state is None else f"{program}|{state.st_mtime_ns}|{state.st_size}"
+
+
+def _read_cache(file: Path | None) -> dict[str, _Remembered]:
+    if file is None:
+        return {}
+    try:
+        plain = json.loads(file.read_text(encoding="utf-8"))
+        return {
+            name: _Remembered(mark, RendererFact(name, version, tuple(features)))
+            for name, (mark, version, features) in plain.items()
+        }
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _write_cache(file: Path | None, cache: Mapping[str, _Remembered]) -> None:
+    """Write what was found; without the file the next start only takes a second longer."""
+    if file is None:
+        return
+    plain = {name: (item.mark, item.fact.version, item.fact.features) for name, item in cache.items()}
+    fresh = file.with_suffix(".new")
+    try:
+        fresh.write_text(json.dumps(plain, indent=1), encoding="utf-8")
+        fresh.replace(file)
+    except OSError:
+        fresh.unlink(missing_ok=True)
