@@ -1,0 +1,83 @@
+"""The log of a running attempt: processes write it themselves, straight to the file; the daemon only reads along.
+
+Reading costs nothing until somebody looks, and is bounded: a renderer that prints megabytes a second loses progress
+lines, never log lines.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+MAX_LOOK_BYTES: Final = 1 << 20
+"""Read at one look; what lies further back is passed over."""
+MAX_LINE_BYTES: Final = 64 << 10
+
+
+class LogTail:
+    """One attempt's log file: open for its processes to append, read along from where it was read last."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file for appending, making its folders.
+
+        Raises:
+            OSError: The disk refused.
+        """
+        self.path = path
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        try:
+            self.fd = os.open(path, flags, 0o644)
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.fd = os.open(path, flags, 0o644)
+        self._at = os.fstat(self.fd).st_size
+        self._begun = b""
+
+    def remark(self, text: str) -> None:
+        """Add a line of the farm's own, with the time.
+
+        Raises:
+            OSError: The disk refused.
+        """
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        os.write(self.fd, f"[farmd] {stamp} {text}\n".encode(errors="replace"))
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of the file now."""
+        return os.fstat(self.fd).st_size
+
+    def new_lines(self) -> Iterator[str]:
+        """Yield the lines that were completed since the last look; a carriage return ends a line too."""
+        size = self.size_bytes
+        if size <= self._at:
+            return
+        if size - self._at > MAX_LOOK_BYTES:
+            self._at = size - MAX_LOOK_BYTES
+            self._begun = b""
+        data = os.pread(self.fd, size - self._at, self._at)
+        self._at += len(data)
+        *lines, self._begun = (self._begun + data).replace(b"\r", b"\n").split(b"\n")
+        self._begun = self._begun[-MAX_LINE_BYTES:]
+        for line in lines:
+            if line:
+                yield line[:MAX_LINE_BYTES].decode("utf-8", "replace")
+
+    def tail(self, limit_bytes: int) -> str:
+        """Return the last part of the log, from the start of a line where there is one."""
+        size = self.size_bytes
+        data = os.pread(self.fd, limit_bytes, max(0, size - limit_bytes))
+        if size > limit_bytes and b"\n" in data[:-1]:
+            data = data[data.index(b"\n") + 1 :]
+        return data.decode("utf-8", "replace")
+
+    def close(self) -> None:
+        """Close the file; the processes' own descriptors stay."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
