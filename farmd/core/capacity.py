@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from protocol.jobspec import JobSpec
 
 
+MIN_FREE_BYTES = 16 << 20
+"""With less free space under its data dir a node accepts nothing new: what was accepted must stay storable."""
+
+
 @dataclass(frozen=True, slots=True)
 class Need:
     """What one task of a job needs; equal needs share one place in the scheduler's index.

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from farmd.core.turn import Turn
     from protocol.ids import JobId
 
-MIN_FREE_BYTES = 16 << 20
-"""With less free space under the data dir nothing new is accepted: what was accepted must stay storable."""
 SUBMIT_PATIENCE_S = 20.0
 WATCH_PATIENCE_S = 30.0
 

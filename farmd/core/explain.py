@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from farmd.core.bitmap import Mark
-from farmd.core.capacity import Capacity, Claim, Misfit, Need, need_of
+from farmd.core.capacity import MIN_FREE_BYTES, Capacity, Claim, Misfit, Need, need_of
 from farmd.core.jobstatus import job_reason, task_reason
 from farmd.core.tasks import FINISHED
 from protocol.frames import FrameSet
@@ -117,7 +117,7 @@ class Explain:
                 misfits.append((capacity, misfit))
         if not fitting:
             return self._nearest(need, misfits)
-        return self._of_fitting(job, need, fitting, now)
+        return self._of_fitting(job, fitting, now)
 
     def _capacity(self, which: NodeId) -> Capacity:
         capacity = Capacity(which, self._node.registry.bodies[which])
@@ -139,7 +139,7 @@ class Explain:
             return because(best.code, *fits, renderer=need.renderer, version=need.version)
         return because(best.code, *fits, needs=best.needs, has=best.has)
 
-    def _of_fitting(self, job: Job, need: Need, fitting: list[Capacity], now: Instant) -> Reason:
+    def _of_fitting(self, job: Job, fitting: list[Capacity], now: Instant) -> Reason:
         """Some nodes could run it: why do they not, now?"""
         node = self._node
         avoided = dict.fromkeys(job.nodes_to_avoid(now))
@@ -148,13 +148,17 @@ class Explain:
         willing = [c for c in fitting if c.node not in avoided and node.registry.hold_of(c.node) is None]
         if not willing:
             return because(ReasonCode.NODES_HELD, count=len(fitting))
+        roomy = [c for c in willing if node.free_disk_of(c.node) >= MIN_FREE_BYTES]
+        if not roomy:
+            most = max(node.free_disk_of(capacity.node) for capacity in willing)
+            return because(ReasonCode.NODE_DISK_FULL, needs=MIN_FREE_BYTES, has=most)
+        willing = roomy
         if job.spec.manifest is not None:
             holders = dict.fromkeys(job.copies.asset_holders())
             if not any(capacity.node in holders for capacity in willing):
                 total = job.spec.manifest.size
                 return because(ReasonCode.ASSETS_MOVING, have=0, total=total)
             willing = [capacity for capacity in willing if capacity.node in holders]
-        del need
         ahead = sum(other.count(Mark.READY) for other in node.jobs.candidates() if other.priority > job.priority)
         if ahead:
             return because(ReasonCode.QUEUED_BEHIND, count=ahead, job=job.id)

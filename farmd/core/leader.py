@@ -163,6 +163,8 @@ class Leader:
         """Correct what is believed of a node by what it reports."""
         if not self.active:
             return
+        if self._may_work(advert.node) != (advert.node in self._usable):
+            self.on_nodes_changed()
         reported = {running.ref: running for running in advert.running}
         for running in advert.running:
             known = self.granted.get(running.ref)

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 from farmd.core.acknowledge import Acknowledge
 from farmd.core.assets import Assets
+from farmd.core.capacity import MIN_FREE_BYTES
 from farmd.core.dispatch import Dispatch
-from farmd.core.door import MIN_FREE_BYTES, Door
+from farmd.core.door import Door
 from farmd.core.effects import Save, Send
 from farmd.core.election import Election
 from farmd.core.events import Measured
@@ -490,7 +491,15 @@ class Node:
             self.registry.is_admitted(node)
             and self.registry.hold_of(node) is None
             and not self.jobs.health.is_sick(node)
+            and self.free_disk_of(node) >= MIN_FREE_BYTES
         )
+
+    def free_disk_of(self, node: NodeId) -> int:
+        """Free bytes under a node's data dir as it last said; plenty if it has not said yet."""
+        if node == self.id:
+            return self._measured.free_disk_bytes
+        advert = self.membership.advert_of(node)
+        return advert.free_disk_bytes if advert is not None else 1 << 62
 
     def _may_ever_run(self, spec: Any, node: NodeId) -> bool:
         del spec

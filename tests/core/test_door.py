@@ -279,3 +279,19 @@ def test_renderer_that_nobody_ever_heard_of_is_refused_and_one_not_installed_wai
         assert (await farm.data("why", job=job))["reasons"][0]["code"] == "no_node_has_renderer"
 
     play(scene)
+
+
+def test_job_waits_for_disk_space_and_starts_when_there_is_some() -> None:
+    async def scene(farm: Farm) -> None:
+        farm.machines[0].free_disk = 1 << 20
+        await farm.data("node.hold", on=1, node="n01")
+        await farm.until(lambda: farm.machines[1].node.free_disk_of(farm.machines[0].id) == 1 << 20, 20)
+        job = await farm.submit(on=1)
+        why = await farm.data("why", on=1, job=job)
+        assert why["reasons"][0]["code"] == "node_disk_full"
+        await farm.until(lambda: farm.world.loop.time() > 40)
+        assert farm.world.counts.starts == 0
+        farm.machines[0].free_disk = 1 << 40
+        await farm.until_state(job, "completed", on=1)
+
+    play(scene, 2)
