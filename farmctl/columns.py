@@ -171,7 +171,7 @@ EVENTS: Final = Listing(
         Column("TEXT", text("text")),
         Column("BY", text("actor")),
         Column("JOB", text("job")),
-        Column("NODE", text("node")),
+        Column("NODE", lambda row, _now: str(row.get("node_name") or row.get("node") or "")),
     ),
     "id",
     "nothing has happened",

@@ -25,7 +25,7 @@ def complete_jobs(ctx: click.Context, _param: click.Parameter, incomplete: str) 
     rows = _rows(ctx, "job.list", "jobs")
     offered = [CompletionItem(str(row["id"]), help=f"{row.get('name', '')} {row.get('state', '')}") for row in rows]
     offered += [CompletionItem(str(row["name"]), help=str(row.get("state", ""))) for row in rows if row.get("name")]
-    return [item for item in offered if item.value.startswith(incomplete)]
+    return [item for item in {item.value: item for item in offered}.values() if item.value.startswith(incomplete)]
 
 
 def complete_nodes(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:

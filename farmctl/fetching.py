@@ -73,7 +73,7 @@ def bring(
         for output in outputs:
             place, address = place_of(output["name"]), parse_blob_address(output["blob"])
             progress.update(
-                done, total, f"fetching {place}, {format_size(done)} of {format_size(total)}", change="fetch"
+                done, total, f"fetching {place}, {format_size(done)} of {format_size(total)}", change="fetch", steps=10
             )
             done += address.size
             if _has(tree, folder, place, address):

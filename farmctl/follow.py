@@ -79,9 +79,9 @@ def describe(view: View) -> str:
     parts += [f"{view[name]} {name}" for name in ("running", "failed") if view.get(name)]
     if view.get("eta_s") is not None:
         parts.append(f"{format_duration(view['eta_s'])} left")
-    text, hint = _reason(view).get("text"), _reason(view).get("hint")
-    if text and view.get("state") not in JOB_TERMINAL:
-        parts.append(f"{text} ({hint})" if hint else str(text))
+    text, hint = str(_reason(view).get("text") or ""), str(_reason(view).get("hint") or "")
+    if text and view.get("state") != JobState.COMPLETED:
+        parts.append(f"{text} ({hint})" if hint and not hint.startswith("nothing to do") else text)
     return ", ".join(parts)
 
 
@@ -193,6 +193,7 @@ class Follower:
                 self._delivery.finish(self._links, self.view)
             elif self.view.get("deliver") == "node":
                 self._await_arrival(job)
+        self._progress.final(describe(self.view))
         return code
 
     def _await_arrival(self, job: str) -> None:

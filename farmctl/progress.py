@@ -1,6 +1,6 @@
 """How far something is: a bar that is redrawn on a terminal, one line per change elsewhere, or nothing.
 
-A log file or a CI job gets a line when a state changes or a whole percent is gained, never a line per frame and never
+A log file or a CI job gets a line when a state changes or a step is gained, never a line per frame and never
 a control character. Everything goes to stderr; stdout is for data.
 """
 
@@ -44,19 +44,20 @@ class Progress:
     def __exit__(self, *exc: object) -> None:
         self.clear()
 
-    def update(self, done: int, total: int, text: str, *, change: object = None) -> None:
+    def update(self, done: int, total: int, text: str, *, change: object = None, steps: int = 100) -> None:
         """Show how far it is.
 
         Args:
             done: Of `total`.
             total: 0 if it is not known.
             text: One line; made harmless here.
-            change: Besides whole percents, what makes a plain line worth printing when it differs from last time.
+            change: Besides a step, what makes a plain line worth printing when it differs from last time.
+            steps: Into how many steps the whole is divided; each is worth a plain line.
         """
         if self.mode is ProgressMode.TTY:
             self._draw(done, total, text, now=done >= total or change != self._said)
             self._said = change
-        elif self.mode is ProgressMode.PLAIN and (change, step := 100 * done // total if total else 0) != self._said:
+        elif self.mode is ProgressMode.PLAIN and (change, step := steps * done // total if total else 0) != self._said:
             self._said = (change, step)
             self._write(printable(text) + "\n")
 
@@ -65,6 +66,11 @@ class Progress:
         if self.mode is not ProgressMode.NONE:
             self.clear()
             self._write(printable(text) + "\n")
+
+    def final(self, text: str) -> None:
+        """Leave a line where the bar was; elsewhere it was printed already."""
+        if self.mode is ProgressMode.TTY:
+            self.line(text)
 
     def clear(self) -> None:
         """Take the bar away."""

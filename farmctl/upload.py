@@ -97,7 +97,7 @@ def _send_missing(call: Call, sources: dict[str, Path | bytes], progress: Progre
     def tell(count: int) -> None:
         nonlocal done
         done += count
-        progress.update(done, total, f"sending {format_size(done)} of {format_size(total)}", change="sending")
+        progress.update(done, total, f"sending {format_size(done)} of {format_size(total)}", change="sending", steps=10)
 
     for name, have in missing:
         _send(call, name, sources[name], have, tell)

@@ -40,7 +40,7 @@ def _lines(document: View, _now_ms: int) -> Iterator[str]:
     for reason in reasons:
         count = int(reason.get("count") or 0)
         frames = printable(str(reason.get("frames") or ""))
-        which = f"{count} task{'s' * (count != 1)}" + (f" (frames {frames})" if frames else "")
+        which = f"frames {frames}" if frames else f"{count} frames"
         yield f"{_glyph(reason)} {which}: {printable(str(reason.get('text', '')))}"
         if reason.get("hint"):
             yield f"    try: {printable(str(reason['hint']))}"
