@@ -69,8 +69,7 @@ def order_of(given: Mapping[str, Any], after: tuple[str, ...]) -> Order:
     for path in inputs:
         check_input(path)
     frames = _frames(given["frames"], given["dialect"], renderer)
-    output_name = given["output_name"]
-    _check_output_name(output_name, frames)
+    _check_output_name(given["output_name"], frames)
     output_dir = prepare_folder(given["output"], make=not given["dry_run"]) if given["output"] else None
     spec = JobSpec(
         name=given["name"] or _name(scene, given["command"]),
@@ -82,7 +81,7 @@ def order_of(given: Mapping[str, Any], after: tuple[str, ...]) -> Order:
         frames=str(frames),
         chunk=given["chunk"],
         command=given["command"],
-        output_name=output_name,
+        output_name=given["output_name"],
         output_dir=str(output_dir) if output_dir else None,
         params=_params(given["param"]),
         requirements=_requirements(given, version),
