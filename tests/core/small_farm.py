@@ -95,5 +95,8 @@ def play(
         check_replicas(world.watch)
         for machine in world.up():
             check_folds(world.watch, machine)
+        for machine in world.up():
+            machine.crash()
+        await asyncio.sleep(1)
 
     loop.run_until_complete(run())
