@@ -3,7 +3,8 @@
 **A Save completes before any later effect is carried out.** While a commit runs, further events are handled and
 their effects gather behind it; when it returns, they are carried out in order and everything saved meanwhile becomes
 the next commit. So there is never a timer that delays a commit (an idle node commits at once) and never more than
-one commit in flight (a busy node batches by itself). Volatile sends alone pass by: they say nothing of durable state.
+one commit in flight (a busy node batches by itself). Volatile sends and answers that promise
+nothing pass by, so a full disk leaves the daemon able to say so.
 
 Notes (event log) ride along with the next commit, or get one of their own after `NOTES_LINGER_S`.
 
@@ -131,7 +132,7 @@ class Driver:
                     self._next.saves.append(effect)
                 case Note():
                     self._notes.append(effect)
-                case Send(volatile=True):
+                case Send(volatile=True) | Reply(promises=False):
                     self._hands.perform(effect)
                 case _ if self._commit is None and not self._next.saves:
                     self._hands.perform(effect)
@@ -162,16 +163,17 @@ class Driver:
                 if not failed:
                     self.post(StoreFailed(str(error)))
                 failed = True
-                batch.effects = self._refuse_replies(batch.effects, str(error))
+                batch.effects = self._refuse_promises(batch.effects, str(error))
+                self._next.effects = self._refuse_promises(self._next.effects, str(error))
                 await asyncio.sleep(RETRY_S)
         if failed:
             self.post(StoreHealed())
 
-    def _refuse_replies(self, effects: list[Effect], why: str) -> list[Effect]:
+    def _refuse_promises(self, effects: list[Effect], why: str) -> list[Effect]:
         """Tell waiting clients that the disk refused; nobody is told that something is stored before it is."""
         kept: list[Effect] = []
         for effect in effects:
-            if isinstance(effect, Reply) and effect.error is None:
+            if isinstance(effect, Reply):
                 hint = "free space under the data dir; the node goes on by itself"
                 self._hands.perform(Reply(effect.client, error=(1, "not confirmed: the disk refused it", why, hint)))
             else:

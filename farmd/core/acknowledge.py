@@ -86,4 +86,4 @@ class Acknowledge:
     def _answer(self, turn: Turn, waiting: _Waiting) -> None:
         holders = self._gossip.acked_by(waiting.origin, waiting.seq)
         stored = {"stored": "farm" if holders else "here", "nodes": [self._name_of(node) for node in holders]}
-        turn.effects.append(Reply(waiting.client, waiting.data | stored))
+        turn.effects.append(Reply(waiting.client, waiting.data | stored, promises=True))

@@ -78,11 +78,19 @@ class AnswerJoin:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Answer a client's request; `data` is plain msgpack-able data; `error` = (exit code, what, why, hint)."""
+    """Answer a client's request.
+
+    Attributes:
+        client: Names the request.
+        data: Plain msgpack-able data.
+        error: (exit code, what, why, hint) instead of data.
+        promises: It says that something is stored, so it waits for the commit; all other answers need not.
+    """
 
     client: int
     data: Any = None
     error: tuple[int, str, str, str] | None = None
+    promises: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -192,7 +192,7 @@ class Daemon:
         return self._settings.name or socket.gethostname().partition(".")[0]
 
     def _body(self, address: str, facts: tuple[RendererFact, ...]) -> NodeBody:
-        offer = hardware.advertise(self._settings.advertise, hardware.offer())
+        offer = hardware.offer(self._settings.advertise)
         return NodeBody(
             name=self._name(),
             address=address,
