@@ -68,8 +68,10 @@ TREE: Final[dict[str, Leaf | Branch]] = {
         {
             "list": Leaf(_AT + "node:list_nodes", "List the machines."),
             "show": Leaf(_AT + "node:show", "Show one machine."),
+            "hold": Leaf(_AT + "node:hold", "Give a machine no more work."),
+            "release": Leaf(_AT + "node:release", "Let a machine work again."),
         },
-        ("farmctl node list -o wide", "farmctl node show ws07"),
+        ("farmctl node list -o wide", "farmctl node show ws07", "farmctl node hold ws07 --why 'I work here today'"),
         _NOUNS,
     ),
     "farm": Branch(

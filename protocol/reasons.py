@@ -133,7 +133,7 @@ REASON_WORDS: Final[Mapping[ReasonCode, ReasonWords]] = {
         "⧗", "no licence of {renderer} is free, tried again in {wait:time}", "nothing to do: it costs no retry"
     ),
     ReasonCode.POISON: ReasonWords(
-        "✖", "was running on {count} machines when they were lost", "look at the frame, then farmctl task retry {task}"
+        "✖", "was running on {count} machines when they were lost", "look at the frame, then farmctl job retry {job}"
     ),
     ReasonCode.UNKNOWN: ReasonWords("○", "a reason that this version does not know: {code}", "update this machine"),
 }

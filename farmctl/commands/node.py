@@ -1,4 +1,4 @@
-"""`farmctl node list|show`."""
+"""`farmctl node list|show|hold|release`."""
 
 from __future__ import annotations
 
@@ -27,4 +27,34 @@ def show(session: Session, node_word: str) -> None:
     from farmctl.cards import node_card
 
     document = session.call("node.show", node=select_node(session, node_word))
+    session.printer.one(document, str(document.get("id", "")), node_card)
+
+
+_why = click.option("--why", default="", metavar="TEXT", help="What others read as the reason.")
+
+
+@click.command("hold", cls=Verb, examples=("farmctl node hold ws07 --why 'I work here today'",))
+@node_argument
+@_why
+@pass_session
+def hold(session: Session, node_word: str, why: str) -> None:
+    """Give a machine no more work; what runs there is finished."""
+    _order(session, "node.hold", node_word, why)
+
+
+@click.command("release", cls=Verb, examples=("farmctl node release ws07",))
+@node_argument
+@_why
+@pass_session
+def release(session: Session, node_word: str, why: str) -> None:
+    """Let a machine work again."""
+    _order(session, "node.release", node_word, why)
+
+
+def _order(session: Session, operation: str, node_word: str, why: str) -> None:
+    from farmctl.cards import node_card
+
+    node = select_node(session, node_word)
+    session.call(operation, node=node, why=why)
+    document = session.call("node.show", node=node)
     session.printer.one(document, str(document.get("id", "")), node_card)

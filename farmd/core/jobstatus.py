@@ -195,7 +195,7 @@ def task_reason(job: Job, task: TaskIndex, now: Instant, blocked_by: tuple[JobId
         return None
     if mark is Mark.HELD:
         nodes = {attempt.node for attempt in job.tasks.current_of(task)}
-        return because(ReasonCode.POISON, count=len(nodes), task=f"{job.id}/{task}")
+        return because(ReasonCode.POISON, count=len(nodes), job=job.id)
     of_job = None if task < job.grantable_below and not blocked_by else job_reason(job, now, blocked_by)
     wait_s = job.tasks.due_of(task) - now.mono
     if of_job is None and job.retries.license_until > now.mono:
