@@ -12,6 +12,7 @@ from protocol.errors import PeerError
 from protocol.ids import node_id_of, pack_node
 from protocol.jobspec import spec_from_bytes
 from protocol.records import Kind
+from protocol.states import FailureClass
 
 if TYPE_CHECKING:
     from farmd.core.node import Node
@@ -75,6 +76,7 @@ class Dispatch:
             case ev.AttemptProgressed():
                 node.worker.on_progress(event)
             case ev.AttemptEnded():
+                self._look_after_files(turn, event)
                 node.worker.on_ended(turn, event)
             case ev.BlobsFound():
                 if not node.swarm.on_found_for_peer(turn, event):
@@ -89,6 +91,12 @@ class Dispatch:
                 node.outputs.on_delivered(turn, event)
             case ev.LogRead():
                 node.logs.on_read(turn, event)
+
+    def _look_after_files(self, turn: Turn, event: ev.AttemptEnded) -> None:
+        """An attempt that missed a file: look whether all that we said to hold is still here."""
+        live = self._node.worker.live.get(event.ref)
+        if event.cause == FailureClass.MISSING_ASSET and live is not None:
+            self._node.assets.lost(turn, event.ref.job, live.spec)
 
     def _stopping(self, turn: Turn) -> None:
         """Say goodbye: end what runs, hand the lead over, leave."""

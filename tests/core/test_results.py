@@ -1,0 +1,148 @@
+"""Assets and results: only what is needed moves, everything is verified, a result is safe only when held twice."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import msgpack
+
+from farmd.core.events import AttemptEnded
+from protocol.bodies import HoldingBody, unpack_body
+from protocol.jobspec import GateMode, GateSpec, spec_to_bytes
+from protocol.records import HoldingWhat, Kind
+from tests.core.small_farm import SPEC, Farm, play
+from tests.sim.hands import Blobs
+
+if TYPE_CHECKING:
+    from protocol.ids import BlobAddress
+    from tests.sim.world import Machine
+
+OFF = GateSpec(GateMode.OFF)
+
+
+def scene_files(blobs: Blobs) -> BlobAddress:
+    """Put a small scene into a store; returns its manifest."""
+    files = [blobs.add(f"file {n}".encode()) for n in range(5)]
+    packed: bytes = msgpack.packb([list(address) for address in files])
+    return blobs.add(packed)
+
+
+def holders(farm: Farm, what: HoldingWhat, on: int = 0) -> dict[str, HoldingBody]:
+    rows = farm.machines[on].node.replica.rows_of(Kind.HOLDING)
+    return {rec.pk[:8].hex(): unpack_body(HoldingBody, rec.body) for rec in rows if rec.pk[8] == what}
+
+
+def test_files_reach_the_nodes_that_render_and_each_says_when_it_has_them() -> None:
+    async def scene(farm: Farm) -> None:
+        manifest = scene_files(farm.machines[1].blobs)
+        job = await farm.submit(on=1, manifest=manifest, scene="s.blend", frames="1-40")
+        await farm.until_state(job, "completed", on=1, limit_s=300)
+        rendered = set(farm.world.watch.started.values())
+        assert len(rendered) > 1
+        assert rendered <= set(holders(farm, HoldingWhat.ASSETS, on=1))
+        for machine in farm.machines:
+            if machine.id in rendered:
+                assert manifest in machine.blobs.held
+
+    play(scene, 3)
+
+
+def test_submission_whose_files_are_nowhere_is_refused_and_leaves_nothing() -> None:
+    async def scene(farm: Farm) -> None:
+        manifest = scene_files(Blobs())
+        client = farm.world.ask(
+            farm.machines[0],
+            "job.submit",
+            spec=spec_to_bytes(replace(SPEC, manifest=manifest, scene="s.blend")),
+            ack="peer",
+        )
+        await farm.until(lambda: client in farm.world.answers, 30)
+        error = farm.world.answers[client].error
+        assert error is not None
+        assert "not accepted" in error[1]
+        assert len(farm.machines[0].node.jobs) == 0
+
+    play(scene, 2)
+
+
+def test_results_are_held_twice_before_they_count_as_safe() -> None:
+    async def scene(farm: Farm) -> None:
+        job = await farm.submit(on=1, gate=OFF, output_dir=None)
+        await farm.until_state(job, "completed", on=1)
+        await farm.until(lambda: farm.machines[1].node.jobs.status_of(job, farm.machines[1].clock.now()).safe == 20, 30)  # type: ignore[arg-type]
+        outputs = (await farm.data("result.list", on=1, job=job))["outputs"]
+        assert len(outputs) == 20
+        for output in outputs:
+            kept = [m for m in farm.machines if any(str(blob) == output["blob"] for blob in m.blobs.held)]
+            assert len(kept) >= 2
+            assert {node["name"] for node in output["nodes"]} <= {m.name for m in kept}
+
+    play(scene, 3)
+
+
+def test_result_whose_only_copy_is_off_is_named_as_unavailable() -> None:
+    async def scene(farm: Farm) -> None:
+        other = farm.machines[1]
+        await farm.data("node.hold", node="n00")
+        farm.world.corrupt[other.id] = 1.0
+        job = await farm.submit(gate=OFF, frames="1-4")
+        await farm.until_state(job, "completed")
+        assert (await farm.data("job.show", job=job))["safe"] == 0
+        other.crash()
+        await farm.until(lambda: not farm.machines[0].node.membership.is_alive(other.id), 30)
+        view = await farm.data("job.show", job=job)
+        assert view["unavailable_frames"] == "1-4"
+        assert view["state"] == "completed"
+
+    play(scene, 2)
+
+
+def test_delivery_goes_on_after_a_restart_and_writes_each_result_once() -> None:
+    async def scene(farm: Farm) -> None:
+        submitter = farm.machines[1]
+        job = await farm.submit(on=1, gate=OFF, frames="1-30")
+        await farm.until(lambda: len(farm.world.delivered) > 3)
+        submitter.crash()
+        await farm.until_state(job, "completed", on=0, limit_s=300)
+        assert len(farm.world.delivered) < 30
+        submitter.start()
+        await farm.until(lambda: len(farm.world.delivered) == 30, 60)
+        await farm.until(lambda: _delivered(submitter, job) == 30, 10)
+
+    def _delivered(machine: Machine, job: str) -> int:
+        found = machine.node.jobs.get(job)  # type: ignore[arg-type]  # a job id
+        return found.copies.delivered_count() if found is not None else 0
+
+    play(scene, 3)
+
+
+def test_requeued_result_replaces_the_old_one_everywhere() -> None:
+    async def scene(farm: Farm) -> None:
+        job = await farm.submit(gate=OFF, frames="1-4")
+        await farm.until(lambda: len(farm.world.delivered) == 4)
+        before = dict(farm.world.delivered)
+        await farm.data("job.control", job=job, action="retry", frames="2")
+        await farm.until(lambda: farm.world.delivered != before, 60)
+        changed = [name for key, name in zip(before, before, strict=True) if farm.world.delivered[key] != before[key]]
+        assert [name for _, name in changed] == ["f.0002.png"]
+        await farm.until_state(job, "completed")
+
+    play(scene, 2)
+
+
+def test_lost_files_are_taken_back_and_fetched_again() -> None:
+    async def scene(farm: Farm) -> None:
+        manifest = scene_files(farm.machines[0].blobs)
+        job = await farm.submit(manifest=manifest, scene="s.blend", frames="1-60")
+        await farm.until(lambda: farm.machines[1].id in holders(farm, HoldingWhat.ASSETS), 30)
+        loser = farm.machines[1]
+        loser.blobs.held.clear()
+        live = list(loser.node.worker.live)
+        await farm.until(lambda: bool(loser.node.worker.live), 30)
+        ref = next(iter(loser.node.worker.live), None) or live[0]
+        loser._post(AttemptEnded(ref, 5, text="a file of the job is not here"))
+        await farm.until(lambda: manifest in loser.blobs.held, 30)
+        await farm.until_state(job, "completed", limit_s=300)
+
+    play(scene, 2)
