@@ -173,14 +173,28 @@ def _named(cls: type) -> Callable[[Any], Any]:
     hints = get_type_hints(cls)
     inners = [decoder_of(hints[name]) for name in cls._fields]  # type: ignore[attr-defined]  # a NamedTuple class
     required = len(inners) - len(cls._field_defaults)  # type: ignore[attr-defined]  # a NamedTuple class
-    scalars = tuple(getattr(hint, "__supertype__", hint) for hint in hints.values())
-    plain = scalars if all(scalar in (int, str, bytes, bool) for scalar in scalars) else ()
+    kinds = tuple(_kind_of(hints[name]) for name in cls._fields)  # type: ignore[attr-defined]  # a NamedTuple class
+    nested = tuple((at, inner) for at, (inner, kind) in enumerate(zip(inners, kinds, strict=True)) if kind is list)
 
     def decode_named(value: Any) -> Any:
-        if plain and type(value) is list and tuple(map(type, value)) == plain:
-            return cls(*value)
+        if type(value) is list and tuple(map(type, value)) == kinds:  # nearly always: all types checked in one go
+            if not nested:
+                return cls(*value)
+            fields = value.copy()
+            for at, inner in nested:
+                fields[at] = inner(fields[at])
+            return cls(*fields)
         if len(_list(value)) < required:
             raise PeerError(f"{cls.__name__} needs {required} fields, got {len(value)}")
         return cls(*[inner(item) for inner, item in zip(inners, value, strict=False)])
 
     return decode_named
+
+
+def _kind_of(annotation: Any) -> Any:
+    """The one type that a value of this annotation has when it comes out of msgpack; None if there are several."""
+    annotation = getattr(annotation, "__supertype__", annotation)
+    if annotation in (int, str, bytes, bool):
+        return annotation
+    is_sequence = get_origin(annotation) is tuple or (isinstance(annotation, type) and issubclass(annotation, tuple))
+    return list if is_sequence else None

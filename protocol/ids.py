@@ -8,6 +8,7 @@ unique even when it is made on a machine that is cut off (time-ordered plus 39 r
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, NewType
 
 from protocol.errors import PeerError
@@ -70,6 +71,7 @@ def new_job_id(wall_ms: int, rng: Random) -> JobId:
     return unpack_job(value.to_bytes(_JOB_BYTES, "big"))
 
 
+@lru_cache(4096)
 def pack_job(job: JobId) -> bytes:
     """Pack a job id into its 10 bytes.
 
@@ -87,6 +89,7 @@ def pack_job(job: JobId) -> bytes:
     return value.to_bytes(_JOB_BYTES, "big")
 
 
+@lru_cache(4096)
 def unpack_job(packed: bytes) -> JobId:
     """Print the job id that 10 packed bytes name."""
     value = int.from_bytes(packed, "big")
