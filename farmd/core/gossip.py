@@ -12,6 +12,11 @@ Own rows do not wait for a round: in the turn of the write they go to the leader
 acknowledgement comes within one round trip. A push of one stream alone is acknowledged, a mixed one is not: writers
 send theirs apart, and a relay needs no answer.
 
+Attempt rows are most of what a farm writes, two a frame, and no client waits for them. One that has ended goes to the
+leader at once, since it frees a slot; one that runs waits `GATHER_S` for company, and mostly travels with its end.
+Acknowledgements of pushes that hold nothing else gather for `ACK_S`. So a busy node pays one push a frame, not two
+pushes and two acknowledgements.
+
 Source: Demers et al. (1987), rumour mongering with counters and a blind stop. Called by the node: `flush` at the end
 of a turn, `on_message`, `on_timer`. Nothing here is volatile: every message speaks of committed rows.
 """
@@ -36,6 +41,7 @@ from protocol.messages import (
     Span,
     VectorIs,
 )
+from protocol.records import Kind, Rank
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -46,10 +52,15 @@ if TYPE_CHECKING:
     from farmd.core.turn import Turn
     from protocol.ids import NodeId
     from protocol.messages import Message
+    from protocol.records import Rec
 
 PUSH_EVERY_S = 0.1
 GATHER_S = 0.01
 """News wait this long for company before the first round."""
+ACK_S = 0.03
+"""An acknowledgement that nobody waits for is gathered with others for this long."""
+ON_ITS_WAY_S = 0.08
+"""A first hearer is not sent a span again before this: its acknowledgement may be on its way."""
 FANOUT = 3
 ROUNDS = 2
 PULL_EVERY_S = 1.0
@@ -81,7 +92,12 @@ class _Fresh:
     span: Span
     size: int
     source: NodeId | None
+    told: tuple[NodeId, ...] = ()
+    told_at: float = 0.0
     rounds: int = ROUNDS
+
+    def is_on_its_way_to(self, peer: NodeId, now: float) -> bool:
+        return peer in self.told and now - self.told_at < ON_ITS_WAY_S
 
 
 class Gossip:
@@ -109,6 +125,9 @@ class Gossip:
         self._pushed_at = float("-inf")
         self._pull_at: float | None = None
         self._origin_known: dict[NodeId, int] = {}
+        self._own_at: float | None = None
+        self._owed: dict[NodeId, dict[int, None]] = {}
+        self._owed_at: float | None = None
 
     # -- the node's side -------------------------------------------------------------------------------------------
 
@@ -124,18 +143,37 @@ class Gossip:
 
     def flush(self, turn: Turn) -> None:
         """Push what was written in this turn; the node puts the Save before these sends."""
+        rows = self._replica.own_unpushed()
+        if not rows:
+            return
+        if all(map(_is_attempt, rows)):
+            if self._leader is not None and any(rec.rank >= Rank.ENDED for rec in rows):
+                self._push_own(turn, (self._leader,))
+            elif self._own_at is None:
+                self._own_at = turn.now.mono + GATHER_S
+        else:
+            self._push_own(turn, self._first_hearers())
+
+    def _push_own(self, turn: Turn, hearers: Sequence[NodeId]) -> None:
+        self._own_at = None
         for span in self._replica.take_own_spans():
-            if self._enqueue(turn, span, None):
-                for peer in self._first_hearers():
+            if self._enqueue(turn, _Fresh(span, _size_of(span), None, tuple(hearers), turn.now.mono)):
+                for peer in hearers:
                     self._send_push(turn, peer, (span,))
 
     def next_deadline(self) -> float | None:
         """Return when `on_timer` is due, in seconds of the monotonic clock."""
-        return min((at for at in (self._push_at, self._pull_at) if at is not None), default=None)
+        times = (self._push_at, self._pull_at, self._own_at, self._owed_at)
+        return min([at for at in times if at is not None], default=None)
 
     def on_timer(self, turn: Turn) -> None:
         """Carry out what is due."""
         now = turn.now.mono
+        if self._owed_at is not None and now >= self._owed_at:
+            for peer in list(self._owed):
+                self._acknowledge(turn, peer)
+        if self._own_at is not None and now >= self._own_at:
+            self._push_own(turn, () if self._leader is None else (self._leader,))
         if self._push_at is not None and now >= self._push_at:
             self._push_round(turn)
         if self._pull_at is not None and now >= self._pull_at:
@@ -152,6 +190,7 @@ class Gossip:
         """Drop what is kept about a node that left the farm or began a new life."""
         self._acks.forget(peer)
         self._antientropy.forget(peer)
+        self._owed.pop(peer, None)
         self._origin_known.pop(peer, None)
 
     def acked_by(self, origin: int, seq: int) -> list[NodeId]:
@@ -210,9 +249,20 @@ class Gossip:
                 raise PeerError(f"span of {span.origin} with rows outside ({span.after}, {span.upto}]")
         for span in push.spans:
             self._take_in(turn, sender, span)
-        origins = dict.fromkeys(span.origin for span in push.spans)
-        if len(origins) == 1:
-            turn.send(sender, PushAck(tuple((origin, self._replica.vector.known(origin)) for origin in origins)))
+        origins = dict.fromkeys([span.origin for span in push.spans])
+        if len(origins) > 1:
+            return
+        self._owed.setdefault(sender, {}).update(origins)
+        if not all(_is_attempt(rec) for span in push.spans for rec in span.rows):
+            self._acknowledge(turn, sender)
+        elif self._owed_at is None:
+            self._owed_at = turn.now.mono + ACK_S
+
+    def _acknowledge(self, turn: Turn, peer: NodeId) -> None:
+        known = self._replica.vector.known
+        turn.send(peer, PushAck(tuple([(origin, known(origin)) for origin in self._owed.pop(peer)])))
+        if not self._owed:
+            self._owed_at = None
 
     def _take_in(self, turn: Turn, sender: NodeId, span: Span) -> None:
         self._replica.note_foreign_knowledge(turn, span.origin, span.upto)
@@ -221,7 +271,7 @@ class Gossip:
         elif self._joins(span):
             self._replica.apply(turn, span.rows, ((span.origin, span.upto),))
             self.counts.spans_applied += 1
-            self._enqueue(turn, span, sender)
+            self._enqueue(turn, _Fresh(span, _size_of(span), sender))
         else:
             self.counts.spans_gap += 1
 
@@ -229,14 +279,13 @@ class Gossip:
         """Tell whether a span begins where our knowledge of its stream ends, or before."""
         return self._replica.vector.known(span.origin) >= span.after
 
-    def _enqueue(self, turn: Turn, span: Span, source: NodeId | None) -> bool:
+    def _enqueue(self, turn: Turn, fresh: _Fresh) -> bool:
         """Queue a span for the coming rounds; returns False if it is left to pull."""
-        size = sum(map(row_bytes, span.rows), 64)
-        if size > PUSH_BYTES:
+        if fresh.size > PUSH_BYTES:
             self.counts.spans_left_to_pull += 1
             return False
-        self._fresh.append(_Fresh(span, size, source))
-        self._fresh_bytes += size
+        self._fresh.append(fresh)
+        self._fresh_bytes += fresh.size
         while self._fresh_bytes > QUEUE_BYTES:
             self._fresh_bytes -= self._fresh.pop(0).size
             self.counts.spans_left_to_pull += 1
@@ -251,10 +300,10 @@ class Gossip:
         drawn = self._some(FANOUT)
         for peer in drawn:
             self._send_push(turn, peer, tuple([fresh.span for fresh in batch if fresh.source not in (None, peer)]))
-        own = [fresh.span for fresh in batch if fresh.source is None]
+        own = [fresh for fresh in batch if fresh.source is None]
         hearers = drawn if self._leader is None or self._leader in drawn else [*drawn, self._leader]
         for peer in hearers:
-            self._send_push(turn, peer, tuple([span for span in own if not self._has(peer, span)]))
+            self._send_push(turn, peer, tuple([fresh.span for fresh in own if self._needs(turn, peer, fresh)]))
 
     def _next_batch(self) -> list[_Fresh]:
         """Take the oldest spans that fit one message; those with rounds left stay in front, in order."""
@@ -274,8 +323,10 @@ class Gossip:
             self.counts.pushes_sent += 1
             turn.send(peer, Push(spans))
 
-    def _has(self, peer: NodeId, span: Span) -> bool:
-        return self._acks.has(peer, span.origin, span.upto)
+    def _needs(self, turn: Turn, peer: NodeId, fresh: _Fresh) -> bool:
+        if self._acks.has(peer, fresh.span.origin, fresh.span.upto):
+            return False
+        return not fresh.is_on_its_way_to(peer, turn.now.mono)
 
     # -- our stream ------------------------------------------------------------------------------------------------
 
@@ -308,6 +359,14 @@ class Gossip:
         if self._leader is None:
             return self._some(2)
         return [self._leader, *[peer for peer in self._some(2) if peer != self._leader][:1]]
+
+
+def _is_attempt(rec: Rec) -> bool:
+    return rec.kind == Kind.ATTEMPT
+
+
+def _size_of(span: Span) -> int:
+    return sum(map(row_bytes, span.rows), 64)
 
 
 def _is_whole(span: Span) -> bool:

@@ -334,6 +334,10 @@ class Replica:
         changes, self._changes = self._changes, []
         return changes
 
+    def own_unpushed(self) -> list[Rec]:
+        """Return the rows written here since `take_own_spans` was called last."""
+        return [rec for span in self._own_spans for rec in span.rows.values()]
+
     def take_own_spans(self) -> list[Span]:
         """Return what was written here since the last call, complete, for pushing."""
         spans, self._own_spans = self._own_spans, []

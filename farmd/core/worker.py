@@ -110,7 +110,7 @@ class Worker:
         turn.send(sender, Inventory(term, self._epoch, self.running(turn.now.mono)))
 
     def on_grant(self, turn: Turn, sender: NodeId, grant: Grant) -> None:
-        """Start the attempt, or refuse it with the reason."""
+        """Start the attempt, or refuse it with the reason; the row of a started attempt is its acceptance."""
         refusal = self._refusal(sender, grant)
         spec, claim = None, None
         if refusal is Refusal.NONE:
@@ -125,8 +125,7 @@ class Worker:
             if refusal is not Refusal.SEEN_BEFORE or grant.ref not in self.live:
                 turn.send(sender, GrantReply(grant.ref, accepted=False, reason=refusal))
             return
-        self._start(turn, grant, spec, claim)
-        turn.send(sender, GrantReply(grant.ref, accepted=True))
+        self._start(turn, grant, spec, claim)  # its row, which goes to the leader, says that the grant was accepted
 
     def _refusal(self, sender: NodeId, grant: Grant) -> Refusal:
         ref = grant.ref
@@ -179,7 +178,9 @@ class Worker:
         self._capacity.claims[grant.ref] = claim
         body = AttemptBody(self._node, self._epoch, grant.generation, AttemptState.RUNNING, started_ms=live.started_ms)
         self._replica.write(turn, Kind.ATTEMPT, attempt_pk(grant.ref), pack_body(body))
-        frames = Plan(spec).frames_of(grant.ref.task)
+        job = self._jobs.get(grant.ref.job)
+        plan = job.plan if job is not None else Plan(spec)
+        frames = plan.frames_of(grant.ref.task)
         turn.effects.append(
             StartAttempt(grant.ref, spec, frames, claim.cores, claim.ram_bytes, claim.gpus),
         )

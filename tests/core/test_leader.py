@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 
 from protocol.jobspec import GateMode, GateSpec, PartitionPolicy
@@ -179,6 +180,7 @@ def test_frame_that_takes_two_nodes_down_is_held_until_a_person_looks() -> None:
 
     async def _bring_down(farm: Farm, index: int) -> None:
         victim = farm.machines[index]
+        await asyncio.sleep(0.1)  # the row of a start gathers a moment for company before it leaves its node
         victim.crash()
         await farm.until(lambda: _runner(farm) is None, 30)
         victim.start()
