@@ -157,7 +157,8 @@ class Gossip:
     def _push_own(self, turn: Turn, hearers: Sequence[NodeId]) -> None:
         self._own_at = None
         for span in self._replica.take_own_spans():
-            if self._enqueue(turn, _Fresh(span, _size_of(span), None, tuple(hearers), turn.now.mono)):
+            if self._enqueue(turn, span, None):
+                self._fresh[-1].told, self._fresh[-1].told_at = tuple(hearers), turn.now.mono
                 for peer in hearers:
                     self._send_push(turn, peer, (span,))
 
@@ -271,7 +272,7 @@ class Gossip:
         elif self._joins(span):
             self._replica.apply(turn, span.rows, ((span.origin, span.upto),))
             self.counts.spans_applied += 1
-            self._enqueue(turn, _Fresh(span, _size_of(span), sender))
+            self._enqueue(turn, span, sender)
         else:
             self.counts.spans_gap += 1
 
@@ -279,13 +280,14 @@ class Gossip:
         """Tell whether a span begins where our knowledge of its stream ends, or before."""
         return self._replica.vector.known(span.origin) >= span.after
 
-    def _enqueue(self, turn: Turn, fresh: _Fresh) -> bool:
+    def _enqueue(self, turn: Turn, span: Span, source: NodeId | None) -> bool:
         """Queue a span for the coming rounds; returns False if it is left to pull."""
-        if fresh.size > PUSH_BYTES:
+        size = sum(map(row_bytes, span.rows), 64)
+        if size > PUSH_BYTES:
             self.counts.spans_left_to_pull += 1
             return False
-        self._fresh.append(fresh)
-        self._fresh_bytes += fresh.size
+        self._fresh.append(_Fresh(span, size, source))
+        self._fresh_bytes += size
         while self._fresh_bytes > QUEUE_BYTES:
             self._fresh_bytes -= self._fresh.pop(0).size
             self.counts.spans_left_to_pull += 1
@@ -363,10 +365,6 @@ class Gossip:
 
 def _is_attempt(rec: Rec) -> bool:
     return rec.kind == Kind.ATTEMPT
-
-
-def _size_of(span: Span) -> int:
-    return sum(map(row_bytes, span.rows), 64)
 
 
 def _is_whole(span: Span) -> bool:
