@@ -88,7 +88,7 @@ class SimDisk:
         self._flight = None
 
     def lose_tail(self) -> int:
-        """The disk lied about syncing: the last commits are gone. Returns how many."""
+        """The disk lied about syncing: some of the last commits are gone. Returns how many."""
         lost = self._rng.randint(1, len(self._before)) if self._before else 0
         kept = self._before[: len(self._before) - lost]
         self.image = self._base.copy()

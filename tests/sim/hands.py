@@ -53,6 +53,10 @@ class Blobs:
 
     held: dict[BlobAddress, bytes] = field(default_factory=dict)
 
+    def wipe(self) -> None:
+        """Somebody emptied the folder."""
+        self.held.clear()
+
     def add(self, content: bytes) -> BlobAddress:
         """Store a content and return its address."""
         address = address_of(content)
@@ -100,12 +104,8 @@ class SimHands:
             case Send():
                 if effect.to in self.links:
                     self._world.on_send(self.node, effect)
-            case Link():
-                self.links[effect.node] = None
-            case Unlink():
-                self.links.pop(effect.node, None)
-            case Trust():
-                self.trusted = {node_id_of(key): None for key in effect.keys}
+            case Link() | Unlink() | Trust():
+                self._connect(effect)
             case Reply():
                 self._world.on_reply(self.node, effect)
             case AnswerJoin():
@@ -116,6 +116,15 @@ class SimHands:
                 self._stop(effect)
             case _:
                 self._perform_storage(effect)
+
+    def _connect(self, effect: Link | Unlink | Trust) -> None:
+        match effect:
+            case Link():
+                self.links[effect.node] = None
+            case Unlink():
+                self.links.pop(effect.node, None)
+            case Trust():
+                self.trusted = {node_id_of(key): None for key in effect.keys}
 
     def _perform_storage(self, effect: Effect) -> None:
         match effect:
@@ -172,13 +181,21 @@ class SimHands:
 
     def _start(self, effect: StartAttempt) -> None:
         self._world.on_start(self.node, effect)
-        plan = self._world.render_plan(self.node, effect)
+        plan = self._plan(effect)
         loop = asyncio.get_running_loop()
         end = loop.call_later(plan.seconds, self._end, effect.ref, plan.cause, plan.text, plan.peak_ram_bytes)
         process = Process(effect, loop.time() + plan.seconds, end)
         self.processes[effect.ref] = process
         if plan.seconds > 2:
             process.beat = loop.call_later(1.0, self._beat, effect.ref, plan.seconds)
+
+    def _plan(self, effect: StartAttempt) -> Any:
+        """How this render will go; a checkout that lacks a file ends at once."""
+        manifest = effect.spec.manifest
+        files = (manifest, *(self._files_of(manifest) or ())) if manifest is not None else ()
+        if all(blob in self.blobs.held for blob in files):
+            return self._world.render_plan(self.node, effect)
+        return self._world.missing_asset_plan()
 
     def _beat(self, ref: AttemptRef, seconds: float) -> None:
         process = self.processes.get(ref)

@@ -1,0 +1,169 @@
+"""Invariants that cost a pass over replicas or folds: checked now and then, and at the end of a history."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from farmd.core.jobs import Jobs
+from protocol.bodies import AttemptBody, unpack_body
+from protocol.ids import pack_job
+from protocol.jobspec import DeliverBy
+from protocol.records import JobField, Kind, NodeField, Rank, attempt_ref_of, job_pk, node_control_pk, stamp
+from tests.sim.hands import address_of
+
+if TYPE_CHECKING:
+    from farmd.core.job import Job
+    from protocol.records import Rec
+    from tests.sim.invariants import Watch
+    from tests.sim.machine import Machine
+
+FIELDS = {
+    "pause": JobField.PAUSED,
+    "resume": JobField.PAUSED,
+    "cancel": JobField.CANCELLED,
+    "delete": JobField.DELETED,
+    "approve": JobField.GATE,
+    "reject": JobField.GATE,
+    "priority": JobField.PRIORITY,
+    "retry": JobField.REQUEUE,
+}
+FOLDED = ("done_count", "cancelled", "priority", "paused_by_person", "paused_by_failures", "gate", "rendered")
+
+
+def rows_told(machine: Machine, op: str, args: dict[str, Any], data: dict[str, Any]) -> dict[tuple[int, bytes], Rec]:
+    """Return the rows on the machine's disk that an acknowledgement speaks of."""
+    rows = machine.disk.image.rows
+    if op == "job.submit":
+        keys = [(int(Kind.JOB), job_pk(data["job"]))]
+    elif op == "job.control":
+        start = pack_job(data["job"]) + bytes((FIELDS[args["action"]],))
+        keys = [key for key in rows if key[0] == Kind.JOB_CONTROL and key[1].startswith(start)]
+    else:
+        keys = [(int(Kind.NODE_CONTROL), node_control_pk(data["node"], NodeField.HELD))]
+    return {key: rows[key] for key in keys if key in rows}
+
+
+def check_replicas(watch: Watch) -> None:
+    """Equal vectors mean equal rows (1); the running digest is right; no number has two contents (3)."""
+    seen: dict[int, tuple[Machine, int]] = {}
+    for machine in watch.world.up():
+        replica = machine.node.replica
+        replica.check()
+        if replica.conflicts:
+            watch.fail(3, f"{machine.name} saw one number with two contents")
+        other = seen.setdefault(replica.vector_hash, (machine, replica.digest))
+        if other[1] != replica.digest:
+            watch.fail(1, f"{machine.name} and {other[0].name}: equal vectors, different rows")
+
+
+def check_disk(watch: Watch) -> None:
+    """What a driver with nothing to commit has in memory is what its disk holds (2)."""
+    for machine in watch.world.up():
+        assert machine.driver is not None
+        if machine.driver.is_busy or machine.driver._next.saves or machine.frozen:
+            continue
+        replica, image = machine.node.replica, machine.disk.image
+        if dict(replica.vector.pairs()) != image.vector:
+            watch.fail(2, f"{machine.name}: the vector on disk is not the one in memory")
+        if {(rec.kind, rec.pk): rec for rec in replica.rows()} != image.rows:
+            watch.fail(2, f"{machine.name}: the rows on disk are not those in memory")
+
+
+def check_folds(watch: Watch, machine: Machine) -> None:
+    """The incremental fold equals the fold from scratch, and every waiting task has a reason (13)."""
+    node, now = machine.node, machine.clock.now()
+    fresh = Jobs.from_scratch(node.replica.rows(), now, node._may_ever_run)
+    if sorted(job.id for job in node.jobs) != sorted(job.id for job in fresh):
+        watch.fail(13, f"{machine.name}: other jobs in the fold than in the rows")
+    for job in node.jobs:
+        other = fresh.get(job.id)
+        assert other is not None
+        for what in FOLDED:
+            if getattr(job, what) != getattr(other, what):
+                texts = f"{getattr(job, what)} and {getattr(other, what)}"
+                watch.fail(13, f"{machine.name}: {what} of {job.id} differs from the fold from scratch: {texts}")
+        results = [(task, _name(job, task)) for task in job.done_tasks()]
+        if results != [(task, _name(other, task)) for task in other.done_tasks()]:
+            watch.fail(13, f"{machine.name}: results of {job.id} differ from the fold from scratch")
+        reasons = node.door.explain.why(job, None, now)["reasons"]
+        if not all(reason["text"] for reason in reasons):
+            watch.fail(13, f"{machine.name}: a waiting task of {job.id} has no reason")
+    gone = watch.deleted.setdefault(machine.id, {})
+    gone.update((job_id, None) for job_id in node.jobs._deleted)
+    for job_id in gone:
+        if job_id in node.jobs:
+            watch.fail(10, f"{machine.name}: deleted job {job_id} is back")
+
+
+def _name(job: Job, task: Any) -> Any:
+    result = job.result_of(task)
+    return result.id if result is not None else None
+
+
+def check_done_survives(watch: Watch) -> None:
+    """No done attempt is lost or changed (6), and its outputs are its own (7)."""
+    for machine in watch.world.up():
+        rows = {attempt_ref_of(rec.pk): rec for rec in machine.node.replica.rows_of(Kind.ATTEMPT)}
+        for ref, rec in watch.done.items():
+            if machine.node.jobs.is_deleted(ref.job):
+                continue
+            found = rows.get(ref)
+            if found is None or found.rank != Rank.FINAL or found.body != rec.body:
+                if _excused(watch, rec):
+                    continue
+                watch.fail(6, f"{machine.name} lost the done attempt {ref}")
+            body = unpack_body(AttemptBody, rec.body)
+            for output in body.outputs:
+                painted = watch.world.by_id[body.node].blobs.held.get(output.blob)
+                if painted is not None and not painted.startswith(f"{ref} ".encode()):
+                    watch.fail(7, f"{ref} names an output that another attempt painted")
+
+
+def _excused(watch: Watch, rec: Rec) -> bool:
+    """Only the machine that rendered had it, and its disk lied."""
+    return watch.world.by_id[unpack_body(AttemptBody, rec.body).node].lied_at is not None
+
+
+def check_acknowledged(watch: Watch) -> None:
+    """What was acknowledged is everywhere (2)."""
+    by_name = {machine.name: machine for machine in watch.world.machines}
+    for node, rows, data in watch.acknowledged:
+        holders = [watch.world.by_id[node], *[by_name[name] for name in data["nodes"]]]
+        if all(holder.lied_at is not None for holder in holders):
+            continue
+        for machine in watch.world.up():
+            for (kind, pk), rec in rows.items():
+                if kind != Kind.NODE_CONTROL and any(pack_job(job) == pk[:10] for job in machine.node.jobs._deleted):
+                    continue
+                found = machine.node.replica.get(kind, pk)
+                if found is None or stamp(found) < stamp(rec):
+                    watch.fail(2, f"{machine.name} lacks what was acknowledged: {data}")
+
+
+def check_blobs(watch: Watch) -> None:
+    """A blob matches its address (14)."""
+    for machine in watch.world.machines:
+        for address, content in machine.blobs.held.items():
+            if address_of(content) != address:
+                watch.fail(14, f"{machine.name} holds a blob that is not what it is called")
+
+
+def undelivered(watch: Watch) -> list[str]:
+    """Say which results do not stand, as they are, in the folder into which their node delivers (7)."""
+    world = watch.world
+    faults: list[str] = []
+    for machine in world.up():
+        for job in machine.node.jobs:
+            spec = job.spec
+            if spec.submit_node == machine.id and spec.output_dir is not None and spec.deliver is DeliverBy.NODE:
+                faults += [
+                    f"{machine.name} has not delivered {output.name} of {result.ref}, but {found!r}"
+                    for result in filter(None, map(job.result_of, job.done_tasks()))
+                    for output in result.body.outputs
+                    if any(output.blob in other.blobs.held for other in world.up())
+                    and (
+                        (found := world.delivered.get((spec.output_dir, output.name))) is None
+                        or address_of(found) != output.blob
+                    )
+                ]
+    return faults
