@@ -121,9 +121,13 @@ class PullAsk(NamedTuple):
 
 
 class PullSame(NamedTuple):
-    """Vectors are equal; `digest` lets the asker raise an alarm if the rows are not."""
+    """Vectors are equal; `digest` lets the asker raise an alarm if the rows are not.
+
+    `vector_hash` is that of the question, so that a late answer is not taken for one to a later question.
+    """
 
     digest: int
+    vector_hash: int = 0
 
 
 class VectorIs(NamedTuple):

@@ -40,6 +40,8 @@ ANSWER_WITHIN_S = 1.5
 PART_WITHIN_S = 10.0
 """A delta that has begun is forgotten this long after its last part."""
 ALARM_EVERY_S = 60.0
+COMPARISONS_KEPT = 8
+"""Unanswered comparisons with one peer that are remembered; answers may come late, twice or in another order."""
 
 
 @dataclass(slots=True)
@@ -78,7 +80,7 @@ class Antientropy:
         self._acks = acks
         self._asks: dict[int, _Ask] = {}
         self._last_ask = 0
-        self._compared: dict[NodeId, tuple[int, tuple[int, int]]] = {}
+        self._compared: dict[NodeId, dict[int, tuple[int, tuple[int, int]]]] = {}
         self._alarmed_at: dict[NodeId, float] = {}
 
     def pull_from(self, turn: Turn, peer: NodeId) -> None:
@@ -86,7 +88,10 @@ class Antientropy:
         replica = self._replica
         self._forget_lost(turn)
         self.counts.pulls += 1
-        self._compared[peer] = (replica.digest, (replica.origin, replica.seq))
+        compared = self._compared.setdefault(peer, {})
+        compared[replica.vector_hash] = (replica.digest, (replica.origin, replica.seq))
+        if len(compared) > COMPARISONS_KEPT:
+            del compared[next(iter(compared))]
         turn.send(peer, PullAsk(replica.vector_hash, replica.digest))
 
     def forget(self, peer: NodeId) -> None:
@@ -106,11 +111,11 @@ class Antientropy:
             return
         self._acks.learn(turn, sender, ((replica.origin, replica.seq),))
         self._compare_digests(turn, sender, message.digest, replica.digest)
-        turn.send(sender, PullSame(replica.digest))
+        turn.send(sender, PullSame(replica.digest, replica.vector_hash))
 
     def on_same(self, turn: Turn, sender: NodeId, message: PullSame) -> None:
-        """The vectors were equal when the peer answered; its rows are compared with ours when we asked."""
-        compared = self._compared.pop(sender, None)
+        """The vectors were equal when the peer answered; its rows are compared with ours when we asked *that*."""
+        compared = self._compared.get(sender, {}).pop(message.vector_hash, None)
         if compared is None:
             return
         self.counts.pulls_same += 1
