@@ -2,7 +2,8 @@
 
 Theory (after BitTorrent, BEP 3, without its incentives: admitted nodes are trusted to be honest): a blob is cut into
 pieces of 1 MiB, each travels with its xxHash64 and is verified on arrival; the blob counts only when its MD5 agrees
-too. A source that sends three corrupt pieces is left out. Pieces that arrived survive a restart (`FindBlobs` tells
+too. A source that sends three corrupt pieces is left out for a while, and again for each further one: the cause may
+pass (a bad switch), and it may be the only one that has the blob. Pieces that arrived survive a restart (`FindBlobs` tells
 which are here), so a transfer resumes instead of starting over.
 
 Invariants: a piece is outstanding at most once; a source never has more than its window outstanding; a fetch is
@@ -37,7 +38,8 @@ LOOK_AROUND_S = 2.0
 ASK_AROUND = 8
 """Nodes asked per round."""
 STRIKES = 3
-"""Corrupt pieces after which a node is no source any more in this life."""
+"""Corrupt pieces after which a node is no source for `LEFT_OUT_S`."""
+LEFT_OUT_S = 30.0
 BLOBS_PER_ASK = 2000
 
 
@@ -82,6 +84,7 @@ class Swarm:
         self._finding: dict[int, Hashable] = {}
         self._incoming: dict[BlobAddress, _Incoming] = {}
         self._strikes: dict[NodeId, int] = {}
+        self._left_out: dict[NodeId, float] = {}
         self._load: dict[NodeId, tuple[int, int]] = {}
         self._finished: list[Hashable] = []
         self._ask = 0
@@ -171,7 +174,7 @@ class Swarm:
         """A node holds these blobs completely."""
         for blob in message.blobs:
             incoming = self._incoming.get(blob)
-            if incoming is not None and self._strikes.get(sender, 0) < STRIKES:
+            if incoming is not None and not self._is_left_out(turn, sender):
                 incoming.sources[sender] = None
         self._pump(turn)
 
@@ -268,7 +271,7 @@ class Swarm:
         self._pump(turn)
 
     def _look_around(self, turn: Turn, blobs: tuple[BlobAddress, ...], hints: tuple[NodeId, ...]) -> None:
-        others = [node for node in self._alive_others() if self._strikes.get(node, 0) < STRIKES]
+        others = [node for node in self._alive_others() if not self._is_left_out(turn, node)]
         alive = dict.fromkeys(others)
         asked = dict.fromkeys(node for node in hints if node in alive)
         rest = [node for node in others if node not in asked]
@@ -316,9 +319,15 @@ class Swarm:
 
     def _strike(self, turn: Turn, source: NodeId) -> None:
         self._strikes[source] = self._strikes.get(source, 0) + 1
+        if self._strikes[source] < STRIKES:
+            return
         if self._strikes[source] == STRIKES:
-            turn.note("peer-corrupt", "sent three corrupt pieces; no source any more", node=source)
-            self.lost(turn, source)
+            turn.note("peer-corrupt", f"sent {STRIKES} corrupt pieces; no source for {LEFT_OUT_S:g} s", node=source)
+        self._left_out[source] = turn.now.mono + LEFT_OUT_S
+        self.lost(turn, source)
+
+    def _is_left_out(self, turn: Turn, node: NodeId) -> bool:
+        return turn.now.mono < self._left_out.get(node, 0.0)
 
     def _drop(self, blob: BlobAddress) -> None:
         incoming = self._incoming.pop(blob)
