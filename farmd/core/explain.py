@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from farmd.core.bitmap import Mark
 from farmd.core.capacity import MIN_FREE_BYTES, Capacity, Claim, Misfit, Need, need_of
 from farmd.core.jobstatus import job_reason, task_reason
+from farmd.core.match import avoided_nodes
 from farmd.core.tasks import FINISHED
 from protocol.frames import FrameSet
 from protocol.ids import TaskIndex
@@ -142,7 +143,9 @@ class Explain:
     def _of_fitting(self, job: Job, fitting: list[Capacity], now: Instant) -> Reason:
         """Some nodes could run it: why do they not, now?"""
         node = self._node
-        avoided = dict.fromkeys(job.nodes_to_avoid(now))
+        need, recent = need_of(job.spec, job.ram_floor_bytes), dict.fromkeys(node.membership.recent(now.mono))
+        bodies = {which: body for which, body in node.registry.bodies.items() if which in recent}
+        avoided = avoided_nodes(job, need, bodies, now)
         if all(capacity.node in avoided for capacity in fitting):
             return because(ReasonCode.AVOIDED, count=len(fitting), job=job.id)
         willing = [c for c in fitting if c.node not in avoided and node.registry.hold_of(c.node) is None]

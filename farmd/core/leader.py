@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from farmd.core.capacity import Claim, need_of
 from farmd.core.gate import GateState
-from farmd.core.match import Matcher
+from farmd.core.match import Matcher, avoided_nodes
 from protocol.ids import AttemptId, AttemptRef
 from protocol.jobspec import PartitionPolicy
 from protocol.messages import Grant, GrantReply, Inventory, InventoryAsk, Prefetch, Refusal, Stop
@@ -54,8 +54,12 @@ UNREPORTED_S = 3.0
 """An accepted attempt may be missing from its node's adverts for this long."""
 PREFETCH_NODES = 64
 """Most nodes that are asked to fetch one job's files at a time."""
+SEEN_LATELY_S = 600.0
+"""Members seen within this time are the farm that a leader has in mind."""
 LOT = 64
 """Ready tasks that are looked at in one go."""
+FIRST_LOT = 4
+"""The same at first: on a busy farm an event frees one slot, and most of a larger lot is looked up in vain."""
 TASKS_TRIED = 8
 """Ready tasks of one job that are tried when the first has no node that it may run on."""
 
@@ -209,6 +213,7 @@ class Leader:
             self._let_go(ref, lost=False)
         elif known is not None:
             known.accepted, known.seen_at = True, now_mono
+            return  # it takes what it was granted: nothing has become free
         self._dirty = True
 
     def on_node_gone(self, node: NodeId, epoch: int) -> None:
@@ -329,7 +334,7 @@ class Leader:
         self._usable = {node: None for node in usable if node not in self._cool}
 
     def _in_minority(self, now_mono: float) -> bool:
-        return 2 * len(self._membership.alive()) < len(self._membership.recent(now_mono, 600.0))
+        return 2 * len(self._membership.alive()) < len(self._membership.recent(now_mono, SEEN_LATELY_S))
 
     def _grant_job(self, turn: Turn, job: Job, full: dict[Need, None], *, backwards: bool) -> None:
         need = self._need(job)
@@ -337,22 +342,32 @@ class Leader:
             return
         if job.spec.manifest is not None:
             self._prefetch(turn, job, need)
-        wanted = _Wanted(job, need, self._nodes_for(turn, job))
+        if self.matcher.choose(need, self._is_usable) is None:
+            full[need] = None
+            return
+        wanted, lot = _Wanted(job, need, self._nodes_for(turn, job)), FIRST_LOT
         while True:
-            tasks = job.ready_tasks(LOT, turn.now, reverse=backwards)
+            tasks = job.ready_tasks(lot, turn.now, reverse=backwards)
             granted = self._grant_lot(turn, wanted, tasks)
             if granted is None:
                 full[need] = None
             if granted != len(tasks) or not tasks:
                 return
+            lot = LOT
 
     def _nodes_for(self, turn: Turn, job: Job) -> dict[NodeId, None]:
         """Nodes that may be granted tasks of a job: usable, holding its files, not failing on it."""
-        avoided = dict.fromkeys(job.nodes_to_avoid(turn.now))
-        nodes = {node: None for node in self._usable if node not in avoided}
+        avoided = self._avoided(turn, job)
+        nodes = {node: None for node in self._usable if node not in avoided} if avoided else self._usable
         if job.spec.manifest is None:
             return nodes
         return {node: None for node in job.copies.asset_holders() if node in nodes}
+
+    def _avoided(self, turn: Turn, job: Job) -> dict[NodeId, None]:
+        if not job.nodes_to_avoid(turn.now):
+            return {}
+        bodies, recent = self._nodes(), self._membership.recent(turn.now.mono, SEEN_LATELY_S)
+        return avoided_nodes(job, self._need(job), {node: bodies[node] for node in recent if node in bodies}, turn.now)
 
     def _grant_lot(self, turn: Turn, wanted: _Wanted, tasks: list[TaskIndex]) -> int | None:
         """Grant some ready tasks; returns how many, or None when no node at all has room for such a need."""

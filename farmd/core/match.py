@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 from farmd.core.capacity import Capacity, Claim, Misfit, Need
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
+    from farmd.core.job import Job
+    from farmd.core.turn import Instant
     from protocol.bodies import NodeBody
     from protocol.ids import AttemptRef, NodeId
 
@@ -121,3 +123,21 @@ class Matcher:
             self._buckets[before].pop(node, None)
         self._bucket_of[node] = free
         self._buckets.setdefault(free, {})[node] = None
+
+
+def avoided_nodes(job: Job, need: Need, bodies: Mapping[NodeId, NodeBody], now: Instant) -> dict[NodeId, None]:
+    """Return the nodes that a job avoids since it failed there; none if it failed on every node that fits.
+
+    On a farm of one, or when all have failed, waiting for a better node helps nobody: the retries of each task decide.
+
+    Args:
+        job: Whose tasks are to be granted.
+        need: Of one task.
+        bodies: Nodes of the farm, those that are off just now included: one that is back soon is worth waiting for.
+        now: The instant.
+    """
+    avoided = dict.fromkeys(job.nodes_to_avoid(now))
+    if not avoided:
+        return avoided
+    fitting = (node for node, body in bodies.items() if Capacity(node, body).never_fits(need) is None)
+    return avoided if any(node not in avoided for node in fitting) else {}
