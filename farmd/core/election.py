@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 from farmd.core.ballot import Ballot
 from farmd.core.outlook import LeaderChange, Outlook, Role
 from farmd.core.reign import LEASE_S, SILENT_S, Reign, is_majority
+from protocol.errors import PeerError
 from protocol.messages import (
     Heartbeat,
     HeartbeatAck,
@@ -55,6 +56,8 @@ RETRY_S = 0.6
 MEETING_S = 1.0
 """Terms leap at most once in this time, and third leaders are called at most as often."""
 RESIGNED_S = 10.0
+MAX_TERM = (1 << 31) - 1
+"""Highest term that another node may speak of: keys of attempts have 32 bits for it, and a term never falls again."""
 
 ElectionMessage = (
     PreVoteAsk | PreVoteReply | VoteAsk | VoteReply | Heartbeat | HeartbeatAck | HeartbeatNack
@@ -184,7 +187,14 @@ class Election:
         self._count(turn)
 
     def on_message(self, turn: Turn, sender: NodeId, message: ElectionMessage) -> None:
-        """Handle one message of elections."""
+        """Handle one message of elections.
+
+        Raises:
+            PeerError: It speaks of a term that no farm can have come to.
+        """
+        current = message.current if isinstance(message, PreVoteReply | VoteReply) else message.term
+        if not 0 <= message.term <= MAX_TERM or not 0 <= current <= MAX_TERM:
+            raise PeerError(f"term {max(message.term, current)} cannot be")
         match message:
             case PreVoteAsk(term):
                 granted = not self._hears_other(sender, turn.now.mono) and term > self.term

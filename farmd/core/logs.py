@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from farmd.core.effects import ReadLog, Reply
 from protocol.errors import NotFound
-from protocol.ids import TaskIndex
+from protocol.ids import TaskIndex, pack_job, pack_node
 from protocol.messages import LogAsk, LogIs
 from protocol.states import AttemptState
 
@@ -76,7 +76,13 @@ class Logs:
         self._asked[self._number] = asked
 
     def on_ask(self, turn: Turn, sender: NodeId, message: LogAsk) -> None:
-        """Another node asks for a log that should be here."""
+        """Another node asks for a log that should be here.
+
+        Raises:
+            PeerError: It names no attempt; the name becomes a path, which must not lead out of the logs.
+        """
+        pack_job(message.ref.job)
+        pack_node(message.ref.attempt.leader)
         self._number += 1
         self._asked[self._number] = _Asked(None, sender, message.ask, None, turn.now.mono + PATIENCE_S)
         limit = max(1, min(message.limit, LIMIT_BYTES))
