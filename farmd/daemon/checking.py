@@ -23,7 +23,7 @@ def check_store(data_dir: Path, say: Callable[[str], None]) -> int:
     problems = list(verdict.problems)
     blobs = BlobStore(data_dir / "blobs")
     bad = [address for address in blobs.addresses() if not blobs.verify(address)]
-    say(f"blobs: {blobs.held.count} complete, {blobs.held.size_bytes} bytes, {len(bad)} damaged (set aside)")
+    say(f"blobs: {blobs.held.blobs} complete, {blobs.held.size_bytes} bytes, {len(bad)} damaged (set aside)")
     problems += [f"blob {address} was not what its name says" for address in bad]
     for problem in problems:
         say(f"problem: {problem}")

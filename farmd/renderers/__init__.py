@@ -111,11 +111,19 @@ Said = Progress | Saved | Problem
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """A file that a frame must leave; size in pixels where it is known, else 0."""
+    """A file that a frame must leave.
+
+    Attributes:
+        path: Where.
+        width: Pixels where it is known, else 0.
+        height: Pixels where it is known, else 0.
+        any_content: Its name says nothing of its content: it is checked as a picture only if it begins like one.
+    """
 
     path: Path
     width: int = 0
     height: int = 0
+    any_content: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,8 @@ class AnyCommand:
 
     name = "command"
     default_output = ""
+    any_content = True
+    """What a command writes under a picture's name need not be a picture."""
 
     def executable(self) -> Path | None:
         """There is no single program."""

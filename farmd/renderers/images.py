@@ -59,13 +59,14 @@ class Picture:
         return self.luminance is not None and self.luminance <= BLACK
 
 
-def check_file(path: Path, width: int = 0, height: int = 0) -> Picture:
+def check_file(path: Path, width: int = 0, height: int = 0, *, any_content: bool = False) -> Picture:
     """Check one output.
 
     Args:
         path: The promised file.
         width: Expected pixels, 0 = not known.
         height: Expected pixels, 0 = not known.
+        any_content: See `Promise`.
 
     Raises:
         BadImage: It is missing, empty, broken, or of another size.
@@ -78,6 +79,9 @@ def check_file(path: Path, width: int = 0, height: int = 0) -> Picture:
         if read is None:
             return Picture()
         with path.open("rb") as file:
+            if any_content and not file.read(4).startswith(_MAGIC):
+                return Picture()
+            file.seek(0)
             picture = _measured(path, read(file, size_bytes))
     except OSError as error:
         raise BadImage(f"{path.name} cannot be read: {error.strerror or error}") from error
@@ -97,7 +101,7 @@ def inspect(promises: Sequence[Promise], neighbours: Sequence[float]) -> Inspect
     """
     pictures: list[Picture] = []
     try:
-        pictures.extend(check_file(item.path, item.width, item.height) for item in promises)
+        pictures.extend(check_file(p.path, p.width, p.height, any_content=p.any_content) for p in promises)
     except BadImage as bad:
         return Inspected(fault=str(bad))
     measured = tuple(picture.luminance for picture in pictures if picture.luminance is not None)
@@ -136,6 +140,7 @@ def _measured(path: Path, picture: Picture) -> Picture:
 
 # PNG -------------------------------------------------------------------------------------------------------------
 
+_MAGIC: Final = (b"\x89PNG", b"\xff\xd8\xff", b"v/1\x01", b"II*\0", b"MM\0*")
 _PNG_MAGIC: Final = b"\x89PNG\r\n\x1a\n"
 _CHANNELS: Final = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _ALPHA: Final = (4, 6)

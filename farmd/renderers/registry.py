@@ -172,7 +172,8 @@ class Work:
 
     def _promise(self, path: Path) -> Promise:
         saved = self._saved.get(str(path))
-        return Promise(path) if saved is None else Promise(path, saved.width, saved.height)
+        width, height = (saved.width, saved.height) if saved is not None else (0, 0)
+        return Promise(path, width, height, any_content=getattr(self._renderer, "any_content", False))
 
     def _extras(self) -> list[Path]:
         """Files that nobody promised and the renderer left: passes, caches; no links, and not without end."""

@@ -137,3 +137,12 @@ def test_black_frame_beside_bright_ones_is_bad(tmp_path: Path) -> None:
 def test_bright_frames_give_their_light_for_later_ones(tmp_path: Path) -> None:
     pytest.importorskip("PIL")
     assert inspect([Promise(write(tmp_path, BRIGHT))], ()).luminances == (1.0,)
+
+
+def test_command_may_write_anything_under_a_pictures_name_but_no_broken_picture(tmp_path: Path) -> None:
+    text, broken = tmp_path / "a.png", tmp_path / "b.png"
+    text.write_text("not a picture")
+    broken.write_bytes(write(tmp_path, BRIGHT).read_bytes()[:-20])
+    assert "broken" in inspect([Promise(text)], ()).fault
+    assert inspect([Promise(text, any_content=True)], ()).fault == ""
+    assert "broken" in inspect([Promise(broken, any_content=True)], ()).fault
