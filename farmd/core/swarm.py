@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 PIECE_BYTES = 1 << 20
 WINDOW_BYTES = 2 * PIECE_BYTES
 """Bytes outstanding per source: two whole pieces, or many small blobs."""
+MAX_BLOB_BYTES = 1 << 40
+"""Largest blob that is fetched: every piece of it is counted in memory, and a size is only what somebody said."""
 WINDOW_PIECES = 32
 PIECE_TIMEOUT_S = 8.0
 LOOK_AROUND_S = 2.0
@@ -140,6 +142,8 @@ class Swarm:
         for blob in list(fetch.left):
             if blob not in lacking:
                 del fetch.left[blob]
+                continue
+            if not 0 <= blob.size <= MAX_BLOB_BYTES:
                 continue
             incoming = self._incoming.get(blob)
             if incoming is None:

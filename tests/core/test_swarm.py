@@ -220,3 +220,10 @@ def test_a_peer_is_served_what_can_be_a_piece_and_told_what_is_here() -> None:
 
 def test_an_empty_blob_is_one_empty_piece() -> None:
     assert piece_count(BlobAddress(1, 0, b"\0" * 16)) == 1
+
+
+def test_a_blob_of_a_size_that_cannot_be_is_never_fetched_and_costs_no_memory() -> None:
+    bench = Bench(A)
+    impossible = BlobAddress(2, (1 << 63) - 1, b"2" * 16)
+    bench.fetch((impossible, blob(1)), (A,))
+    assert asks(bench.have(A, impossible, blob(1))) == [(A, blob(1), 0)]

@@ -38,8 +38,10 @@ CONTROL_QUEUE = 1000
 """Messages that wait for one slow peer before more are dropped (they are repeated by those who need them)."""
 BULK_QUEUE = 16
 """Pieces of up to 1 MiB that wait for one slow peer."""
-RECEIVE_QUEUE = 256
-"""Messages of one connection that wait for us; then TCP slows its sender down."""
+RECEIVE_QUEUE = 0
+"""No limit: at one, libzmq 4.3.5 (issues 4364, 4841) stops to read a connection, and if that connection then breaks,
+its next heartbeat ends the whole process ("Assertion failed: !_io_error"). What is received is bounded by the queues of
+the senders and by `Drain`, which leaves nothing here for longer than the loop is busy."""
 BACKLOG = 512
 """A whole farm may connect to a restarted node at once."""
 
@@ -213,7 +215,8 @@ def hang_up(frame: zmq.Frame) -> None:
         number, peer = frame.get(zmq.SRCFD), frame.get("Peer-Address")
         assert isinstance(number, int)
         with socket.socket(fileno=socket.dup(number)) as connection:
-            if connection.getpeername()[0] == peer:
+            name = connection.getpeername()
+            if isinstance(name, tuple) and name[0] == peer:  # a text: the descriptor is a local client's by now
                 connection.shutdown(socket.SHUT_RDWR)
     except OSError:  # zmq.ZMQError is none of these; already closed, or no socket any more
         return
