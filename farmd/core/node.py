@@ -324,8 +324,6 @@ class Node:
             return
         for task in folded.results:
             self.outputs.on_changed(turn, folded.job, job, task)
-        if rec.kind == Kind.HOLDING:
-            self.outputs.on_held(folded.job, job)
 
     def _fold_registry(self, turn: Turn, rec: Rec) -> None:
         node = self.registry.apply(rec)
@@ -404,6 +402,8 @@ class Node:
                 turn.note("node", f"{self.registry.name_of(change.node)} is {word_of(change.new)}", node=change.node)
             if change.new is MemberState.ALIVE and change.old is not MemberState.SUSPECT:
                 self.gossip.pull_from(turn, change.node)
+        if any(change.new is MemberState.ALIVE for change in changes):
+            self.outputs.lonely.rescan(turn)
         if changes:
             self.election.on_view_changed(turn)
             self.leader.on_nodes_changed()

@@ -1,28 +1,24 @@
-"""Results held twice, and brought home: second copies of outputs, and their delivery into the output folder.
+"""Results kept and brought home: copies for others, and delivery into the output folder.
 
-A done frame is *safe* when its outputs stand on two nodes (on one, in a farm of one). The node that rendered asks
-another one to keep a copy: the node where the job was submitted if it is alive, since it will need the files anyway,
-otherwise the leader or any other. The keeper fetches them through the swarm and then says so in its HOLDING row,
-gathered for `FLUSH_S` so that a fast job writes few rows.
+The keeper of a copy fetches it through the swarm and then says so in its HOLDING row, gathered for `FLUSH_S` so that
+a fast job writes few rows. The node where a job was submitted also delivers, where it may write the output folder;
+otherwise `farmctl` does. Who is asked to keep copies of *our* results is `farmd.core.lonely`.
 
-The node where a job was submitted also delivers, where it may write the output folder; otherwise `farmctl` does.
-
-Invariants: a HOLDING row never names a task whose current result is not completely here; delivery is idempotent.
-Called by `farmd.core.node`.
+Invariants: a HOLDING row never names a task whose current result is not completely here; what was delivered is the
+current result, or it is delivered again. Called by `farmd.core.node`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from farmd.core.effects import Deliver
+from farmd.core.lonely import Lonely
 from farmd.core.runs import Runs, add_to_runs, in_runs, remove_from_runs
 from protocol.bodies import HoldingBody, pack_body, unpack_body
 from protocol.errors import PeerError
 from protocol.ids import unpack_job
 from protocol.jobspec import DeliverBy
-from protocol.messages import Keep
 from protocol.records import HoldingWhat, Kind, holding_pk
 
 if TYPE_CHECKING:
@@ -35,19 +31,12 @@ if TYPE_CHECKING:
     from farmd.core.swarm import Swarm
     from farmd.core.turn import Turn
     from protocol.ids import AttemptRef, BlobAddress, JobId, NodeId, TaskIndex
+    from protocol.messages import Keep
 
 FLUSH_S = 0.2
 RETRY_S = 5.0
-"""Pause before another node is asked to keep a copy, or a failed delivery is tried again."""
-
-
-@dataclass(slots=True)
-class _Lonely:
-    """A result of ours that no other node holds yet."""
-
-    ref: AttemptRef
-    blobs: tuple[BlobAddress, ...]
-    ask_at: float
+"""Pause before a failed delivery is tried again."""
+_HOLDING_BYTES = 19
 
 
 class Outputs:
@@ -67,11 +56,10 @@ class Outputs:
         self._replica = replica
         self._jobs = jobs
         self._swarm = swarm
-        self._pick_keeper = pick_keeper
+        self.lonely = Lonely(node, jobs, pick_keeper)
         self._kept: dict[tuple[HoldingWhat, JobId], Runs] = {}
         self._dirty: dict[tuple[HoldingWhat, JobId], None] = {}
         self._flush_at: float | None = None
-        self._lonely: dict[tuple[JobId, TaskIndex], _Lonely] = {}
         self._fetching: dict[tuple[JobId, TaskIndex], AttemptRef] = {}
         self._delivering: dict[tuple[JobId, TaskIndex], AttemptRef] = {}
         self._again: dict[tuple[JobId, TaskIndex], float] = {}
@@ -80,29 +68,27 @@ class Outputs:
     def load(self, turn: Turn) -> None:
         """Take up what an earlier life left: own HOLDING rows, results without a second copy, undelivered ones."""
         for rec in self._replica.rows_of(Kind.HOLDING):
+            if len(rec.pk) != _HOLDING_BYTES:
+                continue
             what, node = rec.pk[8], rec.pk[:8].hex()
             if node == self._node and what in (HoldingWhat.OUTPUTS, HoldingWhat.DELIVERED):
                 self._kept[HoldingWhat(what), unpack_job(rec.pk[9:19])] = _runs_of(rec.body)
-        for job_id, job in self._jobs.items():
-            delivers = job.spec.deliver is DeliverBy.NODE and job.spec.submit_node == self._node
-            for task in job.done_tasks() if delivers else job.lonely_tasks():
-                self.on_done(turn, job_id, job, task)
+        for job in self._jobs:
+            if job.spec.deliver is DeliverBy.NODE and job.spec.submit_node == self._node:
+                for task in job.done_tasks():
+                    self._bring_home(turn, job, task)
 
     def delivered(self, job: JobId) -> Runs:
         """Tasks of a job that this node has delivered."""
         return self._kept.get((HoldingWhat.DELIVERED, job), ())
 
-    def on_done(self, turn: Turn, job_id: JobId, job: Job, task: TaskIndex) -> None:
-        """A task has a (new) current result: make it safe, and deliver it where that is ours to do."""
+    def _bring_home(self, turn: Turn, job: Job, task: TaskIndex) -> None:
+        """Deliver the current result of a task, if that is ours to do."""
         result = job.result_of(task)
-        outputs = result.body.outputs if result is not None else ()
-        if result is None or not outputs:
+        if result is None or not self._must_deliver(job, task):
             return
-        blobs = tuple([output.blob for output in outputs])
-        if result.node == self._node and not job.held_by_others(task):
-            self._lonely[job_id, task] = _Lonely(result.ref, blobs, turn.now.mono)
-            self._ask_keeper(turn, self._lonely[job_id, task], job.spec.submit_node)
-        if self._must_deliver(job_id, job, task):
+        blobs = tuple([output.blob for output in result.body.outputs])
+        if blobs:
             self._bring(turn, result.ref, blobs, job.copies_of(task))
 
     def on_changed(self, turn: Turn, job_id: JobId, job: Job, task: TaskIndex) -> None:
@@ -111,32 +97,42 @@ class Outputs:
             runs = self._kept.get((what, job_id), ())
             if in_runs(runs, task):
                 self._set(turn, what, job_id, remove_from_runs(runs, task))
-        self._lonely.pop((job_id, task), None)
-        self.on_done(turn, job_id, job, task)
-
-    def on_held(self, job_id: JobId, job: Job) -> None:
-        """Another node's HOLDING row changed: results that it holds are no longer lonely."""
-        for key in [key for key in self._lonely if key[0] == job_id and job.held_by_others(key[1])]:
-            del self._lonely[key]
+        result, before = job.result_of(task), self._fetching.get((job_id, task))
+        if before is not None and (result is None or result.ref != before):
+            self._stop_fetching((job_id, task))
+        self.lonely.add(turn, job, task)
+        self._bring_home(turn, job, task)
 
     def forget(self, job_id: JobId) -> None:
         """The job is deleted."""
-        for table in (self._lonely, self._fetching, self._delivering, self._again):
-            for key in [key for key in table if key[0] == job_id]:
-                del table[key]
+        self.lonely.forget(job_id)
+        for place in [place for place in self._fetching if place[0] == job_id]:
+            self._stop_fetching(place)
+        for place in [place for place in self._delivering if place[0] == job_id]:
+            del self._delivering[place]
+        for place in [place for place in self._again if place[0] == job_id]:
+            del self._again[place]
+        self.delivery_errors.pop(job_id, None)
         for what in (HoldingWhat.OUTPUTS, HoldingWhat.DELIVERED):
             self._kept.pop((what, job_id), None)
             self._dirty.pop((what, job_id), None)
 
+    def _stop_fetching(self, place: tuple[JobId, TaskIndex]) -> None:
+        self._swarm.cancel(("outputs", self._fetching.pop(place)))
+
     def on_keep(self, turn: Turn, sender: NodeId, message: Keep) -> None:
-        """Another node asks to keep a copy of its result."""
-        self._bring(turn, message.ref, message.blobs, (sender,))
+        """Another node asks to keep a copy of its result; of a job not known here yet it will ask again."""
+        job = self._jobs.get(message.ref.job)
+        if job is not None and job.has_task(message.ref.task):
+            self._bring(turn, message.ref, message.blobs, (sender,))
 
     def _bring(self, turn: Turn, ref: AttemptRef, blobs: tuple[BlobAddress, ...], hints: tuple[NodeId, ...]) -> None:
         key = (ref.job, ref.task)
         if self._fetching.get(key) == ref:
             self._swarm.renew(("outputs", ref), hints)
             return
+        if key in self._fetching:
+            self._stop_fetching(key)
         self._fetching[key] = ref
         self._swarm.fetch(turn, ("outputs", ref), blobs, hints)
 
@@ -155,7 +151,7 @@ class Outputs:
         if result.node != self._node:
             runs = self._kept.get((HoldingWhat.OUTPUTS, ref.job), ())
             self._set(turn, HoldingWhat.OUTPUTS, ref.job, add_to_runs(runs, ref.task))
-        if self._must_deliver(ref.job, job, ref.task) and place not in self._delivering:
+        if self._must_deliver(job, ref.task) and place not in self._delivering:
             self._delivering[place] = ref
             turn.effects.append(Deliver(ref, job.spec.output_dir or "", result.body.outputs))
 
@@ -171,6 +167,12 @@ class Outputs:
             self._again[place] = turn.now.mono + RETRY_S
             return
         self.delivery_errors.pop(event.ref.job, None)
+        job = self._jobs.get(event.ref.job)
+        result = job.result_of(event.ref.task) if job is not None else None
+        if job is None or result is None or result.ref != event.ref:
+            if job is not None:
+                self._bring_home(turn, job, event.ref.task)
+            return
         runs = self._kept.get((HoldingWhat.DELIVERED, event.ref.job), ())
         self._set(turn, HoldingWhat.DELIVERED, event.ref.job, add_to_runs(runs, event.ref.task))
 
@@ -193,27 +195,22 @@ class Outputs:
 
     def next_deadline(self) -> float | None:
         """When rows are to be written, a keeper asked again, or a delivery tried again."""
-        times = [lonely.ask_at for lonely in self._lonely.values()]
-        times.extend(self._again.values())
-        if self._flush_at is not None:
-            times.append(self._flush_at)
-        return min(times, default=None)
+        again = min(self._again.values(), default=None)
+        times = (self.lonely.next_deadline(), again, self._flush_at)
+        return min([at for at in times if at is not None], default=None)
 
     def on_timer(self, turn: Turn) -> None:
         """Write gathered rows; ask another keeper; try failed deliveries again."""
         now = turn.now.mono
         if self._flush_at is not None and self._flush_at <= now:
             self.flush(turn)
-        for (job_id, _), lonely in list(self._lonely.items()):
-            if lonely.ask_at <= now:
-                job = self._jobs.get(job_id)
-                self._ask_keeper(turn, lonely, job.spec.submit_node if job is not None else self._node)
+        self.lonely.on_timer(turn)
         for place, at in list(self._again.items()):
             job = self._jobs.get(place[0])
             if at <= now:
                 del self._again[place]
                 if job is not None:
-                    self.on_done(turn, place[0], job, place[1])
+                    self._bring_home(turn, job, place[1])
 
     def flush(self, turn: Turn) -> None:
         """Write the rows that have changed."""
@@ -223,16 +220,10 @@ class Outputs:
             self._replica.write(turn, Kind.HOLDING, holding_pk(self._node, what, job_id), pack_body(body))
         self._dirty.clear()
 
-    def _ask_keeper(self, turn: Turn, lonely: _Lonely, preferred: NodeId) -> None:
-        lonely.ask_at = turn.now.mono + RETRY_S
-        keeper = self._pick_keeper(preferred)
-        if keeper is not None:
-            turn.send(keeper, Keep(lonely.ref, lonely.blobs))
-
-    def _must_deliver(self, job_id: JobId, job: Job, task: TaskIndex) -> bool:
+    def _must_deliver(self, job: Job, task: TaskIndex) -> bool:
         spec = job.spec
         ours = spec.submit_node == self._node and spec.deliver is DeliverBy.NODE and spec.output_dir is not None
-        return ours and not in_runs(self.delivered(job_id), task)
+        return ours and not in_runs(self.delivered(job.id), task)
 
     def _set(self, turn: Turn, what: HoldingWhat, job_id: JobId, runs: Runs) -> None:
         if self._kept.get((what, job_id), ()) == runs:
