@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from protocol.errors import FarmError
+from protocol.records import Kind, Rank
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,15 +48,15 @@ class SimDisk:
         latency_s: Of one commit.
         full: Commits fail while True.
         commits: Counted.
+        kept_commits: The last ones, which a lying disk may lose.
     """
-
-    KEPT_IMAGES = 4
 
     def __init__(self, rng: Random) -> None:
         self._rng = rng
         self.image = Image()
         self._before: list[list[Save]] = []
         self._base = Image()
+        self.kept_commits = 4
         self.latency_s = 0.001
         self.full = False
         self.commits = 0
@@ -75,7 +76,7 @@ class SimDisk:
 
     def _apply(self, saves: Sequence[Save]) -> None:
         self._before.append(list(saves))
-        if len(self._before) > self.KEPT_IMAGES:
+        if len(self._before) > self.kept_commits:
             for save in self._before.pop(0):
                 self._base.apply(save)
         for save in saves:
@@ -86,6 +87,15 @@ class SimDisk:
         if self._flight is not None and self._rng.random() < 0.5 and not self.full:
             self._apply(self._flight)
         self._flight = None
+
+    def forget_ends(self) -> None:
+        """The disk lied: all that it confirmed after the first version of its attempts is gone."""
+        flat = [save for saves in self._before for save in saves]
+        self._before, self.image = [], self._base.copy()
+        for save in flat:
+            if any(rec.kind == Kind.ATTEMPT and rec.rank > Rank.NORMAL for rec in save.rows):
+                return
+            self.image.apply(save)
 
     def lose_tail(self) -> int:
         """The disk lied about syncing: some of the last commits are gone. Returns how many."""

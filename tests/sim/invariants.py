@@ -12,10 +12,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
+from farmd.core.attempts import read_attempt
 from farmd.core.effects import Note, Reply, Save, Send, StartAttempt
+from farmd.core.gate import grantable_below
 from farmd.core.gossip import QUEUE_BYTES
 from protocol.messages import DeltaPart, Grant, Heartbeat, HeartbeatAck, Push, PushAck, VoteReply
-from protocol.records import Kind, Rank, attempt_pk, attempt_ref_of
+from protocol.records import JobField, Kind, attempt_pk
+from protocol.states import AttemptState
 from tests.sim.passes import rows_told
 
 if TYPE_CHECKING:
@@ -55,7 +58,8 @@ class Watch:
         self.started: dict[AttemptRef, NodeId] = {}
         self.votes: dict[tuple[NodeId, int], NodeId] = {}
         self.accepted: dict[NodeId, tuple[int, str]] = {}
-        self.done: dict[AttemptRef, Rec] = {}
+        self.done: dict[AttemptRef, tuple[Rec, dict[NodeId, None]]] = {}
+        self._read: dict[tuple[NodeId, int, int], None] = {}
         self.deleted: dict[NodeId, dict[JobId, None]] = {}
         self.acknowledged: list[tuple[NodeId, dict[tuple[int, bytes], Rec], dict[str, Any]]] = []
         self.asked: dict[int, tuple[NodeId, str, dict[str, Any]]] = {}
@@ -147,30 +151,36 @@ class Watch:
         message = effect.message
         kind = type(message)
         if kind is Heartbeat:
-            key = (message.term, machine.id)  # type: ignore[union-attr]  # its kind was just seen
-            if self.leaders.setdefault(key, machine.lives) != machine.lives:
-                self.fail(4, f"{machine.name} leads term {key[0]} in two lives")
+            self._check_reign(machine, message.term)  # type: ignore[union-attr]  # its kind was just seen
         elif isinstance(message, VoteReply) and message.granted:
             before = self.votes.setdefault((machine.id, message.term), effect.to)
             if before != effect.to:
                 self.fail(4, f"{machine.name} votes twice in term {message.term}")
         elif isinstance(message, Grant):
-            self._check_grant(machine, effect.to, message)
+            self.on_grant(machine, effect.to, message)
 
-    def _check_grant(self, machine: Machine, to: NodeId, grant: Grant) -> None:
+    def _check_reign(self, machine: Machine, term: int) -> None:
+        """A restarted leader never goes on in a term that it remembers (4)."""
+        if self.leaders.setdefault((term, machine.id), machine.lives) != machine.lives:
+            self.fail(4, f"{machine.name} leads term {term} in two lives")
+
+    def on_grant(self, machine: Machine, to: NodeId, grant: Grant) -> None:
         """A leader that knows better must not grant (8), nor beyond what is offered (9)."""
         node, ref = machine.node, grant.ref
+        self._check_reign(machine, ref.attempt.term)
         job = node.jobs.get(ref.job)
         if job is None:
             self.fail(8, f"{machine.name} grants a task of a job that it does not know")
             return
-        if job.cancelled or job.paused:
+        paused = job.control(JobField.PAUSED)
+        if job.cancelled or job.paused_by_failures or (paused is not None and paused.value):
             self.fail(8, f"{machine.name} grants {ref} of a cancelled or paused job")
-        if ref.task >= job.grantable_below:
+        if ref.task >= grantable_below(job.gate, job.plan):
             self.fail(8, f"{machine.name} grants {ref} before the gate is open")
         if node.jobs.blocked_by(ref.job):
             self.fail(8, f"{machine.name} grants {ref} before the jobs that it comes after")
-        if job.is_done(ref.task):
+        attempts, generation = job.tasks.attempts_of(ref.task), job.generation_of(ref.task)
+        if any(other.state == AttemptState.DONE and other.generation >= generation for other in attempts):
             self.fail(6, f"{machine.name} grants {ref}, which is done")
         capacity = node.leader.matcher.get(to)
         if capacity is None or capacity.free_cores < 0 or capacity.free_ram_bytes < 0:
@@ -204,8 +214,6 @@ class Watch:
 
     def on_send(self, sender: NodeId, effect: Send) -> None:
         """A message goes out: what it says must be on its sender's disk now (2)."""
-        if effect.volatile:
-            return
         machine, message = self.world.by_id[sender], effect.message
         match message:
             case Heartbeat() | HeartbeatAck() | VoteReply():
@@ -267,8 +275,12 @@ class Watch:
         self.acknowledged.append((node, rows, effect.data))
 
     def note_done(self) -> None:
-        """Remember every done attempt that is durable anywhere (6)."""
+        """Remember every done attempt that is durable anywhere, and where (6)."""
         for machine in self.world.machines:
             for key, rec in machine.disk.image.rows.items():
-                if key[0] == Kind.ATTEMPT and rec.rank == Rank.FINAL:
-                    self.done[attempt_ref_of(rec.pk)] = rec
+                if key[0] != Kind.ATTEMPT or (machine.id, rec.origin, rec.seq) in self._read:
+                    continue
+                self._read[machine.id, rec.origin, rec.seq] = None
+                attempt = read_attempt(rec)
+                if attempt.state == AttemptState.DONE:
+                    self.done.setdefault(attempt.ref, (rec, {}))[1][machine.id] = None

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
     from farmd.core.effects import Effect
     from farmd.core.events import Event
+    from farmd.core.turn import Turn
     from protocol.bodies import FarmBody
+    from protocol.messages import Grant
     from tests.sim.world import World
 
 START_WALL_MS = 1_780_000_000_000
@@ -128,7 +130,7 @@ class Machine:
 
     def _wrap(self, node: Node) -> None:
         """Have every turn watched."""
-        handle, start = node.handle, node.start
+        handle, start, on_grant = node.handle, node.start, node.worker.on_grant
 
         def watched_handle(event: Event, now: Instant) -> list[Effect]:
             effects = handle(event, now)
@@ -140,6 +142,12 @@ class Machine:
             self.world.watch.on_turn(self, None, effects)
             return effects
 
+        def watched_grant(turn: Turn, sender: NodeId, grant: Grant) -> None:
+            if sender == self.id:
+                self.world.watch.on_grant(self, self.id, grant)
+            on_grant(turn, sender, grant)
+
+        node.worker.on_grant = watched_grant  # type: ignore[method-assign]  # grants to itself are never sent
         node.handle, node.start = watched_handle, watched_start  # type: ignore[method-assign]  # the watch's seam
 
     def _beat(self) -> None:

@@ -126,7 +126,12 @@ class VirtualLoop(_Loop):
             self.failure = self.failure or error
 
     def close(self) -> None:
-        """Let go of everything that was still planned."""
-        self._closed = True
-        self._ready.clear()
+        """Let cancelled tasks end, and let go of everything that was still planned."""
         self._timers.clear()
+        asyncio._set_running_loop(self)
+        try:
+            while self._ready:
+                self._step()
+        finally:
+            asyncio._set_running_loop(None)
+        self._closed = True

@@ -1,0 +1,219 @@
+"""Mistakes made on purpose, each with the scene in which it must be seen: the test of the simulator itself.
+
+A mutant replaces one method of the core, or the driver, by a wrong one. If its scene plays to the end, the watch is
+blind, and a test says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, NamedTuple
+from unittest.mock import patch
+
+from farmd.core import tasks, worker
+from farmd.core.ballot import Ballot
+from farmd.core.capacity import Capacity, Claim
+from farmd.core.effects import Note, Reply, Save, Send
+from farmd.core.events import BlobFinished, PieceWritten
+from farmd.core.fence import Fence
+from farmd.core.gate import grantable_below
+from farmd.core.gossip import Gossip
+from farmd.core.job import Job
+from farmd.core.replica import Replica
+from farmd.core.swarm import Swarm
+from farmd.core.worker import Worker
+from protocol.bodies import ControlBody, pack_body, unpack_body
+from protocol.messages import Refusal
+from protocol.records import Kind, Rank, Rec, stamp
+from tests.sim import scenes
+from tests.sim.hands import SimHands
+from tests.sim.machine import SimDriver
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from farmd.core.effects import Effect, WritePiece
+    from farmd.core.turn import Turn
+    from tests.sim.scenes import SceneOf
+
+Patch = tuple[Any, str, Any]
+
+
+class Mutant(NamedTuple):
+    """A mistake and where it shows."""
+
+    name: str
+    scene: SceneOf
+    patches: tuple[Patch, ...] = ()
+    nodes: int = 3
+    driver_class: type[SimDriver] = SimDriver
+
+
+def caught(mutant: Mutant) -> str:
+    """Play the mutant's scene; return what broke, or nothing."""
+    with ExitStack() as stack:
+        for target, name, wrong in mutant.patches:
+            stack.enter_context(patch.object(target, name, wrong))
+        return scenes.play(mutant.scene, nodes=mutant.nodes, driver_class=mutant.driver_class)
+
+
+# -- the driver -----------------------------------------------------------------------------------------------------
+
+
+class AnnouncesBeforeSaving(SimDriver):
+    """Carries effects out at once; the commit follows when it likes."""
+
+    def _route(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            if not isinstance(effect, Save | Note):
+                self._hands.perform(effect)
+        super()._route([effect for effect in effects if isinstance(effect, Save | Note)])
+
+
+class AcknowledgesBeforeCommitting(SimDriver):
+    """Answers clients at once."""
+
+    def _route(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            if isinstance(effect, Reply):
+                self._hands.perform(effect)
+        super()._route([effect for effect in effects if not isinstance(effect, Reply)])
+
+
+class SendsAllAtOnce(SimDriver):
+    """Takes every send for a volatile one."""
+
+    def _route(self, effects: list[Effect]) -> None:
+        super()._route([Send(e.to, e.message, volatile=True) if isinstance(e, Send) else e for e in effects])
+
+
+# -- records --------------------------------------------------------------------------------------------------------
+
+
+def _merge_fields(right: Callable[..., bool]) -> Callable[..., bool]:
+    """Join the fields of two controls under the stamp of the winner."""
+
+    def merge(self: Replica, rec: Rec) -> bool:
+        old = self.get(rec.kind, rec.pk)
+        if old is not None and rec.kind == Kind.JOB_CONTROL and stamp(rec) > stamp(old) and old.origin != rec.origin:
+            mine, theirs = unpack_body(ControlBody, old.body), unpack_body(ControlBody, rec.body)
+            rec = rec._replace(body=pack_body(theirs._replace(why=max(mine.why, theirs.why))))
+        return right(self, rec)
+
+    return merge
+
+
+def _no_new_origin(self: Replica, turn: Turn, why: str) -> None:
+    self.origin_confirmed = True
+
+
+def _joins_anything(self: Gossip, span: Any) -> bool:
+    return True
+
+
+class _FlatRank:
+    """Done is no more than ended."""
+
+    NORMAL, ENDED, FINAL = Rank.NORMAL, Rank.ENDED, Rank.ENDED
+
+
+# -- leaders and workers --------------------------------------------------------------------------------------------
+
+
+def _any_term(right: Callable[..., Refusal]) -> Callable[..., Refusal]:
+    def refusal(self: Worker, sender: Any, grant: Any) -> Refusal:
+        found = right(self, sender, grant)
+        return Refusal.NONE if found is Refusal.OLD_TERM else found
+
+    return refusal
+
+
+def _any_epoch(right: Callable[..., Refusal]) -> Callable[..., Refusal]:
+    def refusal(self: Worker, sender: Any, grant: Any) -> Refusal:
+        return right(self, sender, grant._replace(epoch=self._epoch))
+
+    return refusal
+
+
+def _admit_twice(self: Fence, attempt: Any) -> bool:
+    return True
+
+
+def _unsaved(name: str) -> Callable[..., Any]:
+    right = getattr(Ballot, name)
+
+    def forgets(self: Ballot, *args: Any) -> Any:
+        kept = dict(self.dirty)
+        result = right(self, *args)
+        self.dirty.clear()
+        self.dirty.update(kept)
+        return result
+
+    return forgets
+
+
+def _remembers_nothing(right: Callable[..., None]) -> Callable[..., None]:
+    def init(self: Ballot, meta: Any) -> None:
+        right(self, {})
+
+    return init
+
+
+def _gate_is_open(self: Job) -> int:
+    return 0 if self.cancelled or self.paused else self.plan.task_count
+
+
+def _pause_is_nothing(self: Job) -> int:
+    return 0 if self.cancelled else grantable_below(self.gate, self.plan)
+
+
+def _no_result(current: Any) -> None:
+    return None
+
+
+def _always_room(self: Capacity, need: Any) -> Claim:
+    return Claim(self.cores_of(need), need.ram_bytes)
+
+
+# -- files ----------------------------------------------------------------------------------------------------------
+
+
+def _write_unverified(self: SimHands, effect: WritePiece) -> None:
+    self.blobs.held[effect.blob] = effect.data
+    loop = asyncio.get_running_loop()
+    loop.call_later(0.001, self._post, PieceWritten(effect.blob, effect.index, effect.source, True))
+    loop.call_later(0.002, self._post, BlobFinished(effect.blob, True))
+
+
+def _forget_corrupt(self: Swarm, turn: Turn, event: Any) -> None:
+    incoming = self._incoming.get(event.blob)
+    if incoming is not None:
+        incoming.writing.pop(event.index, None)
+
+
+MUTANTS: tuple[Mutant, ...] = (
+    Mutant("announce before save", scenes.quiet, driver_class=AnnouncesBeforeSaving),
+    Mutant("acknowledge before commit", scenes.quiet, nodes=1, driver_class=AcknowledgesBeforeCommitting),
+    Mutant("every send is volatile", scenes.quiet, driver_class=SendsAllAtOnce),
+    Mutant(
+        "merge fields under one stamp",
+        scenes.contradictory_orders,
+        ((Replica, "_merge", _merge_fields(Replica._merge)),),
+    ),
+    Mutant("reuse sequence numbers after a lost tail", scenes.lost_tail, ((Replica, "_rotate", _no_new_origin),)),
+    Mutant("apply pushes that are not contiguous", scenes.lossy, ((Gossip, "_joins", _joins_anything),), nodes=5),
+    Mutant("done is not top", scenes.done_and_forgotten, ((worker, "Rank", _FlatRank),)),
+    Mutant("obey any term", scenes.late_grants, ((Worker, "_refusal", _any_term(Worker._refusal)),)),
+    Mutant("obey grants to an earlier life", scenes.late_grants, ((Worker, "_refusal", _any_epoch(Worker._refusal)),)),
+    Mutant("run an attempt id twice", scenes.everything_twice, ((Fence, "admit", _admit_twice),)),
+    Mutant("forget to save the vote", scenes.quiet, ((Ballot, "vote", _unsaved("vote")),)),
+    Mutant("forget to save whom one follows", scenes.quiet, ((Ballot, "accept", _unsaved("accept")),)),
+    Mutant("start without promises", scenes.restarts, ((Ballot, "__init__", _remembers_nothing(Ballot.__init__)),), 1),
+    Mutant("ignore the gate", scenes.held_and_paused, ((Job, "grantable_below", property(_gate_is_open)),)),
+    Mutant("grant to a paused job", scenes.held_and_paused, ((Job, "grantable_below", property(_pause_is_nothing)),)),
+    Mutant("take nothing for done", scenes.quiet, ((tasks, "_result", _no_result),)),
+    Mutant("grant beyond what is offered", scenes.quiet, ((Capacity, "fit_now", _always_room),)),
+    Mutant("store pieces unverified", scenes.corrupt_sender, ((SimHands, "_write", _write_unverified),)),
+    Mutant("give a corrupt piece up", scenes.corrupt_sender, ((Swarm, "on_written", _forget_corrupt),)),
+)

@@ -1,0 +1,268 @@
+"""Short scenes: the cheapest trouble in which a certain mistake shows. Correct code plays each to its end.
+
+A scene is a coroutine on a small farm that has already elected its leader. It ends with the passes over all replicas.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from farmd.core.events import MessageReceived
+from protocol.ids import AttemptId, JobId, TaskIndex
+from protocol.jobspec import GateMode, GateSpec, JobSpec
+from protocol.messages import Grant
+from tests.sim import passes
+from tests.sim.invariants import Watch
+from tests.sim.machine import SimDriver
+from tests.sim.network import Weather
+from tests.sim.virtual_loop import VirtualLoop
+from tests.sim.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from typing import Any
+
+    from farmd.core.effects import Send
+    from protocol.ids import NodeId
+    from protocol.messages import Message
+    from tests.sim.machine import Machine
+
+    SceneOf = Callable[["Stage"], Awaitable[None]]
+
+
+class Stage:
+    """A small farm for one scene."""
+
+    def __init__(self, nodes: int, driver_class: type[SimDriver]) -> None:
+        self.loop = VirtualLoop()
+        self.watch = Watch()
+        self.world = World("scene", self.loop, self.watch, driver_class=driver_class)
+        self.world.mean_frame_s = 2.0
+        self.grants: list[tuple[NodeId, NodeId, Grant]] = []
+        self._nodes = nodes
+        self._listen()
+
+    def _listen(self) -> None:
+        on_send = self.world.on_send
+
+        def heard(sender: NodeId, effect: Send) -> None:
+            if isinstance(effect.message, Grant):
+                self.grants.append((sender, effect.to, effect.message))
+            on_send(sender, effect)
+
+        self.world.on_send = heard  # type: ignore[method-assign]  # a tap on the line
+
+    @property
+    def machines(self) -> list[Machine]:
+        return self.world.machines
+
+    def leader(self) -> Machine:
+        """The machine that leads now."""
+        return next(m for m in self.world.up() if m.node.election.is_leader)
+
+    def follower(self) -> Machine:
+        """A machine that follows; the leader on a farm of one."""
+        up = self.world.up()
+        return next((m for m in up if not m.node.election.is_leader), up[0])
+
+    async def job(self, at: Machine, **fields: Any) -> JobId:
+        """Submit a job and wait until it is accepted."""
+        base: dict[str, Any] = {"name": "scene", "owner": "anna", "submitted_at_ms": 0, "submit_node": at.id}
+        base |= {"renderer": "command", "command": "render {frame}", "frames": "1-12"}
+        base |= {"output_name": "f.{frame:04d}.png", "output_dir": f"/out/{len(self.watch.asked)}"}
+        client = self.world.submit(at, JobSpec(**(base | fields)))
+        await asyncio.sleep(3.0)
+        return JobId(self.world.answers[client].data["job"])
+
+    def order(self, at: Machine, job: JobId, action: str, **args: Any) -> None:
+        """Ask for something on a machine."""
+        self.world.ask(at, "job.control", job=job, action=action, **args)
+
+    def deliver(self, sender: NodeId, to: NodeId, message: Message) -> None:
+        """Let a message arrive that was sent long ago."""
+        self.world.by_id[to]._post(MessageReceived(sender, message))
+
+    async def play(self, scene: SceneOf) -> None:
+        self.world.found()
+        for _ in range(self._nodes - 1):
+            self.world.add().start()
+        for machine in self.machines:
+            machine.disk.kept_commits = 1000
+        await asyncio.sleep(6.0)
+        await scene(self)
+        self.watch.note_done()
+        self.world.network.heal()
+        await asyncio.sleep(45.0)
+        passes.check_replicas(self.watch)
+        passes.check_disk(self.watch)
+        passes.check_done_survives(self.watch)
+        passes.check_acknowledged(self.watch)
+        passes.check_blobs(self.watch)
+        for machine in self.world.up():
+            passes.check_folds(self.watch, machine)
+        for fault in passes.undelivered(self.watch):
+            self.watch.fail(7, fault)
+
+
+def play(scene: SceneOf, *, nodes: int = 3, driver_class: type[SimDriver] = SimDriver) -> str:
+    """Play a scene; return what broke, or nothing."""
+    stage = Stage(nodes, driver_class)
+    try:
+        stage.loop.run_until_complete(stage.play(scene))
+    except Exception as error:  # noqa: BLE001  # a mutant may fail in any way
+        return f"{type(error).__name__}: {error}"
+    finally:
+        for machine in stage.machines:
+            if machine.driver is not None:
+                machine.driver.close()
+        stage.loop.close()
+    return ""
+
+
+async def quiet(stage: Stage) -> None:
+    """A job is rendered and delivered; nothing goes wrong."""
+    await stage.job(stage.follower())
+    await asyncio.sleep(15.0)
+
+
+async def held_and_paused(stage: Stage) -> None:
+    """A job waits at its gate, is approved, paused and resumed."""
+    job = await stage.job(stage.follower(), gate=GateSpec(GateMode.HOLD, (1, 2)), frames="1-30")
+    await asyncio.sleep(6.0)
+    stage.order(stage.leader(), job, "approve")
+    await asyncio.sleep(3.0)
+    stage.order(stage.follower(), job, "pause")
+    await asyncio.sleep(8.0)
+    stage.order(stage.leader(), job, "resume")
+    await asyncio.sleep(15.0)
+
+
+async def contradictory_orders(stage: Stage) -> None:
+    """Both sides of a split set the same registers, each with its own reasons."""
+    jobs = [await stage.job(stage.follower()) for _ in range(2)]
+    one, others = stage.machines[0], stage.machines[1:]
+    stage.world.network.split([[one.id], [other.id for other in others]])
+    for side, value in ((one, 10), (others[0], 20)):
+        for job, why in zip(jobs, ("aardvark", "zebra") if side is one else ("zebra", "aardvark"), strict=True):
+            stage.order(side, job, "priority", value=value, why=why)
+    await asyncio.sleep(4.0)
+    stage.world.network.heal()
+    await asyncio.sleep(5.0)
+
+
+async def lost_tail(stage: Stage) -> None:
+    """A disk loses commits of which others have heard, and its node goes on writing."""
+    job = await stage.job(stage.leader(), frames="1-40")
+    for value in range(1, 5):
+        stage.order(stage.follower(), job, "priority", value=value)
+        await asyncio.sleep(0.3)
+    victim = stage.follower()
+    victim.crash(power_cut=True)
+    stage.watch.note_done()
+    stage.watch.on_lie(victim)
+    victim.disk.lose_tail()
+    await asyncio.sleep(0.5)
+    victim.start()
+    await asyncio.sleep(0.2)
+    for value in range(10, 14):
+        stage.order(victim, job, "priority", value=value)
+        await asyncio.sleep(1.0)
+    await asyncio.sleep(10.0)
+
+
+async def done_and_forgotten(stage: Stage) -> None:
+    """A frame is done and everybody knows it; then the disk of its node forgets it."""
+    await stage.job(stage.leader(), frames="1-4", output_name=None, output_dir=None)
+    await asyncio.sleep(8.0)
+    stage.watch.note_done()
+    victim = stage.world.by_id[next(iter(stage.watch.done)).attempt.leader]
+    for ref, node in stage.watch.started.items():
+        if ref in stage.watch.done:
+            victim = stage.world.by_id[node]
+    victim.crash(power_cut=True)
+    stage.watch.on_lie(victim)
+    victim.disk.forget_ends()
+    await asyncio.sleep(1.0)
+    victim.start()
+    await asyncio.sleep(10.0)
+
+
+async def late_grants(stage: Stage) -> None:
+    """A grant of a leader that is gone arrives late, and one of a life that is over arrives again."""
+    await stage.job(stage.leader(), gate=GateSpec(GateMode.HOLD, (1, 2, 3)))
+    await asyncio.sleep(10.0)
+    old, worker = stage.leader(), stage.follower()
+    grant = stage.grants[-1][2]._replace(epoch=worker.node.epoch)
+    old.crash()
+    await asyncio.sleep(12.0)
+    stage.deliver(old.id, worker.id, _renamed(grant, grant.ref.attempt, TaskIndex(7)))
+    await asyncio.sleep(5.0)
+    chief = stage.leader()
+    fresh = AttemptId(chief.node.election.term, chief.id, 0)
+    grant = _renamed(grant, fresh, TaskIndex(8))
+    stage.deliver(chief.id, worker.id, grant)
+    await asyncio.sleep(0.1)
+    worker.crash()
+    worker.start()
+    await asyncio.sleep(8.0)
+    stage.deliver(chief.id, worker.id, grant)
+    old.start()
+    await asyncio.sleep(20.0)
+
+
+def _renamed(grant: Grant, attempt: AttemptId, task: TaskIndex) -> Grant:
+    return grant._replace(ref=grant.ref._replace(attempt=attempt._replace(n=10_000), task=task))
+
+
+async def everything_twice(stage: Stage) -> None:
+    """Every message arrives twice, and late."""
+    stage.world.network.weather = Weather(duplicate=1.0, reorder=0.5)
+    await stage.job(stage.follower(), frames="1-20")
+    await asyncio.sleep(20.0)
+
+
+async def lossy(stage: Stage) -> None:
+    """Every third message is lost."""
+    stage.world.network.weather = Weather(loss=0.35)
+    job = await stage.job(stage.follower(), frames="1-40")
+    for value in range(20):
+        stage.order(stage.follower(), job, "priority", value=value)
+        await asyncio.sleep(0.5)
+    await asyncio.sleep(15.0)
+
+
+async def restarts(stage: Stage) -> None:
+    """The leader is killed and comes back, twice."""
+    await stage.job(stage.follower(), frames="1-40")
+    for _ in range(2):
+        leader = stage.leader()
+        leader.crash()
+        await asyncio.sleep(8.0)
+        leader.start()
+        await asyncio.sleep(8.0)
+
+
+async def corrupt_sender(stage: Stage) -> None:
+    """One node sends corrupt pieces for a while."""
+    worker = stage.follower()
+    stage.world.corrupt[worker.id] = 1.0
+    await stage.job(stage.leader(), frames="1-20")
+    await asyncio.sleep(20.0)
+    stage.world.corrupt.clear()
+
+
+SCENES: tuple[tuple[SceneOf, int], ...] = (
+    (quiet, 1),
+    (quiet, 3),
+    (held_and_paused, 3),
+    (contradictory_orders, 3),
+    (lost_tail, 3),
+    (done_and_forgotten, 3),
+    (late_grants, 3),
+    (everything_twice, 3),
+    (lossy, 5),
+    (restarts, 3),
+    (restarts, 1),
+    (corrupt_sender, 3),
+)

@@ -1,0 +1,83 @@
+"""Histories of whole farms: fifty each time, five hundred in the long part, and those that once showed a bug."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.sim.history import History, Report, run_history
+
+pytestmark = pytest.mark.timeout(300)  # ten times what it takes when nobody else computes
+QUICK, LONG, CHUNK = range(50), range(50, 550), 5
+REGRESSIONS = {
+    2: "corrupt pieces made their sender no source for a whole life",
+    12: "a lost commit is no second content of a number",
+    21: "a disk that lied excuses the loss of what nobody else had",
+    44: "a late answer to a comparison counted as one to a later question",
+    45: "a job avoided all nodes there are for five hours",
+}
+
+
+def broken(seeds: range) -> list[str]:
+    """Run seeds and list what broke, with the command that replays it."""
+    reports = [run_history(seed) for seed in seeds]
+    return [
+        f"{report.broken}\n  python -m tests.sim --seed {report.seed} --story" for report in reports if report.broken
+    ]
+
+
+@pytest.mark.parametrize("first", range(QUICK.start, QUICK.stop, CHUNK))
+def test_histories_keep_all_invariants(first: int) -> None:
+    assert broken(range(first, first + CHUNK)) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("first", range(LONG.start, LONG.stop, 2 * CHUNK))
+def test_many_histories_keep_all_invariants(first: int) -> None:
+    assert broken(range(first, first + 2 * CHUNK)) == []
+
+
+@pytest.mark.parametrize("seed", REGRESSIONS, ids=str)
+def test_history_that_showed_a_bug_stays_clean(seed: int) -> None:
+    assert run_history(seed).broken == ""
+
+
+def test_histories_hold_every_promise_of_the_generator() -> None:
+    report = run_history(7)
+    faults = [name for name in report.faults if not name.startswith(("client", "renders", "corrupt piece"))]
+    assert len(faults) >= 5
+    assert report.simulated_s >= 300
+    assert report.frames_done >= 100
+
+
+def exact(seed: int) -> Report:
+    """Run a seed with every event and effect in its digest."""
+    return History(seed, nodes=3, exact=True).run()
+
+
+def test_same_seed_is_the_same_history() -> None:
+    one, other = exact(3), exact(3)
+    assert (one.digest, one.events, one.story) == (other.digest, other.events, other.story)
+
+
+def test_other_seed_is_another_history() -> None:
+    assert exact(3).digest != exact(4).digest
+
+
+def test_history_does_not_depend_on_the_hash_seed_of_the_process() -> None:
+    script = "from tests.sim.test_histories import exact; print(exact(5).digest)"
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for hash_seed in ("1", "4711")
+    }
+    assert len(digests) == 1
