@@ -44,6 +44,8 @@ class GateMode(StrEnum):
     OFF = "off"
 
 
+MAX_MANIFEST_BYTES: Final = 128 << 20
+"""A list of files is no larger."""
 BUILT_IN_RENDERERS: Final = ("blender", "command", "mitsuba", "povray")
 """Renderers that every farmd knows, installed or not; a machine may offer others."""
 
@@ -169,8 +171,13 @@ class JobSpec:
             render_template(self.command, _COMMAND_SAMPLE | self.params)
         if self.output_name is not None:
             _check_inner_path("output_name", render_template(self.output_name, _NAME_SAMPLE | self.params))
-        if self.manifest is not None and not _is_blob_address(self.manifest):
-            raise _refusal("manifest", "it is not the address of a blob")
+        if self.manifest is not None and not _is_manifest_address(self.manifest):
+            raise _refusal("manifest", "it is not the address of a blob, or of one too large for a list of files")
+
+    @property
+    def leaves_outputs(self) -> bool:
+        """True if its tasks leave files that the farm collects."""
+        return self.output_name is not None or self.renderer != "command"
 
     def frame_set(self) -> FrameSet:
         """Read the frames; keep the result, it is parsed anew each time."""
@@ -278,8 +285,8 @@ def _check_inner_path(name: str, path: str) -> None:
         raise _refusal(name, f"{path[:80]!r} is not a plain relative path", "leave a leading slash, '.' and '..' out")
 
 
-def _is_blob_address(address: BlobAddress) -> bool:
-    return 0 <= address.xxh64 < 1 << 64 and 0 <= address.size < 1 << 63 and len(address.md5) == 16
+def _is_manifest_address(address: BlobAddress) -> bool:
+    return 0 <= address.xxh64 < 1 << 64 and 0 <= address.size <= MAX_MANIFEST_BYTES and len(address.md5) == 16
 
 
 # Templates ------------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import xxhash
 
+from protocol.errors import PeerError
 from protocol.ids import AttemptId, AttemptRef, JobId, NodeId, TaskIndex, pack_job, pack_node, unpack_job, unpack_node
 
 
@@ -137,14 +138,16 @@ def node_control_pk(node: NodeId, field: NodeField) -> bytes:
 
 
 def attempt_pk(ref: AttemptRef) -> bytes:
-    """Key of an ATTEMPT row: job, task, term, leader, n (30 bytes)."""
-    return (
-        pack_job(ref.job)
-        + ref.task.to_bytes(4, "big")
-        + ref.attempt.term.to_bytes(4, "big")
-        + pack_node(ref.attempt.leader)
-        + ref.attempt.n.to_bytes(4, "big")
-    )
+    """Key of an ATTEMPT row: job, task, term, leader, n (30 bytes).
+
+    Raises:
+        PeerError: A number of the reference does not fit 32 bits, or an id is none.
+    """
+    try:
+        task, term, n = (number.to_bytes(4, "big") for number in (ref.task, ref.attempt.term, ref.attempt.n))
+    except OverflowError as error:
+        raise PeerError(f"not an attempt: {ref}") from error
+    return pack_job(ref.job) + task + term + pack_node(ref.attempt.leader) + n
 
 
 def attempt_ref_of(pk: bytes) -> AttemptRef:

@@ -55,14 +55,24 @@ class Assets:
             self._swarm.renew(("manifest", job), hints)
             self._swarm.renew(("files", job), hints)
 
+    def missed(self, turn: Turn, job: JobId, spec: JobSpec, hints: tuple[NodeId, ...]) -> None:
+        """A grant came for a job whose files are not (all) here: fetch them, and take our word back if we gave it."""
+        if self._swarm.is_fetching(("manifest", job)) or self._swarm.is_fetching(("files", job)):
+            self._say(turn, job, complete=False)
+        self.want(turn, job, spec, hints)
+
     def missing_bytes(self, job: JobId) -> int:
         """Bytes of the job's files that are still on their way."""
         return self._swarm.missing_bytes(("manifest", job)) + self._swarm.missing_bytes(("files", job))
 
     def forget(self, job: JobId) -> None:
-        """The job is over: stop fetching for it."""
-        self._wanted.pop(job, None)
+        """The job is no more."""
         self._held.pop(job, None)
+        self.stop(job)
+
+    def stop(self, job: JobId) -> None:
+        """The job is over: stop fetching for it; asked again, it begins anew."""
+        self._wanted.pop(job, None)
         self._hints.pop(job, None)
         self._swarm.cancel(("manifest", job))
         self._swarm.cancel(("files", job))
@@ -107,6 +117,8 @@ class Assets:
     def _say(self, turn: Turn, job: JobId, *, complete: bool) -> None:
         pk = holding_pk(self._node, HoldingWhat.ASSETS, job)
         known = self._replica.get(Kind.HOLDING, pk)
+        if known is None and not complete:
+            return
         if known is not None:
             try:
                 if unpack_body(HoldingBody, known.body).complete == complete:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from protocol.records import Rec
 
 APPROVED, REJECTED = 1, 2
+MAX_RUNS = 1000
+"""Separate runs of tasks that one retry may name: each is a row."""
 
 
 class Controls:
@@ -108,6 +110,12 @@ class Controls:
     def _delete(self, turn: Turn, event: ClientAsked, job: Job) -> list[Rec]:
         if self._node.jobs.state_of(job.id) not in JOB_TERMINAL:
             raise UserError(f"job {job.id} is not over", "only a job that has ended can be deleted", "cancel it first")
+        waiting = [other for other in self._node.jobs if job.id in other.spec.after and not other.nodes]
+        waiting = [other for other in waiting if self._node.jobs.state_of(other.id) not in JOB_TERMINAL]
+        if waiting:
+            raise UserError(
+                f"job {job.id} is still needed", f"{waiting[0].id} starts after it", "delete it when that has started"
+            )
         return self._write(turn, event, job, JobField.DELETED, ControlBody(1, ""), rank=Rank.FINAL)
 
     def _approve(self, turn: Turn, event: ClientAsked, job: Job) -> list[Rec]:
@@ -143,13 +151,16 @@ class Controls:
         frames = event.args.get("frames")
         tasks = self._tasks_of(job, frames) if isinstance(frames, str) and frames else _stuck(job)
         written: list[Rec] = []
-        for first, last in _runs(tasks):
+        runs = _runs(tasks)
+        if len(runs) > MAX_RUNS:
+            raise UsageError(f"{len(runs)} separate runs of frames", f"at most {MAX_RUNS} at a time", "name fewer")
+        for first, last in runs:
             generation = 1 + max(job.generation_of(TaskIndex(task)) for task in range(first, last + 1))
             sub = first.to_bytes(4, "big") + last.to_bytes(4, "big")
             body = ControlBody(generation, event.actor, _why(event))
             pk = job_control_pk(job.id, JobField.REQUEUE, sub)
             written.append(self._node.replica.write(turn, Kind.JOB_CONTROL, pk, pack_body(body)))
-        if job.paused_by_failures:
+        if job.paused_by_failures and not job.paused_by_person:
             written += self._write(turn, event, job, JobField.PAUSED, ControlBody(0, ""))
         return written
 
@@ -207,10 +218,12 @@ def _why(event: ClientAsked) -> str:
 
 
 def _stuck(job: Job) -> list[int]:
-    """List tasks that failed for good or are held as poison."""
+    """List tasks that failed for good, are held as poison, or closed the gate."""
     failed = [task for first, last in job.tasks.marks.failed_runs() for task in range(first, last + 1)]
     held = [task for task in job.tasks.touched() if job.tasks.marks[task] is Mark.HELD]
-    return sorted(dict.fromkeys([*failed, *held]))
+    bad = job.gate_facts.failed
+    closing = [bad] if bad is not None and job.gate is GateState.FAILED else []
+    return sorted(dict.fromkeys([*failed, *held, *closing]))
 
 
 def _runs(tasks: Iterable[int]) -> list[tuple[int, int]]:

@@ -9,7 +9,7 @@ from farmd.core.effects import AnswerJoin
 from protocol import messages as ms
 from protocol.bodies import KeyBody, pack_body
 from protocol.errors import PeerError
-from protocol.ids import node_id_of, pack_node
+from protocol.ids import node_id_of, pack_job, pack_node
 from protocol.jobspec import spec_from_bytes
 from protocol.records import Kind
 from protocol.states import FailureClass
@@ -174,11 +174,12 @@ class Dispatch:
                 node.worker.on_inventory_ask(turn, sender, term)
             case ms.Inventory():
                 node.leader.on_inventory(turn, sender, message)
-            case ms.Stop(ref, cause, text):
+            case ms.Stop():
                 node.worker.on_stop(turn, sender, message)
-                del ref, cause, text
-            case ms.Prefetch(job, spec):
-                node.assets.want(turn, job, spec_from_bytes(spec), (sender, spec_from_bytes(spec).submit_node))
+            case ms.Prefetch(job, packed):
+                pack_job(job)
+                spec = spec_from_bytes(packed)
+                node.assets.want(turn, job, spec, (sender, spec.submit_node))
             case _:
                 self._data(turn, sender, message)
 

@@ -72,6 +72,7 @@ class _Campaign:
     asked_at: float
     ends_at: float
     votes: dict[NodeId, float]
+    answered: dict[NodeId, None]
 
 
 class Election:
@@ -148,6 +149,13 @@ class Election:
     def accepts(self, term: int, leader: NodeId) -> bool:
         """Tell whether orders of this (term, leader) may be obeyed: not below the highest accepted."""
         return self._ballot.accepts(term, leader)
+
+    def obey(self, term: int, leader: NodeId) -> bool:
+        """Take an order of this (term, leader): from now on everything below it is refused. False if it is below."""
+        if not 0 <= term <= MAX_TERM or not self._ballot.accepts(term, leader):
+            return False
+        self._ballot.accept(term, leader)
+        return True
 
     def take_changes(self) -> list[LeaderChange]:
         """Return the changes of leader and of its term since the last call."""
@@ -229,7 +237,7 @@ class Election:
             self._rule(turn, self._reign)
         elif self._campaign is not None:
             if now >= self._campaign.ends_at:
-                self._give_up(turn)
+                self._give_up(turn, self._campaign)
         elif self.leader is not None:
             if now >= self._hint_at:
                 self._hint_at = math.inf
@@ -252,7 +260,7 @@ class Election:
     def _ask(self, turn: Turn, *, is_vote: bool) -> None:
         now = turn.now.mono
         self.role = Role.CANDIDATE
-        self._campaign = _Campaign(is_vote, now, now + CAMPAIGN_S, {self.self_id: now})
+        self._campaign = _Campaign(is_vote, now, now + CAMPAIGN_S, {self.self_id: now}, {self.self_id: None})
         for node in self._others():
             if is_vote:
                 turn.send(node, VoteAsk(self.term))
@@ -273,7 +281,9 @@ class Election:
         self._reign = Reign(self.self_id, self.term, campaign.votes, turn.now.mono)
         self._enthrone(turn, f"elected by {len(campaign.votes)} of {len(view)}")
 
-    def _give_up(self, turn: Turn) -> None:
+    def _give_up(self, turn: Turn, campaign: _Campaign) -> None:
+        """End a campaign; members that did not even refuse are probably not there, and stand in the way as voters."""
+        self._hints += [node for node in self._others() if node not in campaign.answered]
         self._campaign = None
         self.role = Role.FOLLOWER
         self._campaign_at = turn.now.mono + RETRY_S * self._rng.random()
@@ -282,6 +292,7 @@ class Election:
         campaign, (term, granted, current) = self._campaign, reply
         if campaign is None or campaign.is_vote != is_vote or term != self.term + (not is_vote):
             return
+        campaign.answered[voter] = None
         if granted:
             campaign.votes[voter] = campaign.asked_at
             self._count(turn)

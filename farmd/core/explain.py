@@ -51,7 +51,11 @@ class Explain:
         """Why the job does not go on as a whole, or None while something of it runs or it is over."""
         of_job = job_reason(job, now, self._blocked(job))
         testing = of_job is not None and of_job.code is ReasonCode.GATE_TESTING
-        if (of_job is None or testing) and job.tasks.marks.count(Mark.RUNNING, Mark.GRANTED) == 0 and self._waiting(job):
+        if (
+            (of_job is None or testing)
+            and job.tasks.marks.count(Mark.RUNNING, Mark.GRANTED) == 0
+            and self._waiting(job)
+        ):
             of_job = self._of_nodes(job, now)
         return None if of_job is None else _plain(of_job)
 

@@ -31,7 +31,7 @@ class Links:
         registry: Registry,
         *,
         learn: Callable[[Turn, NodeId, str], None],
-        forget: Callable[[NodeId], None],
+        forget: Callable[[Turn, NodeId], None],
     ) -> None:
         """Prepare.
 
@@ -106,7 +106,7 @@ class Links:
     def _unlink(self, turn: Turn, node: NodeId) -> None:
         if self._linked.pop(node, None) is not None:
             turn.effects.append(Unlink(node))
-        self._forget(node)
+        self._forget(turn, node)
         turn.note("evicted", "its key is no longer accepted", node=node)
 
     def _key_of(self, node: NodeId) -> bytes | None:

@@ -53,7 +53,7 @@ class Lonely:
     def rescan(self, turn: Turn) -> None:
         """Others have come: ask for everything that is still lonely."""
         for job in self._jobs:
-            for task in job.lonely_tasks():
+            for task in job.lonely_tasks() if job.spec.leaves_outputs else ():
                 if (job.id, task) not in self._asked:
                     self.add(turn, job, task)
 

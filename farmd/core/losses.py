@@ -45,7 +45,14 @@ class Losses:
 
     def expect(self, turn: Turn, node: NodeId) -> None:
         """A row says that a node runs something, and the node is not here: give it the usual time to come back."""
-        self._due.setdefault(node, (1 << 62, turn.now.mono + LOST_AFTER_S))
+        epoch = max((attempt.epoch for attempt in self._jobs.running_on(node)), default=0)
+        self._due.setdefault(node, (epoch, turn.now.mono + LOST_AFTER_S))
+
+    def evicted(self, turn: Turn, node: NodeId) -> None:
+        """The node belongs to the farm no longer: what it runs counts for nothing."""
+        self._due.pop(node, None)
+        epoch = max((attempt.epoch for attempt in self._jobs.running_on(node)), default=0)
+        self._lose(turn, node, epoch, "was evicted")
 
     def take_gone(self) -> list[tuple[NodeId, int]]:
         """Return (node, last epoch that is over) since the last call."""

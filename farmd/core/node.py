@@ -124,7 +124,7 @@ class Node:
             replica=self.replica,
             jobs=self.jobs,
             election=self.election,
-            holds=self.assets.holds,
+            assets=self.assets,
         )
         self.leader = Leader(
             self.id,
@@ -273,12 +273,22 @@ class Node:
     def _consequences(self, turn: Turn) -> None:
         self._introduce(turn)
         self.fold(turn)
+        if self.membership.epoch != self.epoch:
+            self._leap(turn)
         self._follow_members(turn)
         self._follow_election(turn)
         self._follow_swarm(turn)
         self.fold(turn)
         self.leader.pump(turn)
         self.links.follow_keys(turn)
+
+    def _leap(self, turn: Turn) -> None:
+        """Peers remember a later life of this node than its own disk does: live on under a number above that."""
+        self.epoch = self.membership.epoch
+        self.body = self.body._replace(epoch=self.epoch)
+        self.worker.begin_life(turn, self.epoch)
+        if self._introduced:
+            self.replica.write(turn, Kind.NODE, pack_node(self.id), pack_body(self.body))
 
     def _take_save(self) -> Save | None:
         save = self.replica.take_save()
@@ -362,6 +372,7 @@ class Node:
         job = self.jobs.get(job_id)
         if job is None:
             self._states.pop(job_id, None)
+            self._versions.pop(job_id, None)
             return
         state = self.jobs.state_of(job_id)
         before = self._states.get(job_id)
@@ -370,7 +381,7 @@ class Node:
         self._states[job_id] = state
         turn.note("job", f"{job.spec.name}: {before.value if before else 'new'} -> {state.value}", job=job_id)
         if state in JOB_TERMINAL:
-            self.swarm.cancel(("files", job_id))
+            self.assets.stop(job_id)
 
     def _is_open(self, job_id: JobId) -> bool:
         return self.jobs.state_of(job_id) not in JOB_TERMINAL
@@ -383,9 +394,10 @@ class Node:
     def _learn(self, turn: Turn, node: NodeId, address: str) -> None:
         self.membership.learn(turn, node, address)
 
-    def _forget(self, node: NodeId) -> None:
+    def _forget(self, turn: Turn, node: NodeId) -> None:
         self.membership.forget(node)
         self.gossip.forget(node)
+        self.losses.evicted(turn, node)
 
     def _follow_members(self, turn: Turn) -> None:
         changes = self.membership.take_changes()

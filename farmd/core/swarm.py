@@ -119,6 +119,11 @@ class Swarm:
             if not incoming.keys:
                 self._drop(blob)
 
+    def is_fetching(self, key: Hashable) -> bool:
+        """True while a set is on its way and something of it is known to be missing."""
+        fetch = self._fetches.get(key)
+        return fetch is not None and any(blob in self._incoming for blob in fetch.left)
+
     def missing_bytes(self, key: Hashable) -> int:
         """Bytes that a set still lacks (0 if it is not being fetched)."""
         fetch = self._fetches.get(key)

@@ -15,22 +15,21 @@ Called by `farmd.core.node`. Never schedules, never looks at other nodes' capaci
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from farmd.core.capacity import Capacity, Claim, need_of
 from farmd.core.effects import StartAttempt, StopAttempt
 from farmd.core.fence import Fence
 from farmd.core.plan import Plan
 from protocol.bodies import AttemptBody, pack_body
-from protocol.errors import PeerError
+from protocol.errors import PeerError, UserError
 from protocol.jobspec import JobSpec, spec_from_bytes
 from protocol.messages import Grant, GrantReply, Inventory, Refusal, Running, Stop
 from protocol.records import JobField, Kind, Rank, attempt_pk
 from protocol.states import AttemptState, FailureClass
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from farmd.core.assets import Assets
     from farmd.core.election import Election
     from farmd.core.events import AttemptEnded, AttemptProgressed
     from farmd.core.jobs import Jobs
@@ -52,10 +51,27 @@ class Live:
     spec: JobSpec
     generation: int
     claim: Claim
+    epoch: int
     started_mono: float
     started_ms: int
     progress: float = 0.0
     stopping: bool = False
+
+
+class _Order(NamedTuple):
+    """A grant that passed every fence."""
+
+    spec: JobSpec
+    frames: tuple[int, ...]
+    claim: Claim
+
+
+class _Refused(Exception):  # not an error: the answer to a grant
+    """A fence holds."""
+
+    def __init__(self, reason: Refusal) -> None:
+        super().__init__(reason.name)
+        self.reason = reason
 
 
 class Worker:
@@ -69,15 +85,14 @@ class Worker:
         replica: Replica,
         jobs: Jobs,
         election: Election,
-        holds: Callable[[JobId, JobSpec], bool],
+        assets: Assets,
     ) -> None:
-        """Prepare; `holds` says whether all files of a job are here, verified."""
         self._node = node
         self._epoch = epoch
         self._replica = replica
         self._jobs = jobs
         self._election = election
-        self._holds = holds
+        self._assets = assets
         self._fence = Fence()
         self._capacity: Capacity | None = None
         self.live: dict[AttemptRef, Live] = {}
@@ -106,26 +121,49 @@ class Worker:
         )
 
     def on_inventory_ask(self, turn: Turn, sender: NodeId, term: int) -> None:
-        """Tell a new leader what runs here, before it grants anything."""
-        turn.send(sender, Inventory(term, self._epoch, self.running(turn.now.mono)))
+        """Tell a new leader what runs here, before it grants anything; nothing of an older leader starts after it."""
+        if self._election.obey(term, sender):
+            turn.send(sender, Inventory(term, self._epoch, self.running(turn.now.mono)))
 
     def on_grant(self, turn: Turn, sender: NodeId, grant: Grant) -> None:
-        """Start the attempt, or refuse it with the reason; the row of a started attempt is its acceptance."""
-        refusal = self._refusal(sender, grant)
-        spec, claim = None, None
-        if refusal is Refusal.NONE:
-            spec, refusal = self._spec_of(grant)
-        if spec is not None and self._capacity is not None:
-            claim = self._claim_for(grant.ref, spec)
-            refusal = Refusal.BUSY if claim is None else refusal
-        if refusal is Refusal.NONE and not self._fence.admit(grant.ref.attempt):
-            refusal = Refusal.SEEN_BEFORE
-        if spec is None or claim is None or refusal is not Refusal.NONE:
+        """Start the attempt, or refuse it with the reason; the row of a started attempt is its acceptance.
+
+        Raises:
+            PeerError: The grant names no attempt.
+        """
+        pk = attempt_pk(grant.ref)
+        try:
+            order = self._admit(turn, sender, grant)
+        except _Refused as refused:
             self.refused += 1
-            if refusal is not Refusal.SEEN_BEFORE or grant.ref not in self.live:
-                turn.send(sender, GrantReply(grant.ref, accepted=False, reason=refusal))
+            if refused.reason is not Refusal.SEEN_BEFORE or grant.ref not in self.live:
+                turn.send(sender, GrantReply(grant.ref, accepted=False, reason=refused.reason))
             return
-        self._start(turn, grant, spec, claim)  # its row, which goes to the leader, says that the grant was accepted
+        self._start(turn, pk, grant, order)
+
+    def _admit(self, turn: Turn, sender: NodeId, grant: Grant) -> _Order:
+        """Check a grant against every fence, in an order that changes nothing before the last."""
+        refusal = self._refusal(sender, grant)
+        if refusal is not Refusal.NONE:
+            raise _Refused(refusal)
+        job = self._jobs.get(grant.ref.job)
+        try:
+            spec = job.spec if job is not None else spec_from_bytes(grant.spec)
+            plan = job.plan if job is not None else Plan(spec)
+        except (PeerError, UserError) as error:
+            raise _Refused(Refusal.UNREADABLE) from error
+        if not 0 <= grant.ref.task < plan.task_count or grant.generation < 0:
+            raise _Refused(Refusal.UNREADABLE)
+        if not self._assets.holds(grant.ref.job, spec):
+            self._assets.missed(turn, grant.ref.job, spec, (sender, spec.submit_node))
+            raise _Refused(Refusal.NO_ASSETS)
+        claim = self._claim_for(grant.ref, spec)
+        if claim is None:
+            raise _Refused(Refusal.BUSY)
+        if not self._fence.admit(grant.ref.attempt):
+            raise _Refused(Refusal.SEEN_BEFORE)
+        self._election.obey(grant.ref.attempt.term, sender)
+        return _Order(spec, plan.frames_of(grant.ref.task), claim)
 
     def _refusal(self, sender: NodeId, grant: Grant) -> Refusal:
         ref = grant.ref
@@ -153,37 +191,22 @@ class Worker:
             return Refusal.DONE_ALREADY
         return Refusal.NONE
 
-    def _spec_of(self, grant: Grant) -> tuple[JobSpec | None, Refusal]:
-        job = self._jobs.get(grant.ref.job)
-        try:
-            spec = job.spec if job is not None else spec_from_bytes(grant.spec)
-        except PeerError:
-            return None, Refusal.UNREADABLE
-        if not self._holds(grant.ref.job, spec):
-            return None, Refusal.NO_ASSETS
-        return spec, Refusal.NONE
-
     def _claim_for(self, ref: AttemptRef, spec: JobSpec) -> Claim | None:
-        assert self._capacity is not None
         job = self._jobs.get(ref.job)
         need = need_of(spec, job.ram_floor_bytes if job is not None else 0)
-        if self._capacity.never_fits(need) is not None:
+        if self._capacity is None or self._capacity.never_fits(need) is not None:
             return None
         return self._capacity.fit_now(need)
 
-    def _start(self, turn: Turn, grant: Grant, spec: JobSpec, claim: Claim) -> None:
-        live = Live(spec, grant.generation, claim, turn.now.mono, turn.now.wall_ms)
+    def _start(self, turn: Turn, pk: bytes, grant: Grant, order: _Order) -> None:
+        live = Live(order.spec, grant.generation, order.claim, self._epoch, turn.now.mono, turn.now.wall_ms)
         self.live[grant.ref] = live
-        assert self._capacity is not None
-        self._capacity.claims[grant.ref] = claim
+        if self._capacity is not None:
+            self._capacity.claims[grant.ref] = order.claim
         body = AttemptBody(self._node, self._epoch, grant.generation, AttemptState.RUNNING, started_ms=live.started_ms)
-        self._replica.write(turn, Kind.ATTEMPT, attempt_pk(grant.ref), pack_body(body))
-        job = self._jobs.get(grant.ref.job)
-        plan = job.plan if job is not None else Plan(spec)
-        frames = plan.frames_of(grant.ref.task)
-        turn.effects.append(
-            StartAttempt(grant.ref, spec, frames, claim.cores, claim.ram_bytes, claim.gpus),
-        )
+        self._replica.write(turn, Kind.ATTEMPT, pk, pack_body(body))
+        claim = order.claim
+        turn.effects.append(StartAttempt(grant.ref, order.spec, order.frames, claim.cores, claim.ram_bytes, claim.gpus))
 
     def on_progress(self, event: AttemptProgressed) -> None:
         """Remember progress; it travels in adverts, never in rows."""
@@ -200,7 +223,7 @@ class Worker:
             self._capacity.claims.pop(event.ref, None)
         body = AttemptBody(
             node=self._node,
-            epoch=self._epoch,
+            epoch=live.epoch,
             generation=live.generation,
             state=AttemptState.RUNNING,
             started_ms=live.started_ms,
@@ -226,13 +249,16 @@ class Worker:
             turn.note("attempt-stopped", f"task {ref.task}: {text}", node=self._node, job=ref.job)
 
     def on_stop(self, turn: Turn, sender: NodeId, message: Stop) -> None:
-        """The leader wants an attempt ended; one that never started here never will."""
-        if not self._election.accepts(message.ref.attempt.term, message.ref.attempt.leader) and (
-            sender != self._election.leader
-        ):
-            return
+        """The leader wants an attempt ended; one that never started here never will.
+
+        Raises:
+            PeerError: The sender may not order that.
+        """
+        if sender not in (message.ref.attempt.leader, self._election.leader):
+            raise PeerError(f"{sender} neither granted {message.ref} nor leads")
         if message.ref in self.live:
-            self.stop(turn, message.ref, message.cause, message.text)
+            cause = message.cause if message.cause in STOP_CAUSES else FailureClass.SUPERSEDED
+            self.stop(turn, message.ref, cause, message.text)
         else:
             self._fence.admit(message.ref.attempt)
 
@@ -243,6 +269,11 @@ class Worker:
             return
         live.stopping = True
         turn.effects.append(StopAttempt(ref, cause, text, grace_s))
+
+    def begin_life(self, turn: Turn, epoch: int) -> None:
+        """Another number was found for this life: what was started under the old one counts as lost, so it ends."""
+        self._epoch = epoch
+        self.stop_all(turn, "this node was restored from an older state")
 
     def stop_all(self, turn: Turn, text: str) -> None:
         """End everything, because the daemon stops."""

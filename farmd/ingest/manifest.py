@@ -18,6 +18,7 @@ from farmd.ingest.tree import place_of
 from protocol.codec import MAX_ITEMS, decoder_of, unpack
 from protocol.errors import PeerError, UserError
 from protocol.ids import BlobAddress
+from protocol.jobspec import MAX_MANIFEST_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from farmd.ingest.hashing import FileDigest, Progress
 
 FORMAT = 1
-MAX_MANIFEST_BYTES = 128 << 20
 _MAX_U64 = 1 << 64
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from protocol.errors import PeerError, UsageError
 from protocol.ids import BlobAddress, JobId, NodeId, unpack_job
 from protocol.jobspec import (
+    MAX_MANIFEST_BYTES,
     MAX_SPEC_BYTES,
     DeliverBy,
     GateMode,
@@ -73,7 +74,9 @@ SPECS = st.builds(
     scene=st.sampled_from([None, "a.blend", "C/x y/ü.pov"]),
     scene_path=TEXTS,
     manifest=st.none()
-    | st.builds(BlobAddress, st.integers(0, 2**64 - 1), st.integers(0, 2**63 - 1), st.binary(min_size=16, max_size=16)),
+    | st.builds(
+        BlobAddress, st.integers(0, 2**64 - 1), st.integers(0, MAX_MANIFEST_BYTES), st.binary(min_size=16, max_size=16)
+    ),
     frames=st.sampled_from(["", "1", "1-100000x2", "-5--1,7"]),
     chunk=st.integers(1, 1_000_000),
     command=st.sampled_from([None, "x {frame:04d} {{}}"]),
