@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 GAP_PX: Final = 4
 BACKGROUND: Final = (18, 20, 26)
-COLOURS: Final = 128
+COLOURS: Final = 224
 """A palette of so many colours keeps the sheet small enough for a README."""
 
 
-def contact_sheet(images: Sequence[Path], file: Path, *, columns: int = 6, width: int = 160) -> Path:
+def contact_sheet(images: Sequence[Path], file: Path, *, columns: int = 6, width: int = 136) -> Path:
     """Put pictures side by side.
 
     Args:

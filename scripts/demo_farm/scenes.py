@@ -15,7 +15,7 @@ from scripts.demo_farm import sea
 
 BLENDER_TIMEOUT_S: Final = 60
 _IN_BLENDER: Final = Path(__file__).with_name("sea_in_blender.py")
-_SAMPLES: Final = 6
+_SAMPLES: Final = 4
 
 
 class Scene(NamedTuple):
@@ -65,7 +65,7 @@ def _blender_scene(folder: Path, frames: int) -> Scene:
             next((line for line in said if "Error" in line), said[-1] if said else "it said nothing"),
             "scripts/demo --renderer mitsuba",
         )
-    return Scene(file, "blender", 2)
+    return Scene(file, "blender", 3)
 
 
 def _mitsuba_scene(folder: Path, frames: int) -> Scene:

@@ -18,7 +18,7 @@ from mathutils import Vector
 sys.path.insert(0, str(Path(__file__).parent))
 import sea
 
-SAMPLES = 4
+SAMPLES = 3
 
 
 def make_material(colour: tuple[float, float, float]) -> bpy.types.Material:
@@ -33,7 +33,7 @@ def make_material(colour: tuple[float, float, float]) -> bpy.types.Material:
 
 def make_sea(scene: bpy.types.Scene, frames: int) -> None:
     """Set the spheres out and let them move."""
-    bpy.ops.mesh.primitive_ico_sphere_add(subdivisions=4, radius=sea.RADIUS)
+    bpy.ops.mesh.primitive_ico_sphere_add(subdivisions=3, radius=sea.RADIUS)
     first = bpy.context.object
     mesh = first.data
     for polygon in mesh.polygons:
