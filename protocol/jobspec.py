@@ -168,7 +168,7 @@ class JobSpec:
         if self.renderer == "command" and not self.command:
             raise _refusal("command", "the renderer 'command' runs a command line, and there is none")
         if self.command is not None:
-            render_template(self.command, _COMMAND_SAMPLE | self.params)
+            _check_command(self.command, self.params)
         if self.output_name is not None:
             _check_inner_path("output_name", render_template(self.output_name, _NAME_SAMPLE | self.params))
         if self.manifest is not None and not _is_manifest_address(self.manifest):
@@ -257,6 +257,18 @@ def _check_text(name: str, value: str, max_chars: int | None) -> None:
         raise _refusal(name, f"{len(value)} characters are more than {max_chars}")
     if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
         raise _refusal(name, "it holds a NUL character or is not valid UTF-8", "rename the file, or write it anew")
+
+
+def _check_command(command: str, params: Mapping[str, str]) -> None:
+    import shlex  # most jobs have no command
+
+    render_template(command, _COMMAND_SAMPLE | dict(params))
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise _refusal("command", str(error).lower(), "close the quote, then submit again") from error
+    if not words:
+        raise _refusal("command", "there is no program to start", "give the job a command")
 
 
 def _check_params(params: Mapping[str, str]) -> None:

@@ -195,6 +195,8 @@ def test_directory_of_a_newer_farmd_is_refused_and_not_touched(tmp_path: Path) -
     assert path.read_bytes() == before
     with pytest.raises(UserError, match="newer farmd"):
         run(load(tmp_path))  # the lock was let go of
+    with pytest.raises(UserError, match="newer farmd"):
+        check(tmp_path)
 
 
 def test_folder_that_cannot_be_used_is_told(tmp_path: Path) -> None:

@@ -209,6 +209,8 @@ def test_too_large_a_job_is_refused_before_it_is_sent() -> None:
         ({"scene": r"shots\a.blend"}, "scene"),
         ({"scene_path": "/home/\udcff.blend"}, "scene_path"),
         ({"renderer": "command"}, "command"),
+        ({"command": "cp 'open {output}"}, "command"),
+        ({"command": " "}, "command"),
         ({"params": {f"p{n}": "" for n in range(65)}}, "params"),
         ({"params": {"not a name": ""}}, "params"),
         ({"output_name": "{name}", "params": {"name": "../../x"}}, "output_name"),

@@ -111,7 +111,7 @@ def begin(path: Path, *, unclean: bool) -> tuple[Ledger, Loaded]:
 def _open_and_load(path: Path, *, unclean: bool) -> tuple[Ledger, Loaded]:
     ledger = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, factory=Ledger)
     try:
-        _refuse_newer(ledger, path)
+        refuse_newer(ledger, path)
         ledger.execute("PRAGMA journal_mode = WAL")
         ledger.execute("PRAGMA synchronous = FULL")
         ledger.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
@@ -124,7 +124,12 @@ def _open_and_load(path: Path, *, unclean: bool) -> tuple[Ledger, Loaded]:
         raise
 
 
-def _refuse_newer(connection: sqlite3.Connection, path: Path) -> None:
+def refuse_newer(connection: sqlite3.Connection, path: Path) -> None:
+    """Leave a store alone whose schema this version does not know.
+
+    Raises:
+        UserError: It is newer.
+    """
     found, known = _version(connection), max(_numbered(MIGRATIONS))
     if found > known:
         raise UserError(

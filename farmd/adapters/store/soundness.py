@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from farmd.adapters.store.file import ROWS, failure, open_for_reading
+from farmd.adapters.store.file import ROWS, failure, open_for_reading, refuse_newer
 from farmd.adapters.store.sqlite import FILE_NAME
 from protocol.errors import UserError
 from protocol.records import Rec, row_hash
@@ -36,7 +36,7 @@ def check(data_dir: Path) -> Verdict:
     """Look at a store without changing it: is the file sound, does every row keep its invariants? (`farmd --check`).
 
     Raises:
-        UserError: There is no store in this directory.
+        UserError: There is no store in this directory, or a newer farmd wrote it.
         StoreFailed: It cannot be read at all.
     """
     path = data_dir / FILE_NAME
@@ -44,6 +44,7 @@ def check(data_dir: Path) -> Verdict:
         raise UserError(f"no store in {data_dir}", f"{path} does not exist", "name the data directory of a node")
     try:
         with closing(open_for_reading(path)) as connection:
+            refuse_newer(connection, path)
             problems = _problems(connection)
             digest, rows = 0, 0
             for line in connection.execute(ROWS):
