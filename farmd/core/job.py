@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
     Eligible = Callable[[JobSpec, NodeId], bool]
 
+GrantOrder = tuple[int, bool, str, int]
+"""Sorts jobs for the scheduler; the last entry changes with the job's need and decides nothing."""
 FAILED_TASKS = 10
 """Final failures that a job may have before it pauses itself, or a tenth of its tasks if that is more."""
 WAITING = (Mark.READY, Mark.DELAYED, Mark.BUSY, Mark.HELD, Mark.GRANTED)
@@ -306,6 +308,11 @@ class Job:
         below = self.grantable_below
         return below > 0 and (self.count(Mark.DELAYED) > 0 or next(self.tasks.marks.ready(below), -1) >= 0)
 
+    @property
+    def grant_order(self) -> GrantOrder:
+        """Higher priority first, then jobs whose test frames are out, then the older one; last, what else matters."""
+        return -self.priority, self.gate is not GateState.TESTING, self.id, self.ram_floor_bytes
+
     def ready_tasks(self, limit: int, now: Instant, *, reverse: bool = False) -> list[TaskIndex]:
         """List up to `limit` tasks that may be granted now: test frames first, or from the end.
 
@@ -339,9 +346,10 @@ class Job:
 
     def _requeue(self, sub: bytes, value: int) -> list[TaskIndex]:
         first, last = int.from_bytes(sub[:4], "big"), int.from_bytes(sub[4:], "big")
-        last = min(last, self.plan.task_count - 1)
         self._gate_facts = None
-        return self.tasks.set_generation(first, last, max(0, value)) if first <= last else []
+        # Not cut off at the last task: two registers of different keys must never become one.
+        within = first <= last and first < self.plan.task_count
+        return self.tasks.set_generation(first, last, max(0, value)) if within else []
 
     def _task_changed(self, task: TaskIndex) -> None:
         if self.plan.is_test(task):
