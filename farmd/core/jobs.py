@@ -20,7 +20,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from farmd.core.attempts import Attempt, Lives, read_attempt
-from farmd.core.job import Job
+from farmd.core.job import GrantOrder, Job
 from farmd.core.jobstatus import status_of
 from farmd.core.retry import NodeHealth
 from protocol.bodies import AttemptBody, ControlBody, HoldingBody, unpack_body
@@ -68,7 +68,8 @@ class Jobs:
         self._early: dict[JobId, dict[tuple[int, bytes], Rec]] = {}
         self._deleted: dict[JobId, None] = {}
         self._running: dict[NodeId, dict[AttemptRef, Attempt]] = {}
-        self._candidates: dict[JobId, None] = {}
+        self._candidates: dict[JobId, GrantOrder] = {}
+        self._line: list[Job] | None = None
         self._dependents: dict[JobId, dict[JobId, None]] = {}
         self._completed: dict[JobId, None] = {}
         self._unsettled: dict[JobId, None] | None = None
@@ -218,6 +219,7 @@ class Jobs:
             self._dependents.get(other, {}).pop(job.id, None)
         self.health.forget(job.id)
         self._candidates.pop(job.id, None)
+        self._line = None
         self._completed.pop(job.id, None)
 
     # -- across jobs --------------------------------------------------------------------------------------------------
@@ -228,9 +230,11 @@ class Jobs:
             self._unsettled[job.id] = None
             return
         if job.may_want_grants and not self.blocked_by(job.id):
-            self._candidates[job.id] = None
-        else:
-            self._candidates.pop(job.id, None)
+            order = job.grant_order
+            if self._candidates.get(job.id) != order:
+                self._candidates[job.id], self._line = order, None
+        elif self._candidates.pop(job.id, None) is not None:
+            self._line = None
         completed = job.id in self._dependents and job.state is JobState.COMPLETED
         if completed == (job.id in self._completed):
             return
@@ -292,6 +296,12 @@ class Jobs:
     def candidates(self) -> list[Job]:
         """List the jobs with a task that may be granted now, or when a delay is over; no order is promised."""
         return [self._jobs[job_id] for job_id in self._candidates]
+
+    def line(self) -> list[Job]:
+        """List the candidates in the order in which they are granted tasks; the same list until that changes."""
+        if self._line is None:
+            self._line = [self._jobs[job_id] for job_id in sorted(self._candidates, key=self._candidates.__getitem__)]
+        return self._line
 
     def ready_tasks(self, job_id: JobId, limit: int, now: Instant, *, reverse: bool = False) -> list[TaskIndex]:
         """List up to `limit` tasks of a job that may be granted now."""

@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from farmd.core.capacity import Claim, need_of
-from farmd.core.gate import GateState
 from farmd.core.match import Matcher, avoided_nodes
 from protocol.ids import AttemptId, AttemptRef
 from protocol.jobspec import PartitionPolicy
@@ -124,6 +123,9 @@ class Leader:
         self._usable: dict[NodeId, None] = {}
         self._nodes_dirty = True
         self._dirty = False
+        self._lined_up: list[Job] = []
+        self._line: list[tuple[Job, Need]] = []
+        self._needs = 0
         self.active = False
 
     # -- taking and leaving office --------------------------------------------------------------------------------
@@ -304,10 +306,24 @@ class Leader:
         self._refresh_nodes(turn)
         backwards = self._in_minority(turn.now.mono)
         full: dict[Need, None] = {}
-        for job in sorted(self._jobs.candidates(), key=_grant_order):
-            if backwards and job.spec.on_partition is PartitionPolicy.HOLD_IN_MINORITY:
+        self._line_up()
+        for job, need in self._line:
+            if need in full or (backwards and job.spec.on_partition is PartitionPolicy.HOLD_IN_MINORITY):
                 continue
             self._grant_job(turn, job, full, backwards=backwards)
+            if len(full) == self._needs:
+                break
+
+    def _line_up(self) -> None:
+        """Put the jobs in order with their needs; mostly nothing has changed since the last event."""
+        jobs = self._jobs.line()
+        if jobs is self._lined_up:
+            return
+        self._lined_up = jobs
+        same: dict[Need, Need] = {}
+        needs = [self._need(job) for job in jobs]
+        self._line = [(job, same.setdefault(need, need)) for job, need in zip(jobs, needs, strict=True)]
+        self._needs = len(same)
 
     def _inventory_done(self, turn: Turn) -> bool:
         if self._asking is None:
@@ -332,17 +348,16 @@ class Leader:
             self.matcher.put(node, bodies[node])
         self._cool = {node: at for node, at in self._cool.items() if at > turn.now.mono}
         self._usable = {node: None for node in usable if node not in self._cool}
+        self.matcher.forget_full()
 
     def _in_minority(self, now_mono: float) -> bool:
         return 2 * len(self._membership.alive()) < len(self._membership.recent(now_mono, SEEN_LATELY_S))
 
     def _grant_job(self, turn: Turn, job: Job, full: dict[Need, None], *, backwards: bool) -> None:
         need = self._need(job)
-        if need in full:
-            return
         if job.spec.manifest is not None:
             self._prefetch(turn, job, need)
-        if self.matcher.choose(need, self._is_usable) is None:
+        if self.matcher.is_full(need, self._is_usable):
             full[need] = None
             return
         wanted, lot = _Wanted(job, need, self._nodes_for(turn, job)), FIRST_LOT
@@ -378,7 +393,7 @@ class Leader:
                 self._grant(turn, wanted.job, task, choice)
                 granted += 1
                 continue
-            if self.matcher.choose(wanted.need, self._is_usable) is None:
+            if self.matcher.is_full(wanted.need, self._is_usable):
                 return None
             failures += 1
             if failures >= TASKS_TRIED:
@@ -434,8 +449,3 @@ class Leader:
 
     def _wake(self, at: float) -> None:
         self._wake_at = at if self._wake_at is None else min(self._wake_at, at)
-
-
-def _grant_order(job: Job) -> tuple[int, bool, JobId]:
-    """Higher priority first, then jobs whose test frames are out, then the older one."""
-    return -job.priority, job.gate is not GateState.TESTING, job.id

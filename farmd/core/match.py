@@ -33,6 +33,7 @@ class Matcher:
         self._buckets: dict[int, dict[NodeId, None]] = {}
         self._bucket_of: dict[NodeId, int] = {}
         self._never: dict[NodeId, dict[Need, Misfit | None]] = {}
+        self._full: dict[Need, dict[NodeId, None]] = {}
 
     def __contains__(self, node: NodeId) -> bool:
         return node in self._nodes
@@ -52,6 +53,7 @@ class Matcher:
         self._never.pop(node, None)
         self._nodes[node] = Capacity(node, body, known.claims if known is not None else {})
         self._rebucket(node)
+        self._roomier(node)
 
     def drop(self, node: NodeId) -> None:
         """Remove a node and its claims."""
@@ -71,6 +73,7 @@ class Matcher:
         if capacity is None or capacity.claims.pop(ref, None) is None:
             return False
         self._rebucket(node)
+        self._roomier(node)
         return True
 
     def never_fits(self, node: NodeId, need: Need) -> Misfit | None:
@@ -87,8 +90,48 @@ class Matcher:
             return None
         return capacity.fit_now(need)
 
+    def is_full(self, need: Need, usable: Callable[[NodeId], bool]) -> bool:
+        """Tell whether no usable node has room for a need now.
+
+        On a busy farm nearly every answer is yes, so it is remembered, with the nodes that have got room since: only
+        these are looked at again. The caller says `forget_full` when other nodes have become usable.
+        """
+        roomier = self._full.get(need)
+        if roomier is None:
+            if self._choose_anew(need, usable) is not None:
+                return False
+            self._full[need] = {}
+            return True
+        for node in list(roomier):
+            if usable(node) and self.fit(node, need) is not None:
+                return False
+            del roomier[node]
+        return True
+
+    def forget_full(self) -> None:
+        """Look at all nodes again."""
+        self._full.clear()
+
+    def _roomier(self, node: NodeId) -> None:
+        for nodes in self._full.values():
+            nodes[node] = None
+
     def choose(self, need: Need, allowed: Callable[[NodeId], bool]) -> tuple[NodeId, Claim] | None:
-        """Choose the node for one task, or None if none has room now."""
+        """Choose the node for one task among usable ones, or None if none has room now."""
+        roomier = self._full.get(need)
+        if roomier is None:
+            return self._choose_anew(need, allowed)
+        for node in sorted(roomier, key=self._tightest):
+            claim = self.fit(node, need)
+            if claim is not None and allowed(node):
+                return node, claim
+        return None
+
+    def _tightest(self, node: NodeId) -> tuple[int, int]:
+        capacity = self._nodes.get(node)
+        return (0, 0) if capacity is None else (capacity.free_cores, -capacity.free_ram_bytes)
+
+    def _choose_anew(self, need: Need, allowed: Callable[[NodeId], bool]) -> tuple[NodeId, Claim] | None:
         for free in sorted(self._buckets):
             if free < max(1, need.cores):
                 continue
