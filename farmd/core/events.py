@@ -156,10 +156,13 @@ class PieceWritten:
 
 @dataclass(frozen=True, slots=True)
 class BlobFinished:
-    """All pieces are here and MD5 agrees (`ok`), or it does not and the blob was set aside."""
+    """All pieces are here and MD5 agrees (`ok`); or it does not, and the blob was set aside (`corrupt`); or the disk
+    refused to tell.
+    """
 
     blob: BlobAddress
     ok: bool
+    corrupt: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from farmd.core.effects import Deliver
+from farmd.core.incoming import check_blobs
 from farmd.core.lonely import Lonely
 from farmd.core.runs import Runs, add_to_runs, in_runs, remove_from_runs
 from protocol.bodies import HoldingBody, pack_body, unpack_body
@@ -121,7 +122,12 @@ class Outputs:
         self._swarm.cancel(("outputs", self._fetching.pop(place)))
 
     def on_keep(self, turn: Turn, sender: NodeId, message: Keep) -> None:
-        """Another node asks to keep a copy of its result; of a job not known here yet it will ask again."""
+        """Another node asks to keep a copy of its result; of a job not known here yet it will ask again.
+
+        Raises:
+            PeerError: No blob has such an address.
+        """
+        check_blobs(message.blobs)
         job = self._jobs.get(message.ref.job)
         if job is not None and job.has_task(message.ref.task):
             self._bring(turn, message.ref, message.blobs, (sender,))

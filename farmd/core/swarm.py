@@ -14,10 +14,13 @@ Called by `farmd.core.node`. Never reads or writes a file.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from farmd.core.effects import FindBlobs, ReadPiece, WritePiece
+from farmd.core.incoming import PIECE_BYTES, Incoming, check_blobs, is_possible, piece_count, piece_size
+from protocol.ids import BlobAddress
 from protocol.messages import HaveAsk, HaveIs, PieceAsk, PieceIs, PieceRefused
 
 if TYPE_CHECKING:
@@ -26,13 +29,10 @@ if TYPE_CHECKING:
 
     from farmd.core.events import BlobFinished, BlobsFound, PieceWritten
     from farmd.core.turn import Turn
-    from protocol.ids import BlobAddress, NodeId
+    from protocol.ids import NodeId
 
-PIECE_BYTES = 1 << 20
 WINDOW_BYTES = 2 * PIECE_BYTES
 """Bytes outstanding per source: two whole pieces, or many small blobs."""
-MAX_BLOB_BYTES = 1 << 40
-"""Largest blob that is fetched: every piece of it is counted in memory, and a size is only what somebody said."""
 WINDOW_PIECES = 32
 PIECE_TIMEOUT_S = 8.0
 LOOK_AROUND_S = 2.0
@@ -43,28 +43,8 @@ STRIKES = 3
 """Corrupt pieces after which a node is no source for `LEFT_OUT_S`."""
 LEFT_OUT_S = 30.0
 BLOBS_PER_ASK = 2000
-
-
-def piece_count(blob: BlobAddress) -> int:
-    """Pieces of a blob; an empty blob has one empty piece."""
-    return max(1, -(-blob.size // PIECE_BYTES))
-
-
-def piece_size(blob: BlobAddress, index: int) -> int:
-    """Bytes of one piece."""
-    return min(PIECE_BYTES, blob.size - index * PIECE_BYTES)
-
-
-@dataclass(slots=True)
-class _Incoming:
-    """A blob on its way here."""
-
-    wanted: dict[int, None]
-    """Piece indexes neither here nor outstanding."""
-    outstanding: dict[int, tuple[NodeId, float]] = field(default_factory=dict)
-    writing: dict[int, None] = field(default_factory=dict)
-    sources: dict[NodeId, None] = field(default_factory=dict)
-    keys: dict[Hashable, None] = field(default_factory=dict)
+LOOK = 32
+"""Blobs of a source that are compared to find the rarest."""
 
 
 @dataclass(slots=True)
@@ -84,11 +64,13 @@ class Swarm:
         self._alive_others = alive_others
         self._fetches: dict[Hashable, _Fetch] = {}
         self._finding: dict[int, Hashable] = {}
-        self._incoming: dict[BlobAddress, _Incoming] = {}
+        self._incoming: dict[BlobAddress, Incoming] = {}
+        self._ready: dict[NodeId, dict[BlobAddress, None]] = {}
         self._strikes: dict[NodeId, int] = {}
         self._left_out: dict[NodeId, float] = {}
         self._load: dict[NodeId, tuple[int, int]] = {}
         self._finished: list[Hashable] = []
+        self._unconfirmed: dict[BlobAddress, None] = {}
         self._ask = 0
         self._look_at: float | None = None
         self.pieces_in = 0
@@ -112,12 +94,13 @@ class Swarm:
 
     def cancel(self, key: Hashable) -> None:
         """No longer wait for a set; pieces that nobody else wants are not asked for any more."""
-        if self._fetches.pop(key, None) is None:
-            return
-        for blob, incoming in list(self._incoming.items()):
-            incoming.keys.pop(key, None)
-            if not incoming.keys:
-                self._drop(blob)
+        fetch = self._fetches.pop(key, None)
+        for blob in fetch.left if fetch is not None else ():
+            incoming = self._incoming.get(blob)
+            if incoming is not None:
+                incoming.keys.pop(key, None)
+                if not incoming.keys:
+                    self._drop(blob)
 
     def is_fetching(self, key: Hashable) -> bool:
         """True while a set is on its way and something of it is known to be missing."""
@@ -129,8 +112,7 @@ class Swarm:
         fetch = self._fetches.get(key)
         if fetch is None:
             return 0
-        incoming = [(blob, self._incoming[blob]) for blob in fetch.left if blob in self._incoming]
-        return sum(piece_size(blob, index) for blob, state in incoming for index in (*state.wanted, *state.outstanding))
+        return sum([self._incoming[blob].missing_bytes for blob in fetch.left if blob in self._incoming])
 
     def take_finished(self) -> list[Hashable]:
         """Return the keys of sets that are complete here since the last call."""
@@ -140,30 +122,45 @@ class Swarm:
     def on_found(self, turn: Turn, event: BlobsFound) -> None:
         """The store told what it lacks: start on the rest."""
         key = self._finding.pop(event.ask, None)
+        lacking = dict(event.missing)
+        if isinstance(key, BlobAddress):
+            self._on_found_again(turn, key, lacking)
+            return
         fetch = self._fetches.get(key)
         if fetch is None:
             return
-        lacking = dict(event.missing)
         for blob in list(fetch.left):
             if blob not in lacking:
                 del fetch.left[blob]
                 continue
-            if not 0 <= blob.size <= MAX_BLOB_BYTES:
+            if not is_possible(blob):
                 continue
             incoming = self._incoming.get(blob)
             if incoming is None:
-                have = dict.fromkeys(lacking[blob])
-                wanted = {index: None for index in range(piece_count(blob)) if index not in have}
-                wanted = wanted or dict.fromkeys(range(piece_count(blob)))
-                incoming = self._incoming[blob] = _Incoming(wanted)
+                incoming = self._incoming[blob] = Incoming(blob, dict.fromkeys(lacking[blob]))
             incoming.keys[key] = None
         if fetch.left:
             self._look_around(turn, tuple(fetch.left), fetch.hints)
         self._finish_if_complete(key)
-        self._pump(turn)
+
+    def _on_found_again(self, turn: Turn, blob: BlobAddress, lacking: dict[BlobAddress, tuple[int, ...]]) -> None:
+        """After trouble with the disk: is the blob complete now, or does it have to come again?"""
+        incoming = self._incoming.get(blob)
+        if incoming is None:
+            return
+        if blob not in lacking:
+            self._complete(turn, incoming)
+            return
+        incoming.begin_anew()
+        self._wake_at(turn.now.mono + LOOK_AROUND_S)
 
     def on_have_ask(self, turn: Turn, sender: NodeId, message: HaveAsk) -> None:
-        """A node asks what is here; the store answers through `on_found_for`."""
+        """A node asks what is here; the store answers through `on_found_for_peer`.
+
+        Raises:
+            PeerError: It asks for what cannot be.
+        """
+        check_blobs(message.blobs)
         self._ask += 1
         self._finding[self._ask] = ("asked", sender, message.blobs)
         turn.effects.append(FindBlobs(self._ask, message.blobs))
@@ -181,14 +178,22 @@ class Swarm:
 
     def on_have(self, turn: Turn, sender: NodeId, message: HaveIs) -> None:
         """A node holds these blobs completely."""
+        if self._is_left_out(turn, sender):
+            return
         for blob in message.blobs:
             incoming = self._incoming.get(blob)
-            if incoming is not None and not self._is_left_out(turn, sender):
+            if incoming is not None:
                 incoming.sources[sender] = None
-        self._pump(turn)
+                self._ready.setdefault(sender, {})[blob] = None
+        self._pump(turn, sender)
 
     def on_piece_ask(self, turn: Turn, sender: NodeId, message: PieceAsk) -> None:
-        """Serve a piece, or refuse what cannot be one."""
+        """Serve a piece, or refuse what cannot be one.
+
+        Raises:
+            PeerError: No blob has such an address.
+        """
+        check_blobs((message.blob,))
         if 0 <= message.number < piece_count(message.blob):
             turn.effects.append(ReadPiece(sender, message.blob, message.number))
 
@@ -197,66 +202,81 @@ class Swarm:
         incoming = self._incoming.get(message.blob)
         if incoming is None or incoming.outstanding.get(message.number, ("", 0))[0] != sender:
             return
-        self._settle(message.blob, incoming, message.number)
-        incoming.writing[message.number] = None
+        self._settle(incoming, message.number)
         turn.effects.append(WritePiece(message.blob, message.number, message.xxh64, message.data, sender))
-        self._pump(turn)
+        self._pump(turn, sender)
 
     def on_refused(self, turn: Turn, sender: NodeId, message: PieceRefused) -> None:
         """The node does not have it (any more): ask elsewhere."""
         incoming = self._incoming.get(message.blob)
         if incoming is None or incoming.outstanding.get(message.number, ("", 0))[0] != sender:
             return
-        self._settle(message.blob, incoming, message.number)
-        incoming.wanted[message.number] = None
+        self._settle(incoming, message.number)
         incoming.sources.pop(sender, None)
-        self._pump(turn)
+        self._give_back(turn, incoming, message.number)
+        self._pump(turn, sender)
 
     def on_written(self, turn: Turn, event: PieceWritten) -> None:
         """A piece stands in the store, or has to be fetched again."""
         incoming = self._incoming.get(event.blob)
         if incoming is None:
             return
-        incoming.writing.pop(event.index, None)
         if event.ok:
             self.pieces_in += 1
             return
-        incoming.wanted[event.index] = None
         if event.corrupt:
             self.corrupt_in += 1
             self._strike(turn, event.source)
-            self._pump(turn)
+            self._give_back(turn, incoming, event.index)
         else:
+            incoming.give_back(event.index)
             self._wake_at(turn.now.mono + LOOK_AROUND_S)
 
     def on_finished(self, turn: Turn, event: BlobFinished) -> None:
-        """A blob is complete and verified, or all of it has to come again."""
+        """A blob is complete and verified, or the disk refused it, or all of it has to come again."""
         incoming = self._incoming.get(event.blob)
         if incoming is None:
             return
-        if not event.ok:
+        if event.ok:
+            self._complete(turn, incoming)
+            return
+        if event.corrupt:
             self.corrupt_in += 1
             turn.note("blob-corrupt", f"{event.blob} arrived whole but its MD5 does not agree; fetching it again")
-            incoming.wanted = dict.fromkeys(range(piece_count(event.blob)))
-            self._pump(turn)
-            return
-        self._drop(event.blob)
+            for source in list(incoming.sources):
+                self._strike(turn, source)
+            incoming.begin_anew()
+        else:
+            self._unconfirmed[event.blob] = None
+        self._wake_at(turn.now.mono + LOOK_AROUND_S)
+
+    def _complete(self, turn: Turn, incoming: Incoming) -> None:
+        sources = list(incoming.sources)
+        self._drop(incoming.blob)
         for key in incoming.keys:
             fetch = self._fetches.get(key)
             if fetch is not None:
-                fetch.left.pop(event.blob, None)
+                fetch.left.pop(incoming.blob, None)
                 self._finish_if_complete(key)
-        self._pump(turn)
+        for source in sources:
+            self._pump(turn, source)
 
     def lost(self, turn: Turn, node: NodeId) -> None:
         """A node is gone: what was asked of it is asked elsewhere."""
-        for incoming in self._incoming.values():
+        self._ready.pop(node, None)
+        self._load.pop(node, None)
+        for incoming in list(self._incoming.values()):
             incoming.sources.pop(node, None)
             for index in [index for index, (source, _) in incoming.outstanding.items() if source == node]:
                 del incoming.outstanding[index]
-                incoming.wanted[index] = None
-        self._load.pop(node, None)
-        self._pump(turn)
+                self._give_back(turn, incoming, index)
+
+    def _give_back(self, turn: Turn, incoming: Incoming, index: int) -> None:
+        """A piece has to be asked for again: any source may have it now."""
+        incoming.give_back(index)
+        for source in list(incoming.sources):
+            self._ready.setdefault(source, {})[incoming.blob] = None
+            self._pump(turn, source)
 
     def next_deadline(self) -> float | None:
         """When to look for overdue pieces and for more sources."""
@@ -267,17 +287,28 @@ class Swarm:
         if self._look_at is None or turn.now.mono < self._look_at:
             return
         self._look_at = None
-        for blob, incoming in self._incoming.items():
+        for incoming in list(self._incoming.values()):
             late = [index for index, (_, due) in incoming.outstanding.items() if due <= turn.now.mono]
             for index in late:
                 incoming.sources.pop(incoming.outstanding[index][0], None)
-                self._settle(blob, incoming, index)
-                incoming.wanted[index] = None
-        orphans = tuple(blob for blob, incoming in self._incoming.items() if incoming.wanted and not incoming.sources)
+                self._settle(incoming, index)
+                incoming.give_back(index)
+        for blob in list(self._unconfirmed):
+            del self._unconfirmed[blob]
+            self._ask += 1
+            self._finding[self._ask] = blob
+            turn.effects.append(FindBlobs(self._ask, (blob,)))
+        orphans = tuple([blob for blob, state in self._incoming.items() if state.wants_more and not state.sources])
         if orphans:
             hints = dict.fromkeys(node for fetch in self._fetches.values() for node in fetch.hints)
             self._look_around(turn, orphans, tuple(hints))
-        self._pump(turn)
+        for blob, state in self._incoming.items():
+            for source in state.sources if state.wants_more else ():
+                self._ready.setdefault(source, {})[blob] = None
+        for source in list(self._ready):
+            self._pump(turn, source)
+        if self._incoming:
+            self._wake_at(turn.now.mono + LOOK_AROUND_S)
 
     def _look_around(self, turn: Turn, blobs: tuple[BlobAddress, ...], hints: tuple[NodeId, ...]) -> None:
         others = [node for node in self._alive_others() if not self._is_left_out(turn, node)]
@@ -290,41 +321,40 @@ class Swarm:
                 turn.send(node, HaveAsk(blobs[start : start + BLOBS_PER_ASK]))
         self._wake_at(turn.now.mono + LOOK_AROUND_S)
 
-    def _pump(self, turn: Turn) -> None:
-        """Fill the windows: blobs with the fewest sources first."""
-        ready = [(len(state.sources), blob) for blob, state in self._incoming.items() if state.wanted and state.sources]
-        ready.sort(key=lambda entry: entry[0])
-        for _, blob in ready:
-            self._ask_for_pieces(turn, blob, self._incoming[blob])
-        if self._incoming:
-            self._wake_at(turn.now.mono + LOOK_AROUND_S)
-
-    def _ask_for_pieces(self, turn: Turn, blob: BlobAddress, incoming: _Incoming) -> None:
-        for index in list(incoming.wanted):
-            source = self._free_source(incoming, piece_size(blob, index))
-            if source is None:
+    def _pump(self, turn: Turn, source: NodeId) -> None:
+        """Fill the window of one source: of the blobs at hand that it holds, the one with the fewest sources first."""
+        ready = self._ready.get(source)
+        while ready:
+            incoming = self._rarest(source, ready)
+            if incoming is None or not self._has_room(source, piece_size(incoming.blob, incoming.next_piece())):
                 return
-            del incoming.wanted[index]
-            incoming.outstanding[index] = (source, turn.now.mono + PIECE_TIMEOUT_S)
+            index = incoming.ask(source, turn.now.mono + PIECE_TIMEOUT_S)
             size, count = self._load.get(source, (0, 0))
-            self._load[source] = (size + piece_size(blob, index), count + 1)
-            turn.send(source, PieceAsk(blob, index), volatile=True)
+            self._load[source] = (size + piece_size(incoming.blob, index), count + 1)
+            turn.send(source, PieceAsk(incoming.blob, index), volatile=True)
 
-    def _free_source(self, incoming: _Incoming, size: int) -> NodeId | None:
-        best, best_load = None, (0, 0)
-        for source in incoming.sources:
-            load = self._load.get(source, (0, 0))
-            if load[1] >= WINDOW_PIECES or (load[0] and load[0] + size > WINDOW_BYTES):
-                continue
-            if best is None or load < best_load:
-                best, best_load = source, load
-        return best
+    def _rarest(self, source: NodeId, ready: dict[BlobAddress, None]) -> Incoming | None:
+        best: Incoming | None = None
+        stale: list[BlobAddress] = []
+        for blob in islice(ready, LOOK):
+            incoming = self._incoming.get(blob)
+            if incoming is None or not incoming.wants_more or source not in incoming.sources:
+                stale.append(blob)
+            elif best is None or len(incoming.sources) < len(best.sources):
+                best = incoming
+        for blob in stale:
+            del ready[blob]
+        return best if best is not None or not stale else self._rarest(source, ready)
 
-    def _settle(self, blob: BlobAddress, incoming: _Incoming, index: int) -> None:
+    def _has_room(self, source: NodeId, size: int) -> bool:
+        load = self._load.get(source, (0, 0))
+        return load[1] < WINDOW_PIECES and (not load[0] or load[0] + size <= WINDOW_BYTES)
+
+    def _settle(self, incoming: Incoming, index: int) -> None:
         """A piece is no longer outstanding: give its room in the window back."""
         source, _ = incoming.outstanding.pop(index)
         size, count = self._load.get(source, (0, 0))
-        self._load[source] = (max(0, size - piece_size(blob, index)), max(0, count - 1))
+        self._load[source] = (max(0, size - piece_size(incoming.blob, index)), max(0, count - 1))
 
     def _strike(self, turn: Turn, source: NodeId) -> None:
         self._strikes[source] = self._strikes.get(source, 0) + 1
@@ -340,8 +370,9 @@ class Swarm:
 
     def _drop(self, blob: BlobAddress) -> None:
         incoming = self._incoming.pop(blob)
+        self._unconfirmed.pop(blob, None)
         for index in list(incoming.outstanding):
-            self._settle(blob, incoming, index)
+            self._settle(incoming, index)
 
     def _finish_if_complete(self, key: Hashable) -> None:
         fetch = self._fetches.get(key)

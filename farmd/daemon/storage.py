@@ -136,7 +136,8 @@ class Storage:
 
     def _confirm(self, blob: BlobAddress) -> Event:
         try:
-            return BlobFinished(blob, self.blobs.confirm(blob))
+            ok = self.blobs.confirm(blob)
+            return BlobFinished(blob, ok, corrupt=not ok)
         except BlobsFailed:
             return BlobFinished(blob, ok=False)
 

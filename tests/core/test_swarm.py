@@ -6,7 +6,8 @@ from random import Random
 
 from farmd.core.effects import Effect, FindBlobs, ReadPiece, Send, WritePiece
 from farmd.core.events import BlobFinished, BlobsFound, PieceWritten
-from farmd.core.swarm import PIECE_BYTES, PIECE_TIMEOUT_S, STRIKES, WINDOW_BYTES, Swarm, piece_count
+from farmd.core.incoming import PIECE_BYTES, piece_count
+from farmd.core.swarm import PIECE_TIMEOUT_S, STRIKES, WINDOW_BYTES, Swarm
 from farmd.core.turn import Instant, Turn
 from protocol.ids import BlobAddress, NodeId
 from protocol.messages import HaveAsk, HaveIs, PieceAsk, PieceIs, PieceRefused
@@ -53,7 +54,7 @@ class Bench:
 
     def finished(self, address: BlobAddress, *, ok: bool = True) -> list[Effect]:
         turn = self.turn()
-        self.swarm.on_finished(turn, BlobFinished(address, ok))
+        self.swarm.on_finished(turn, BlobFinished(address, ok, corrupt=not ok))
         return turn.effects
 
     def later(self, seconds: float) -> list[Effect]:
@@ -188,8 +189,56 @@ def test_a_blob_whose_md5_disagrees_comes_again_whole() -> None:
     bench.have(A, small)
     bench.piece(A, small, 0)
     bench.piece(A, small, 1)
-    assert sorted(number for _, _, number in asks(bench.finished(small, ok=False))) == [0, 1]
+    assert asks(bench.finished(small, ok=False)) == []
+    assert sorted(number for _, _, number in asks(bench.have(A, small))) == [0, 1]
     assert bench.swarm.take_finished() == []
+
+
+def test_a_source_whose_blobs_never_agree_with_their_md5_is_left_out() -> None:
+    bench = Bench(A)
+    small = blob(1)
+    bench.fetch((small,))
+    for _ in range(STRIKES):
+        bench.have(A, small)
+        bench.piece(A, small, 0)
+        bench.finished(small, ok=False)
+    assert asks(bench.have(A, small)) == []
+
+
+def test_a_blob_that_the_disk_could_not_confirm_is_looked_at_again() -> None:
+    bench = Bench(A)
+    small = blob(1)
+    bench.fetch((small,))
+    bench.have(A, small)
+    bench.piece(A, small, 0)
+    bench.swarm.on_finished(bench.turn(), BlobFinished(small, ok=False))
+    finds = [effect for effect in bench.later(2.1) if isinstance(effect, FindBlobs)]
+    assert [find.blobs for find in finds] == [(small,)]
+    bench.swarm.on_found(bench.turn(), BlobsFound(finds[0].ask, ()))
+    assert bench.swarm.take_finished() == ["key"]
+
+
+def test_a_blob_of_terabytes_costs_what_is_under_way() -> None:
+    bench = Bench(A)
+    huge = BlobAddress(1, 1 << 43, b"\1" * 16)
+    bench.fetch((huge,))
+    assert len(asks(bench.have(A, huge))) == WINDOW_BYTES // PIECE_BYTES
+    assert bench.swarm.missing_bytes("key") == 1 << 43
+
+
+def test_ten_thousand_small_blobs_are_asked_for_without_going_through_all_of_them_each_time() -> None:
+    bench = Bench(A)
+    many = tuple(BlobAddress(n, 10, b"\2" * 16) for n in range(10_000))
+    bench.fetch(many)
+    waiting = asks(bench.have(A, *many))
+    arrived = 0
+    while waiting:
+        _, address, _ = waiting.pop()
+        waiting += asks(bench.piece(A, address, 0))
+        bench.finished(address)
+        arrived += 1
+    assert arrived == 10_000
+    assert bench.swarm.take_finished() == ["key"]
 
 
 def test_a_cancelled_set_asks_for_nothing_more() -> None:
