@@ -23,8 +23,17 @@ if TYPE_CHECKING:
 
 LAMBDA = 4
 UPDATES_PER_MESSAGE = 12
+"""Claims on one message in quiet times: about 500 bytes."""
+MOST_PER_MESSAGE = 40
+"""And while very much changes at once (a split, a power cut): about two kilobytes, so that the queue drains."""
 ADVERTS_PER_MESSAGE = 8
 ADVERT_COPIES = 3
+
+
+def room_for(waiting: int) -> int:
+    """Return how many claims ride on one message while that many rumours wait: a quarter, within the bounds."""
+    return min(MOST_PER_MESSAGE, max(UPDATES_PER_MESSAGE, waiting // 4))
+
 
 _V = TypeVar("_V")
 

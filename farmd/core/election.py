@@ -115,7 +115,7 @@ class Election:
     @property
     def term(self) -> int:
         """Return the highest term known; while this node leads, the term in which it leads."""
-        return self._ballot.term
+        return self._reign.term if self._reign is not None else self._ballot.term
 
     @property
     def accepted(self) -> tuple[int, str]:
@@ -205,8 +205,8 @@ class Election:
             raise PeerError(f"term {max(message.term, current)} cannot be")
         match message:
             case PreVoteAsk(term):
-                granted = not self._hears_other(sender, turn.now.mono) and term > self.term
-                turn.send(sender, PreVoteReply(term, granted, self.term), volatile=True)
+                granted = not self._hears_other(sender, turn.now.mono) and term > self._ballot.term
+                turn.send(sender, PreVoteReply(term, granted, self._ballot.term), volatile=True)
             case VoteAsk(term):
                 self._on_vote_ask(turn, sender, term)
             case PreVoteReply(term, granted, current):
@@ -309,7 +309,7 @@ class Election:
             self._campaign = None
             self.role = Role.FOLLOWER
             self._wait(turn, CAMPAIGN_S)
-        turn.send(sender, VoteReply(term, granted, self.term))
+        turn.send(sender, VoteReply(term, granted, self._ballot.term))
 
     def _hears_other(self, candidate: NodeId, now: float) -> bool:
         """Tell whether a leader's lease is good; a candidate evidently does not lead itself."""
@@ -377,7 +377,7 @@ class Election:
                 self._leap(turn, beat.term, f"met {sender} with {beat.followers} followers")
             turn.send(sender, HeartbeatNack(self.term, self.self_id))
             return
-        term = self.term
+        term = self._ballot.term
         self._step_down(turn, f"met {sender} with {beat.followers} followers")
         if self._ballot.accepts(beat.term, sender):
             self._follow(turn, sender, beat)
@@ -409,8 +409,8 @@ class Election:
         if self._reign is None or now < self._met_at + MEETING_S:
             return
         self._met_at = now
-        self._ballot.vote(max(above, self.term) + 1, self.self_id)
-        self._reign.term = self.term
+        self._ballot.vote(max(above, self._ballot.term) + 1, self.self_id)
+        self._reign.term = self._ballot.term
         self._enthrone(turn, why)
 
     # -- small things ------------------------------------------------------------------------------------------

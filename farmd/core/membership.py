@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from farmd.core.dissemination import UPDATES_PER_MESSAGE, Adverts, Rumours, copies_for
+from farmd.core.dissemination import Adverts, Rumours, copies_for, room_for
 from farmd.core.probing import Prober
 from farmd.core.roster import Member, MemberChange, Roster, wins
 from farmd.core.suspicion import LAG_S, LocalHealth, Suspicions, jurors_of
@@ -198,7 +198,7 @@ class Membership:
         return member is not None and advert.epoch >= member.epoch and self._adverts.hear(advert)
 
     def note_lag(self, seconds: float) -> None:
-        """Be told that the own loop was late; `on_timer` notices its own lateness by itself."""
+        """Doubt the own judgement because the own loop was late."""
         self.health.note_lag(seconds)
 
     def heard(self, turn: Turn, sender: NodeId) -> None:
@@ -210,10 +210,7 @@ class Membership:
         if now < self._poked_at.get(sender, -POKE_PERIOD_S) + POKE_PERIOD_S:
             return
         self._poked_at[sender] = now
-        if member.state is SUSPECT:
-            self._prober.probe(turn, sender)
-        else:
-            self._prober.ping(turn, sender)
+        self._prober.ping(turn, sender)
 
     def suspect_now(self, turn: Turn, node: NodeId) -> None:
         """Probe a node at once, directly and through others: its connection broke, or it is strangely silent."""
@@ -261,11 +258,12 @@ class Membership:
         if now - deadline > LAG_S:
             self._prober.shift(now - deadline)
             self._suspicions.shift(now - deadline)
-            self.health.note_lag(now - deadline)
         for node in self._prober.on_timer(turn):
             self._silent(turn, node)
+        for node in self._suspicions.due_to_ask(now):
+            self._prober.ping(turn, node)
         for node in self._suspicions.expired(now):
-            self._believe(turn, self._roster.view()[node].claim()._replace(state=DEAD))
+            self._give_up(turn, node)
         if self._sync_at is not None and now >= self._sync_at:
             self._sync_at = now + SYNC_PERIOD_S * (0.5 + self._rng.random())
             others = self.alive_others()
@@ -298,7 +296,7 @@ class Membership:
         return self._riders(to)
 
     def _updates(self, about: tuple[MemberUpdate, ...]) -> tuple[MemberUpdate, ...]:
-        room = UPDATES_PER_MESSAGE - 1 - len(about)
+        room = room_for(len(self._rumours)) - 1 - len(about)
         return (self._me.claim(), *about, *self._rumours.take(room, copies_for(self._roster.here)))
 
     def _take_gossip(
@@ -318,7 +316,7 @@ class Membership:
             return
         known = self._roster.get(claim.node)
         if known is not None and claim.state == DEAD and known.is_here and known.epoch == claim.epoch:
-            self._hear_of_death(turn, claim, sender)
+            self._hear_of_death(turn, claim, known, sender)
         elif known is None or wins(claim, known):
             self._believe(turn, claim)
             if known is not None and known.state is DEAD and known.epoch == claim.epoch:
@@ -331,9 +329,9 @@ class Membership:
         if self._sync_at is not None:
             self._sync_at = min(self._sync_at, now + HEALING_SYNC_S * (0.5 + self._rng.random()))
 
-    def _hear_of_death(self, turn: Turn, claim: MemberUpdate, sender: NodeId) -> None:
+    def _hear_of_death(self, turn: Turn, claim: MemberUpdate, known: Member, sender: NodeId) -> None:
         """Believe that a member is dead only when it was suspected here for a while; until then, suspect it."""
-        known, now = self._roster.view()[claim.node], turn.now.mono
+        now = turn.now.mono
         if not wins(claim, known):
             return
         if known.state is SUSPECT and self._suspicions.age(claim.node, now) >= TIME_TO_REFUTE_S:
@@ -386,6 +384,11 @@ class Membership:
                 if juror != self.self_id:
                     turn.send(juror, PingNack(0, node), volatile=True)
 
+    def _give_up(self, turn: Turn, node: NodeId) -> None:
+        member = self._roster.get(node)
+        if member is not None:
+            self._believe(turn, member.claim()._replace(state=DEAD))
+
     def _accused(self, turn: Turn, accused: NodeId, accuser: NodeId) -> None:
         member = self._roster.get(accused)
         if member is not None and member.is_here and accused != self.self_id:
@@ -412,10 +415,6 @@ class Membership:
             self._prober.enlist(change.node)
         if change.old_epoch < change.epoch:
             self._adverts.forget(change.node, change.epoch)
-        if change.new is SUSPECT or (change.new is ALIVE and change.old is SUSPECT and not change.restarted):
-            return
-        old = change.old.name.lower() if change.old else "unknown"
-        turn.note("member", f"{old} -> {change.new.name.lower()}, life {change.epoch}", node=change.node)
 
     def _do_jury_duty(self, turn: Turn) -> None:
         """Probe every suspect whose juror this node is, or became because another juror fell silent too."""

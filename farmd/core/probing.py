@@ -45,6 +45,8 @@ DEAD_KEPT_S = 86_400.0
 @dataclass(slots=True)
 class _Probe:
     target: NodeId
+    life: tuple[int, int]
+    """Epoch and incarnation when it was opened: who has refuted since has spoken since."""
     indirect_at: float
     fail_at: float
     asked: int = 0
@@ -123,7 +125,7 @@ class Prober:
         if probe is None:
             seq = self.ping(turn, node)
             now = turn.now.mono
-            probe = _Probe(node, now + PING_TIMEOUT_S * stretch, now + PROBE_PERIOD_S * stretch)
+            probe = _Probe(node, self._life(node), now + PING_TIMEOUT_S * stretch, now + PROBE_PERIOD_S * stretch)
             self._probes[seq] = probe
         if at_once and not probe.is_asked:
             self._ask_helpers(turn, seq, probe)
@@ -204,6 +206,10 @@ class Prober:
             self.rng.shuffle(self._order)
         return None
 
+    def _life(self, node: NodeId) -> tuple[int, int]:
+        member = self.roster.get(node)
+        return (member.epoch, member.incarnation) if member else (0, 0)
+
     def _ask_helpers(self, turn: Turn, seq: int, probe: _Probe) -> None:
         probe.is_asked = True
         willing = [n for n in self.roster.alive if n not in (self.roster.self_id, probe.target)]
@@ -219,7 +225,8 @@ class Prober:
         for seq, probe in list(self._probes.items()):
             if now >= probe.fail_at:
                 del self._probes[seq]
-                failed.append(probe.target)
+                if probe.life == self._life(probe.target):
+                    failed.append(probe.target)
                 # The paper counts each missing nack. Here one nack proves that our own link and loop work: in a
                 # split or a power cut many helpers are silent too, and then the dead must be found quickly.
                 if probe.asked > 0 and probe.nacks == 0:

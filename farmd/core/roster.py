@@ -14,6 +14,7 @@ Called by `farmd.core.membership` alone; sends nothing.
 from __future__ import annotations
 
 import math
+from bisect import insort
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -92,18 +93,18 @@ def wins(claim: MemberUpdate, known: Member) -> bool:
 
 
 class Roster:
-    """All known members in the order of their ids, this node included."""
+    """All known members, this node included, and the sorted ids of each state."""
 
-    __slots__ = ("_alive", "_changes", "_dead", "_members", "_suspects", "self_id")
+    __slots__ = ("_alive", "_by_state", "_changes", "_is_sorted", "_members", "self_id")
 
     def __init__(self, me: Member) -> None:
         self.self_id = me.node
-        self._members: dict[NodeId, Member] = {me.node: me}
+        self._members: dict[NodeId, Member] = {}
+        self._by_state: dict[MemberState, list[NodeId]] = {state: [] for state in MemberState}
+        self._alive: tuple[NodeId, ...] | None = None
         self._changes: list[MemberChange] = []
-        self._alive: tuple[NodeId, ...] = ()
-        self._suspects: tuple[NodeId, ...] = ()
-        self._dead: tuple[NodeId, ...] = ()
-        self._sort()
+        self._is_sorted = True
+        self._put(me)
 
     @property
     def me(self) -> Member:
@@ -112,26 +113,31 @@ class Roster:
 
     @property
     def alive(self) -> tuple[NodeId, ...]:
-        """Members that are alive and not suspected, sorted, this node included until it leaves."""
+        """Return the members that are alive and not suspected, sorted, this node included until it leaves."""
+        if self._alive is None:
+            self._alive = tuple(self._by_state[MemberState.ALIVE])
         return self._alive
 
     @property
     def suspects(self) -> tuple[NodeId, ...]:
-        """Members that are suspected, sorted."""
-        return self._suspects
+        """Return the members that are suspected, sorted."""
+        return tuple(self._by_state[MemberState.SUSPECT])
 
     @property
     def dead(self) -> tuple[NodeId, ...]:
-        """Members that are dead or mere seeds, sorted; those that left in good order are not among them."""
-        return self._dead
+        """Return the members that are dead or mere seeds, sorted; those that left in good order are not among them."""
+        return tuple(self._by_state[MemberState.DEAD])
 
     @property
     def here(self) -> int:
-        """Number of members that are alive or suspected: N of every formula."""
-        return len(self._alive) + len(self._suspects)
+        """Return the number of members that are alive or suspected: N of every formula."""
+        return len(self._by_state[MemberState.ALIVE]) + len(self._by_state[MemberState.SUSPECT])
 
     def view(self) -> Mapping[NodeId, Member]:
         """Return all members, read-only, sorted by id."""
+        if not self._is_sorted:
+            self._members = {node: self._members[node] for node in sorted(self._members)}
+            self._is_sorted = True
         return MappingProxyType(self._members)
 
     def get(self, node: NodeId) -> Member | None:
@@ -140,18 +146,19 @@ class Roster:
 
     def seed(self, node: NodeId, address: str, now: float) -> None:
         """Enter a node of which only the address is known."""
-        self._members[node] = Member(node, MemberState.DEAD, SEED_EPOCH, 0, address, now)
-        self._sort()
+        self._put(Member(node, MemberState.DEAD, SEED_EPOCH, 0, address, now))
 
     def readdress(self, node: NodeId, address: str, now: float) -> None:
         """Take a better address of a node that is not here, and count its day of probing anew."""
         known = self._members[node]
-        self._members[node] = replace(known, address=address or known.address, since=now)
+        self._put(replace(known, address=address or known.address, since=now))
 
     def forget(self, node: NodeId) -> None:
         """Remove a member: its key was revoked."""
-        if self._members.pop(node, None) is not None:
-            self._sort()
+        known = self._members.pop(node, None)
+        if known is not None:
+            self._by_state[known.state].remove(node)
+            self._alive = None
 
     def take(self, claim: MemberUpdate, now: float) -> MemberChange | None:
         """Believe a claim that wins.
@@ -166,15 +173,12 @@ class Roster:
         seen_at = now if was_here or state <= MemberState.SUSPECT else known.seen_at if known else -math.inf
         since = known.since if known is not None and is_same else now
         address = claim.address or (known.address if known else "")
-        self._members[claim.node] = Member(
-            claim.node, state, claim.epoch, claim.incarnation, address, since, seen_at
-        )  # fmt: skip
+        self._put(Member(claim.node, state, claim.epoch, claim.incarnation, address, since, seen_at))
         if is_same:
             return None
         old, old_epoch = (known.state, known.epoch) if known else (None, SEED_EPOCH)
         change = MemberChange(claim.node, old, state, claim.epoch, old_epoch)
         self._changes.append(change)
-        self._sort()
         return change
 
     def take_changes(self) -> list[MemberChange]:
@@ -187,14 +191,19 @@ class Roster:
         since = now - window_s
         return tuple(
             node
-            for node, member in self._members.items()
+            for node, member in self.view().items()
             if member.is_here or (member.state is MemberState.DEAD and member.seen_at >= since)
         )
 
-    def _sort(self) -> None:
-        ids = sorted(self._members)
-        self._members = {node: self._members[node] for node in ids}
-        states = [(node, self._members[node].state) for node in ids]
-        self._alive = tuple(node for node, state in states if state is MemberState.ALIVE)
-        self._suspects = tuple(node for node, state in states if state is MemberState.SUSPECT)
-        self._dead = tuple(node for node, state in states if state is MemberState.DEAD)
+    def _put(self, member: Member) -> None:
+        """Enter or replace a member; the lists of states stay sorted, so that a change costs no sort of the farm."""
+        known = self._members.get(member.node)
+        self._members[member.node] = member
+        if known is not None and known.state is member.state:
+            return
+        if known is None:
+            self._is_sorted = False
+        else:
+            self._by_state[known.state].remove(member.node)
+        insort(self._by_state[member.state], member.node)
+        self._alive = None

@@ -32,6 +32,9 @@ ENOUGH_ACCUSERS = 3
 """Accusers beside the first that shorten a suspicion to its minimum (K of the paper)."""
 JURORS = 4
 """Enough for K + 1 accusers to meet, few enough that an accusation costs four messages."""
+ASK_AFTER_S = 2.0
+"""Whoever suspects a member this long, and each time twice as long, asks it itself: gossip of the refutation may have
+gone astray."""
 REMEMBER_ACCUSER_S = 3.0
 """An accusation may overtake the gossip of the suspicion that it belongs to by this much."""
 WORST_HEALTH = 8
@@ -98,6 +101,7 @@ def jurors_of(accused: NodeId, alive: Sequence[NodeId]) -> tuple[NodeId, ...]:
 class _Case:
     started_at: float
     deadline: float = math.inf
+    ask_after_s: float = ASK_AFTER_S
 
 
 @dataclass(slots=True)
@@ -140,11 +144,24 @@ class Suspicions:
         Args:
             alive: Members that are alive and not suspected, this node included.
         """
-        self._next = math.inf
         for accused, case in self._cases.items():
             confirmations = max(0, self._accusers_since(accused, case.started_at - REMEMBER_ACCUSER_S) - 1)
             case.deadline = case.started_at + timeout_s(alive + len(self._cases), confirmations, alive - 1)
-            self._next = min(self._next, case.deadline)
+        self._find_next()
+
+    def due_to_ask(self, now: float) -> tuple[NodeId, ...]:
+        """Return the members that have been suspected long enough to be asked directly, for the first time or again."""
+        if now < self._next:
+            return ()
+        due = [item for item in self._cases.items() if now >= item[1].started_at + item[1].ask_after_s]
+        for _, case in due:
+            case.ask_after_s *= 2.0
+        self._find_next()
+        return tuple(accused for accused, _ in due)
+
+    def _find_next(self) -> None:
+        dues = (min(case.deadline, case.started_at + case.ask_after_s) for case in self._cases.values())
+        self._next = min(dues, default=math.inf)
 
     def _accusers_since(self, accused: NodeId, since: float) -> int:
         return sum(at >= since for at in self._accusers.get(accused, {}).values())
@@ -156,12 +173,10 @@ class Suspicions:
 
     def expired(self, now: float) -> tuple[NodeId, ...]:
         """Return the members whose suspicion has lasted long enough, in the order of their suspicion."""
-        if now < self._next:
-            return ()
         return tuple(accused for accused, case in self._cases.items() if case.deadline <= now)
 
     def next_deadline(self) -> float:
-        """Return when the first suspicion runs out, infinity if there is none."""
+        """Return when a suspect is to be asked or given up, infinity if there is none."""
         return self._next
 
     def shift(self, seconds: float) -> None:

@@ -48,7 +48,7 @@ class Machine:
     paused_until: float = 0.0
     inbox: list[tuple[NodeId, Message]] = field(default_factory=list)
     timer: float | None = None
-    standing: Standing = Standing(uptime_s=3600.0)
+    standing: Standing = field(default_factory=lambda: Standing(uptime_s=3600.0))
     sent: int = 0
 
     @property
@@ -118,7 +118,8 @@ class Cluster:
     def leave(self, index: int) -> None:
         """Shut a node down in good order."""
         machine = self.machines[index]
-        self._do(machine, lambda turn: (machine.votes.resign(turn), machine.members.leave(turn)))
+        self._do(machine, machine.votes.resign)
+        self._do(machine, machine.members.leave)
         self.kill(index, hint=False)
 
     def pause(self, index: int, seconds: float) -> None:
@@ -258,10 +259,12 @@ class Cluster:
     def _fire(self, machine: Machine) -> None:
         if not machine.up or self.now < machine.paused_until:
             return
+        late_s = self.now - machine.timer if machine.timer is not None else 0.0
         machine.timer = None
 
         def fire(turn: Turn) -> None:
             now = turn.now.mono
+            machine.members.note_lag(late_s)
             deadline = machine.members.next_deadline()
             if deadline is not None and deadline <= now:
                 machine.members.on_timer(turn)
@@ -280,6 +283,8 @@ class Cluster:
         if changes:
             votes.on_view_changed(turn)
         for change in changes:
+            old = change.old.name.lower() if change.old else "unknown"
+            self._tell(f"{machine.index}: {int(change.node, 16)} {old} -> {change.new.name.lower()}, {change.epoch}")
             if change.new is MemberState.DEAD and change.node != machine.id:
                 self.deaths.append((self.now, machine.id, change.node))
         for hint in votes.take_hints():
