@@ -171,7 +171,8 @@ class Storage:
             UserError: They cannot be laid out.
         """
         if spec.manifest is None:
-            self._bare.mkdir(parents=True, exist_ok=True)
+            if not self._bare.is_dir():
+                self._bare.mkdir(parents=True, exist_ok=True)
             return self._bare
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._slow, self._checkout, ref, spec.manifest)

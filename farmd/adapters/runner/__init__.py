@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 from farmd.adapters.runner.attempt import Attempt, Host
 from farmd.adapters.runner.leftovers import Records, end_leftovers
+from farmd.adapters.runner.logtail import SpareLogs
 from farmd.adapters.runner.ports import Tools
 from farmd.adapters.runner.process import oom_kills, usage_of
 from farmd.adapters.runner.room import Rooms, public_environ, remove
@@ -70,7 +71,7 @@ class Runner:
         self._tools = tools
         self._on_event = on_event
         records = Records(settings.data_dir / "attempts")
-        self._host = Host(settings.node, public_environ(os.environ), records)
+        self._host = Host(settings.node, public_environ(os.environ), records, SpareLogs())
         self._work_dir = settings.data_dir / "work"
         self._rooms = Rooms(self._work_dir)
         self._attempts: dict[AttemptRef, Attempt] = {}
@@ -130,6 +131,7 @@ class Runner:
         await asyncio.sleep(0)  # done callbacks run in the loop's next turn
         if self._closing:
             await asyncio.wait(self._closing)
+        self._host.logs.close()
 
     def _over(self, attempt: Attempt, folder: Path, task: asyncio.Task[AttemptEnded]) -> None:
         """Report the one end, even of an attempt that met a bug of ours or of somebody's renderer."""

@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from farmd.adapters.runner.logtail import LogTail
+from farmd.adapters.runner.logtail import LogTail, SpareLogs
 from farmd.adapters.runner.process import exited, oom_kills, reap, signal_group, spawn
 from farmd.adapters.runner.room import Room, environ_of
 from farmd.core.events import AttemptEnded, AttemptProgressed
@@ -54,12 +54,14 @@ class Host:
         node: Name of this node, for the processes.
         environ: Variables that every process gets.
         records: Where processes are recorded.
+        logs: Files for logs.
         oom_kills_before: The kernel's count at the last look, at most a second ago while anything runs.
     """
 
     node: str
     environ: Mapping[str, str]
     records: Records
+    logs: SpareLogs
     oom_kills_before: int = 0
 
 
@@ -85,6 +87,7 @@ class Attempt:
         self._vital_at = 0.0
         self._reported = (0.0, 0)
         self._reported_at = 0.0
+        self._good = False
 
     async def run(self, folder: Path) -> AttemptEnded:
         """Do everything; `folder` is the attempt's own and goes afterwards."""
@@ -118,7 +121,8 @@ class Attempt:
             return self._failed(cause_of(error, FailureClass.MISSING_ASSET), text_of(error))
         self._room = Room(checkout, folder, self.effect.cores, self.effect.gpus)
         self._room.make()
-        self._log = LogTail(self._tools.log_path(self.ref))
+        path = self._tools.log_path(self.ref)
+        self._log = self._host.logs.open(path) if self._room.is_shared else LogTail(path)
         self._work = self._tools.renderers.open(self.ref.job, self.effect.spec, self.effect.frames, self._room)
         for index, command in enumerate(self._work.commands):
             failure = await self._run_command(self._room, self._log, command)
@@ -164,6 +168,7 @@ class Attempt:
             outputs = await self._ingest(checked)
         except (FarmError, OSError) as error:
             return self._failed(cause_of(error, FailureClass.ERROR), f"outputs not stored: {text_of(error)}")
+        self._good = True
         return AttemptEnded(self.ref, 0, peak_ram_bytes=self._peak_ram_bytes, outputs=outputs, text=checked.text)
 
     async def _ingest(self, checked: Checked) -> tuple[OutputFact, ...]:
@@ -276,7 +281,9 @@ class Attempt:
                 self._work.read(line)
 
     def _clean_up(self) -> None:
-        if self._log is not None:
+        if self._log is not None and self._good and self._room is not None and self._room.is_shared:
+            self._host.logs.give_back(self._log)
+        elif self._log is not None:
             self._log.close()
         self._host.records.close(str(self.ref))
 

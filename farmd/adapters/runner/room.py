@@ -21,6 +21,7 @@ import os
 import re
 import shutil
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from farmd.adapters.runner.leftovers import MARK
@@ -60,6 +61,11 @@ class Room:
         return self.folder
 
     @property
+    def is_shared(self) -> bool:
+        """Its attempt promises no output, and its folders are used again."""
+        return self.folder.name.startswith(_SHARED)
+
+    @property
     def scratch(self) -> Path:
         """For helper and temporary files."""
         return scratch_of(self.folder)
@@ -71,11 +77,14 @@ class Room:
             OSError: The disk refused.
         """
         for folder in (self.output_dir, self.scratch):
-            if not self.folder.name.startswith(_SHARED):
+            if not self.is_shared:
                 shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True, exist_ok=self.folder.name.startswith(_SHARED))
+                folder.mkdir(parents=True)
+            elif not folder.is_dir():
+                folder.mkdir(parents=True, exist_ok=True)
 
 
+@lru_cache(256)
 def scratch_of(folder: Path) -> Path:
     """Name the folder for temporary files that goes with an attempt's folder."""
     return folder.with_name(folder.name + ".tmp")
