@@ -51,6 +51,7 @@ class Tasks:
         done_frames: Frames of done tasks.
         failed_frames: Frames of finally failed tasks.
         fresh_failures: Finally failed tasks that no person has forgiven by resuming the job.
+        frames_by_node: Frames of the done tasks by the node that rendered their results.
     """
 
     __slots__ = (
@@ -67,6 +68,7 @@ class Tasks:
         "_spans",
         "done_frames",
         "failed_frames",
+        "frames_by_node",
         "fresh_failures",
         "marks",
     )
@@ -83,6 +85,7 @@ class Tasks:
         self._kept: dict[TaskIndex, tuple[NodeId, ...]] = {}
         self._failed_at: dict[TaskIndex, int] = {}
         self._forgiven = 0
+        self.frames_by_node: dict[NodeId, int] = {}
         self.marks = TaskMap(plan.task_count)
         self.done_frames = self.failed_frames = self.fresh_failures = 0
 
@@ -131,12 +134,21 @@ class Tasks:
             return None
         matters = AttemptState.DONE in (attempt.state, old.state if old is not None else None)
         before = self.result_of(task) if matters else None
-        kept = [other for other in others if other is not old]
+        kept = [other for other in others if other is not old] if others else others
         self._attempts[task] = tuple(sorted([*kept, attempt], key=_by_id)) if kept else (attempt,)
+        after = self.result_of(task) if matters else None
+        self._credit(task, before, after)
         if self._granted.get(task) == attempt.id:
             del self._granted[task]
         self.refresh(task)
-        return Replaced(old, matters and _name(before) != _name(self.result_of(task)))
+        return Replaced(old, matters and _name(before) != _name(after))
+
+    def _credit(self, task: TaskIndex, before: Attempt | None, after: Attempt | None) -> None:
+        """Count the task's frames for the node that rendered its result."""
+        for attempt, sign in ((before, -1), (after, 1)):
+            if attempt is not None:
+                frames = self.frames_by_node.get(attempt.node, 0) + sign * self._plan.size_of(task)
+                self.frames_by_node[attempt.node] = frames
 
     def set_generation(self, first: int, last: int, value: int) -> list[TaskIndex]:
         """Set one REQUEUE register and list the tasks that have another result now, or none.
@@ -144,7 +156,7 @@ class Tasks:
         A person asks, so pauses after failures are over.
         """
         touched = self._touched_within(first, last)
-        before = [_name(self.result_of(task)) for task in touched]
+        before = [self.result_of(task) for task in touched]
         if first == last:
             self._single[TaskIndex(first)] = value
         else:
@@ -152,7 +164,13 @@ class Tasks:
         for task in touched:
             self._due.pop(task, None)
             self.refresh(task)
-        return [task for task, name in zip(touched, before, strict=True) if name != _name(self.result_of(task))]
+        changed: list[TaskIndex] = []
+        for task, old in zip(touched, before, strict=True):
+            new = self.result_of(task)
+            self._credit(task, old, new)
+            if _name(old) != _name(new):
+                changed.append(task)
+        return changed
 
     def set_kept(self, runs: Iterable[tuple[int, int]], node: NodeId, *, kept: bool) -> None:
         """Note that a node now keeps the outputs of these tasks, or no longer does."""

@@ -144,9 +144,9 @@ def job_view(node: Node, job: Job, now: Instant, *, brief: bool = False) -> dict
 
 def _job_details(node: Node, job: Job, status: JobStatus) -> dict[str, Any]:
     spec = job.spec
-    done = [TaskIndex(task) for task in job.done_tasks()] if status.done <= 10_000 else []
     alive = node.membership.is_alive
-    unavailable = [task for task in done if not job.is_available(task, alive)]
+    looked_at = status.done <= 10_000 and not all(map(alive, job.nodes))
+    unavailable = [task for task in job.done_tasks() if not job.is_available(task, alive)] if looked_at else []
     return {
         "nodes": _nodes_of(node, job),
         "scene": spec.scene_path or spec.scene,
@@ -190,11 +190,8 @@ def _test_frame(node: Node, frame: GateFrame) -> dict[str, Any]:
 
 
 def _nodes_of(node: Node, job: Job) -> list[dict[str, Any]]:
-    frames: dict[NodeId, int] = dict.fromkeys(sorted(job.nodes), 0)
-    for task in job.tasks.touched():
-        result = job.result_of(task)
-        if result is not None:
-            frames[result.node] = frames.get(result.node, 0) + job.plan.size_of(task)
+    done = job.tasks.frames_by_node
+    frames = {which: done.get(which, 0) for which in sorted(job.nodes)}
     return [{"id": which, "name": node.registry.name_of(which), "frames": count} for which, count in frames.items()]
 
 

@@ -118,6 +118,7 @@ def picture(jobs: Jobs) -> dict[str, Any]:
             "registers": (job.priority, job.paused, job.paused_by_failures, job.cancelled),
             "marks": marks(job),
             "counts": (job.tasks.done_frames, job.tasks.failed_frames, job.tasks.fresh_failures),
+            "credits": {node: frames for node, frames in sorted(job.tasks.frames_by_node.items()) if frames},
             "generations": [job.generation_of(task) for task in tasks],
             "attempts": [job.tasks.attempts_of(task) for task in tasks],
             "results": [job.result_of(task) for task in tasks],
