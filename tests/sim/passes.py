@@ -72,7 +72,9 @@ def check_disk(watch: Watch) -> None:
 def check_folds(watch: Watch, machine: Machine) -> None:
     """The incremental fold equals the fold from scratch, and every waiting task has a reason (13)."""
     node, now = machine.node, machine.clock.now()
-    fresh = Jobs.from_scratch(node.replica.rows(), now, node._may_ever_run)
+    fresh = Jobs(node._may_ever_run)
+    fresh._lives = node.jobs._lives  # which lives are over is no function of the rows
+    fresh.load(node.replica.rows(), now)
     if sorted(job.id for job in node.jobs) != sorted(job.id for job in fresh):
         watch.fail(13, f"{machine.name}: other jobs in the fold than in the rows")
     for job in node.jobs:

@@ -52,6 +52,7 @@ class Studio:
         self._rng = rng
         self.accepted: dict[JobId, Machine] = {}
         self.frames = 0
+        self._submissions = 0
         self.healthy = False
         self.closed = False
 
@@ -105,8 +106,9 @@ class Studio:
     def _spec(self, kind: str, number: int, count: int, machine: Machine) -> JobSpec:
         rng = self._rng
         more: dict[str, Any] = {}
+        self._submissions += 1
         if kind in ("outputs", "assets", "chunked", "after", "hold"):
-            more |= {"output_name": "f.{frame:04d}.png", "output_dir": f"/out/{number}"}
+            more |= {"output_name": "f.{frame:04d}.png", "output_dir": f"/out/{self._submissions}"}
         if kind == "assets":
             more["manifest"] = self._scene(machine, number)
         if kind == "chunked":
