@@ -2,9 +2,10 @@
 
 **A Save completes before any later effect is carried out.** While a commit runs, further events are handled and
 their effects gather behind it; when it returns, they are carried out in order and everything saved meanwhile becomes
-the next commit. So there is never a timer that delays a commit (an idle node commits at once) and never more than
-one commit in flight (a busy node batches by itself). Volatile sends and answers that promise
-nothing pass by, so a full disk leaves the daemon able to say so.
+the next commit. So nothing that is to be said or started ever waits for a timer (an idle node commits at once), and
+there is never more than one commit in flight (a busy node batches by itself). Only a save that no effect waits for,
+such as rows of other nodes that are merely kept, lingers `SAVES_LINGER_S` for company. Volatile sends and answers that
+promise nothing pass by, so a full disk leaves the daemon able to say so.
 
 Notes (event log) ride along with the next commit, or get one of their own after `NOTES_LINGER_S`.
 
@@ -35,6 +36,8 @@ RETRY_S = 1.0
 """Pause between tries of a commit that the disk refused."""
 NOTES_LINGER_S = 1.0
 """Longest time that a line of the event log waits for a commit to ride along with."""
+SAVES_LINGER_S = 0.01
+"""Longest time that rows which nothing waits for wait for a commit to ride along with."""
 EVENTS_PER_WAKE = 256
 """Events handled before the loop gets a chance to serve sockets and timers again."""
 
@@ -74,6 +77,7 @@ class Driver:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = float("inf")
         self._notes_timer: asyncio.TimerHandle | None = None
+        self._linger_timer: asyncio.TimerHandle | None = None
         self._closed = False
 
     def start(self) -> None:
@@ -95,7 +99,9 @@ class Driver:
 
     async def settle(self) -> None:
         """Wait until nothing is queued and nothing waits for the disk."""
-        while self._inbox or self._commit is not None:
+        while self._inbox or self._commit is not None or self._next.saves:
+            if self._commit is None:
+                self._begin_commit()
             if self._commit is not None:
                 await asyncio.wait({self._commit})
             else:
@@ -107,7 +113,7 @@ class Driver:
         """Stop at once, as in a crash: what is not committed is not announced."""
         self._closed = True
         self._inbox.clear()
-        for handle in (self._drain_handle, self._timer, self._notes_timer):
+        for handle in (self._drain_handle, self._timer, self._notes_timer, self._linger_timer):
             if handle is not None:
                 handle.cancel()
         if self._commit is not None:
@@ -138,20 +144,35 @@ class Driver:
                     self._hands.perform(effect)
                 case _:
                     self._next.effects.append(effect)
-        if self._commit is None and self._next.saves:
-            self._commit = asyncio.get_running_loop().create_task(self._commit_loop())
+        if self._commit is None and self._next.effects:
+            self._begin_commit()
+        elif self._commit is None and self._next.saves:
+            self._linger()
         elif self._notes and self._notes_timer is None and self._commit is None:
             self._notes_timer = asyncio.get_running_loop().call_later(NOTES_LINGER_S, self._flush_notes)
 
+    def _linger(self) -> None:
+        """Nothing waits for these rows (they came from another node): let others join them for a moment."""
+        if self._linger_timer is None:
+            self._linger_timer = asyncio.get_running_loop().call_later(SAVES_LINGER_S, self._begin_commit)
+
+    def _begin_commit(self) -> None:
+        if self._linger_timer is not None:
+            self._linger_timer.cancel()
+            self._linger_timer = None
+        if self._commit is None and self._next.saves and not self._closed:
+            self._commit = asyncio.get_running_loop().create_task(self._commit_loop())
+
     async def _commit_loop(self) -> None:
-        while self._next.saves or self._next.effects:
+        while self._next.effects or (self._next.saves and self._linger_timer is None):
             batch, self._next = self._next, _Batch()
             if batch.saves:
                 await self._commit_surely(batch)
             for effect in batch.effects:
                 self._hands.perform(effect)
+            if self._next.saves and not self._next.effects:
+                self._linger()
         self._commit = None
-        self._arm()
 
     async def _commit_surely(self, batch: _Batch) -> None:
         notes, failed = self._take_notes(), False
@@ -191,7 +212,7 @@ class Driver:
         self._notes_timer = None
         if self._commit is None and self._notes and not self._closed:
             self._next.saves.append(Save())
-            self._commit = asyncio.get_running_loop().create_task(self._commit_loop())
+            self._begin_commit()
 
     def _arm(self) -> None:
         """Keep one timer for the core's next deadline."""

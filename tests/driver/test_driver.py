@@ -222,12 +222,39 @@ def test_closing_announces_nothing_that_is_not_committed() -> None:
 
 def test_notes_ride_along_with_the_next_commit() -> None:
     async def scene() -> None:
-        r = rig([Note(0, "what", "text")], [save("a")])
+        r = rig([Note(0, "what", "text")], [save("a"), send(1)])
         r.store.gate.set()
         await r.post()
         assert r.store.commits == []
         await r.post()
         assert r.store.commits == [(("a",), ("text",))]
+
+    run(scene)
+
+
+def test_rows_that_nothing_waits_for_linger_until_something_does() -> None:
+    async def scene() -> None:
+        r = rig([save("a")], [save("b"), send(1)], [save("c")], [save("d")])
+        r.store.gate.set()
+        await r.post()
+        assert r.store.commits == []
+        await r.post()
+        assert r.store.commits == [(("a", "b"), ())]
+        assert r.hands.pings() == [1]
+        await r.post(2)
+        await asyncio.sleep(0.05)
+        assert r.store.commits[1:] == [(("c", "d"), ())]
+
+    run(scene)
+
+
+def test_settling_commits_what_lingers() -> None:
+    async def scene() -> None:
+        r = rig([save("a")])
+        r.store.gate.set()
+        await r.post()
+        await r.driver.settle()
+        assert r.store.commits == [(("a",), ())]
 
     run(scene)
 
