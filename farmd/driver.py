@@ -21,8 +21,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from farmd.core.effects import Note, Reply, Save, Send
-from farmd.core.events import StoreFailed, StoreHealed, TimerFired
-from protocol.errors import FarmError
+from farmd.core.events import ClientAsked, StoreFailed, StoreHealed, TimerFired
+from protocol.errors import FarmError, InvariantBroken
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -126,6 +126,9 @@ class Driver:
             try:
                 self._route(self.node.handle(event, self._clock.now()))
             except Exception as error:
+                if isinstance(event, ClientAsked):
+                    fault = (1, "the node erred", f"{type(error).__name__}: {error}", "see its log; this is a bug")
+                    self._hands.perform(Reply(event.client, error=fault))
                 self._on_bug(event, error)
         if self._inbox and not self._closed:
             self._drain_handle = asyncio.get_running_loop().call_soon(self._drain)
@@ -180,6 +183,10 @@ class Driver:
             try:
                 await self._store.commit(batch.saves, notes)
                 break
+            except InvariantBroken as error:
+                self._on_bug(StoreFailed(str(error)), error)
+                batch.effects.clear()
+                return
             except FarmError as error:
                 if not failed:
                     self.post(StoreFailed(str(error)))
@@ -191,13 +198,16 @@ class Driver:
             self.post(StoreHealed())
 
     def _refuse_promises(self, effects: list[Effect], why: str) -> list[Effect]:
-        """Tell waiting clients that the disk refused; nobody is told that something is stored before it is."""
+        """Tell waiting clients that the disk refused, and drop messages, which are sent anew by whoever needs them.
+
+        Nobody is told that something is stored before it is; and what piles up behind a full disk stays small.
+        """
         kept: list[Effect] = []
         for effect in effects:
             if isinstance(effect, Reply):
-                hint = "free space under the data dir; the node goes on by itself"
+                hint = "free space under the data dir; the node keeps it in memory and tries again by itself"
                 self._hands.perform(Reply(effect.client, error=(1, "not confirmed: the disk refused it", why, hint)))
-            else:
+            elif not isinstance(effect, Send):
                 kept.append(effect)
         return kept
 

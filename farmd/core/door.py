@@ -21,6 +21,7 @@ from protocol.human import nearest_word
 from protocol.ids import TaskIndex, new_job_id
 from protocol.jobspec import BUILT_IN_RENDERERS, DeliverBy, JobSpec, spec_from_bytes, spec_to_bytes
 from protocol.records import Kind, job_pk
+from protocol.states import JOB_TERMINAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 SUBMIT_PATIENCE_S = 20.0
 WATCH_PATIENCE_S = 30.0
+WATCH_PAUSE_S = 0.1
+"""A change is told after this time, together with those that follow it, so that a watcher costs little."""
 
 
 @dataclass(slots=True)
@@ -105,6 +108,9 @@ class Door:
         """A client no longer waits."""
         self._watches.pop(client, None)
         self._fetches.pop(client, None)
+        for job_id in [job_id for job_id, waiting in self._submissions.items() if waiting.asked.client == client]:
+            del self._submissions[job_id]
+            self._node.assets.forget(job_id)
         self._acknowledge.drop(client)
 
     def next_deadline(self) -> float | None:
@@ -252,9 +258,9 @@ class Door:
 
     def _watch(self, turn: Turn, event: ClientAsked) -> None:
         job = self._job(event)
-        patience = min(WATCH_PATIENCE_S, float(event.args.get("timeout_s", WATCH_PATIENCE_S) or 0))
+        patience = _seconds(event, "timeout_s", WATCH_PATIENCE_S)
         since = _number(event, "since", -1)
-        watch = _Watch(event.client, job.id, since, turn.now.mono + max(0.0, patience))
+        watch = _Watch(event.client, job.id, since, turn.now.mono + patience)
         if self._node.version_of(job.id) != since or patience <= 0:
             self._answer_watch(turn, watch)
         else:
@@ -262,12 +268,20 @@ class Door:
 
     def review_watches(self, turn: Turn, changed: dict[JobId, None]) -> None:
         """Jobs have changed: answer who waits for them."""
+        soon = turn.now.mono + WATCH_PAUSE_S
         for watch in list(self._watches.values()):
-            if watch.job in changed:
+            if watch.job not in changed:
+                continue
+            if self._is_over(watch.job):
                 self._answer_watch(turn, watch)
+            else:
+                watch.due = min(watch.due, soon)
         for client, (job_id, task, _) in list(self._fetches.items()):
             if job_id in changed and self._node.outputs.is_here(job_id, task):
                 self._answer_fetch(turn, client, job_id, task)
+
+    def _is_over(self, job_id: JobId) -> bool:
+        return self._node.jobs.get(job_id) is None or self._node.jobs.state_of(job_id) in JOB_TERMINAL
 
     def _answer_watch(self, turn: Turn, watch: _Watch) -> None:
         self._watches.pop(watch.client, None)
@@ -337,6 +351,15 @@ def _text(event: ClientAsked, name: str, default: str | None = None) -> str:
     if default is None or value is not None:
         raise UsageError(f"the request {event.op} needs a text {name!r}", f"it carries {value!r}", "")
     return default
+
+
+def _seconds(event: ClientAsked, name: str, most: float) -> float:
+    value = event.args.get(name)
+    if value is None:
+        return most
+    if type(value) not in (int, float) or not value < float("inf"):
+        raise UsageError(f"the request {event.op} needs a number of seconds {name!r}", f"it carries {value!r}", "")
+    return float(max(0, min(value, most)))
 
 
 def _number(event: ClientAsked, name: str, default: int) -> int:

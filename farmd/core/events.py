@@ -156,9 +156,7 @@ class PieceWritten:
 
 @dataclass(frozen=True, slots=True)
 class BlobFinished:
-    """All pieces are here and MD5 agrees (`ok`); or it does not, and the blob was set aside (`corrupt`); or the disk
-    refused to tell.
-    """
+    """All pieces of a blob are here: MD5 agrees (`ok`), or not (`corrupt`), or the disk refused to tell."""
 
     blob: BlobAddress
     ok: bool

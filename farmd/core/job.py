@@ -61,6 +61,7 @@ class Job:
         retries: What its failures say.
         running: Attempts whose row says running, lost ones included, by task and attempt id.
         nodes: Every node that ran or runs an attempt.
+        frames_by: Frames of done attempts, of any generation, by the node that rendered them.
         rendered: Done attempts, of any generation.
         rendered_ms: Time that they took together.
         peak_ram_bytes: Largest memory of any attempt.
@@ -83,6 +84,7 @@ class Job:
         self.retries = JobRetries()
         self.running: dict[tuple[TaskIndex, AttemptId], Attempt] = {}
         self.nodes: dict[NodeId, None] = {}
+        self.frames_by: dict[NodeId, int] = {}
         self.rendered = self.rendered_ms = self.peak_ram_bytes = self.started_ms = self.ended_ms = 0
         self._lives = lives
         self._eligible = eligible
@@ -363,6 +365,9 @@ class Job:
         for attempt, sign in ((old, -1), (new, 1)):
             if attempt is not None and attempt.state == AttemptState.DONE:
                 self.rendered += sign
+                self.frames_by[attempt.node] = self.frames_by.get(attempt.node, 0) + sign * self.plan.size_of(
+                    attempt.task
+                )
                 self.rendered_ms += sign * max(0, attempt.ended_ms - attempt.started_ms)
 
     def _delay(self, attempt: Attempt, now: Instant) -> None:

@@ -16,10 +16,10 @@ Called by `farmd.core.node`, only on the node that leads. Writes no rows.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from farmd.core.capacity import Claim, need_of
+from farmd.core.ledger import Granted, Ledger
 from farmd.core.match import Matcher, avoided_nodes
 from protocol.ids import AttemptId, AttemptRef
 from protocol.jobspec import PartitionPolicy
@@ -55,23 +55,16 @@ PREFETCH_NODES = 64
 """Most nodes that are asked to fetch one job's files at a time."""
 SEEN_LATELY_S = 600.0
 """Members seen within this time are the farm that a leader has in mind."""
+SPARED = 0.8
+"""A double that has come this far is not stopped."""
+CANARY_S = 900.0
+"""A sick node is tried with one task after this time."""
 LOT = 64
 """Ready tasks that are looked at in one go."""
 FIRST_LOT = 4
 """The same at first: on a busy farm an event frees one slot, and most of a larger lot is looked up in vain."""
 TASKS_TRIED = 8
 """Ready tasks of one job that are tried when the first has no node that it may run on."""
-
-
-@dataclass(slots=True)
-class _Granted:
-    """An attempt that this leader believes to live on a node."""
-
-    node: NodeId
-    epoch: int
-    granted_at: float
-    accepted: bool
-    seen_at: float
 
 
 class _Wanted(NamedTuple):
@@ -103,7 +96,7 @@ class Leader:
             membership: Who is there.
             jobs: The fold.
             nodes: Bodies of all NODE rows.
-            may_work: False for a node that is held, sick, full or revoked.
+            may_work: False for a node that is held, full or revoked.
         """
         self._node = node
         self._election = election
@@ -111,8 +104,12 @@ class Leader:
         self._jobs = jobs
         self._nodes = nodes
         self._may_work = may_work
+        self._is_sick = jobs.health.is_sick
         self.matcher = Matcher()
-        self.granted: dict[AttemptRef, _Granted] = {}
+        self.granted = Ledger()
+        self._sick: dict[NodeId, None] = {}
+        self._canary_at: dict[NodeId, float] = {}
+        self._stale_until: dict[JobId, float] = {}
         self._n = 0
         self._asking: dict[NodeId, None] | None = None
         self._ask_until = 0.0
@@ -154,6 +151,7 @@ class Leader:
         self._cool.clear()
         self._told.clear()
         self._prefetched.clear()
+        self._stale_until.clear()
 
     def on_inventory(self, turn: Turn, sender: NodeId, message: Inventory) -> None:
         """Adopt what a node runs."""
@@ -169,7 +167,7 @@ class Leader:
         """Correct what is believed of a node by what it reports."""
         if not self.active:
             return
-        if self._may_work(advert.node) != (advert.node in self._usable):
+        if self._may_work(advert.node) != (advert.node in self._usable or advert.node in self._sick):
             self.on_nodes_changed()
         reported = {running.ref: running for running in advert.running}
         for running in advert.running:
@@ -177,9 +175,9 @@ class Leader:
             if known is None:
                 self._adopt(turn, advert.node, advert.epoch, running)
             else:
-                known.accepted, known.seen_at = True, turn.now.mono
-        for ref, known in list(self.granted.items()):
-            if known.node != advert.node or ref in reported:
+                known.accepted, known.seen_at, known.progress = True, turn.now.mono, running.progress
+        for ref, known in self.granted.on_node(advert.node):
+            if ref in reported:
                 continue
             patience = UNREPORTED_S if known.accepted else ACCEPT_S
             if advert.epoch > known.epoch or turn.now.mono - known.seen_at > patience:
@@ -200,7 +198,10 @@ class Leader:
             self._told.pop((sender, reply.ref.job), None)
         elif reply.reason == Refusal.NO_ASSETS:
             self._prefetched.pop((sender, reply.ref.job), None)
-        if reply.reason not in (Refusal.DONE_ALREADY, Refusal.JOB_STOPPED):
+        if reply.reason in (Refusal.DONE_ALREADY, Refusal.JOB_STOPPED):
+            self._stale_until[reply.ref.job] = turn.now.mono + COOL_S
+            self._wake(turn.now.mono + COOL_S)
+        else:
             self._cool[sender] = turn.now.mono + COOL_S
             self._nodes_dirty = True
             self._wake(self._cool[sender])
@@ -213,6 +214,7 @@ class Leader:
         known = self.granted.get(ref)
         if known is not None and rec.rank >= Rank.ENDED:
             self._let_go(ref, lost=False)
+            self._nodes_dirty = self._nodes_dirty or self._is_sick(known.node) != (known.node in self._sick)
         elif known is not None:
             known.accepted, known.seen_at = True, now_mono
             return  # it takes what it was granted: nothing has become free
@@ -220,8 +222,8 @@ class Leader:
 
     def on_node_gone(self, node: NodeId, epoch: int) -> None:
         """A node was lost for good, left, or came back with a newer epoch: its attempts of that life are free."""
-        for ref, known in list(self.granted.items()):
-            if known.node == node and known.epoch <= epoch:
+        for ref, known in self.granted.on_node(node):
+            if known.epoch <= epoch:
                 self._let_go(ref, lost=True)
         self._dirty = True
 
@@ -237,10 +239,18 @@ class Leader:
         ref, now = running.ref, turn.now.mono
         if ref in self.granted:
             return
-        rival = self._rival(running)
-        if rival is not None and not self._settle_double(turn, node, running, rival):
+        granted = Granted(
+            node,
+            epoch,
+            running.generation,
+            now - running.seconds,
+            accepted=True,
+            seen_at=now,
+            progress=running.progress,
+        )
+        if not self._settle_double(turn, ref, granted):
             return
-        self.granted[ref] = _Granted(node, epoch, now, accepted=True, seen_at=now)
+        self.granted.add(ref, granted)
         self._jobs.grant(ref)
         body = self._nodes().get(node)
         job = self._jobs.get(ref.job)
@@ -252,19 +262,19 @@ class Leader:
                 claim = capacity.fit_now(need) or Claim(capacity.cores_of(need), need.ram_bytes)
                 self.matcher.claim(node, ref, claim)
 
-    def _rival(self, running: Running) -> AttemptRef | None:
-        """Return another live attempt of the same task and generation that we know of."""
-        for ref in self.granted:
-            if ref.job == running.ref.job and ref.task == running.ref.task and ref != running.ref:
-                return ref
-        return None
-
-    def _settle_double(self, turn: Turn, node: NodeId, running: Running, rival: AttemptRef) -> bool:
-        """Two live attempts of one task: stop the newcomer unless it is over 80 % done. True if it goes on."""
-        if running.progress > 0.8:
-            return True
-        turn.send(node, Stop(running.ref, FailureClass.SUPERSEDED, f"the same task runs as {rival.attempt}"))
-        return False
+    def _settle_double(self, turn: Turn, ref: AttemptRef, newcomer: Granted) -> bool:
+        """Of two live attempts of one task, stop the younger unless it is over 80 % done. True if this one goes on."""
+        for other_ref, other in self.granted.of_task(ref.job, ref.task):
+            if other.generation != newcomer.generation:
+                continue
+            younger_ref, younger = (ref, newcomer) if newcomer.granted_at >= other.granted_at else (other_ref, other)
+            if younger.progress <= SPARED:
+                older = other_ref if younger_ref == ref else ref
+                text = f"the same task runs as {older.attempt}"
+                turn.send(younger.node, Stop(younger_ref, FailureClass.SUPERSEDED, text))
+                if younger_ref == ref:
+                    return False
+        return True
 
     def _let_go(self, ref: AttemptRef, *, lost: bool) -> None:
         known = self.granted.pop(ref)
@@ -308,11 +318,17 @@ class Leader:
         full: dict[Need, None] = {}
         self._line_up()
         for job, need in self._line:
-            if need in full or (backwards and job.spec.on_partition is PartitionPolicy.HOLD_IN_MINORITY):
+            if (
+                need in full
+                or self._stale_until.get(job.id, 0.0) > turn.now.mono
+                or (backwards and job.spec.on_partition is PartitionPolicy.HOLD_IN_MINORITY)
+            ):
                 continue
             self._grant_job(turn, job, full, backwards=backwards)
             if len(full) == self._needs:
                 break
+        if self._sick:
+            self._try_sick_nodes(turn)
 
     def _line_up(self) -> None:
         """Put the jobs in order with their needs; mostly nothing has changed since the last event."""
@@ -347,7 +363,8 @@ class Leader:
         for node in usable:
             self.matcher.put(node, bodies[node])
         self._cool = {node: at for node, at in self._cool.items() if at > turn.now.mono}
-        self._usable = {node: None for node in usable if node not in self._cool}
+        self._sick = {node: None for node in usable if self._is_sick(node)}
+        self._usable = {node: None for node in usable if node not in self._cool and node not in self._sick}
         self.matcher.forget_full()
 
     def _in_minority(self, now_mono: float) -> bool:
@@ -410,6 +427,24 @@ class Leader:
                 return choice
         return self.matcher.choose(wanted.need, wanted.nodes.__contains__)
 
+    def _try_sick_nodes(self, turn: Turn) -> None:
+        """Give an idle sick node one task now and then, or whenever no healthy node could ever run it."""
+        for node in self._sick:
+            capacity = self.matcher.get(node)
+            if capacity is None or capacity.claims or node in self._cool:
+                continue
+            is_due = self._canary_at.get(node, -CANARY_S) + CANARY_S <= turn.now.mono
+            for job, need in self._line:
+                tasks = job.ready_tasks(1, turn.now)
+                claim = self.matcher.fit(node, need)
+                hopeless = all(self.matcher.never_fits(other, need) is not None for other in self._usable)
+                has_files = job.spec.manifest is None or node in job.copies.asset_holders()
+                if tasks and claim is not None and has_files and (is_due or hopeless):
+                    self._canary_at[node] = turn.now.mono
+                    self._wake(turn.now.mono + CANARY_S)
+                    self._grant(turn, job, tasks[0], (node, claim))
+                    break
+
     def _need(self, job: Job) -> Need:
         return need_of(job.spec, job.ram_floor_bytes)
 
@@ -423,19 +458,20 @@ class Leader:
         self._n += 1
         now = turn.now.mono
         self.matcher.claim(node, ref, claim)
-        self.granted[ref] = _Granted(node, epoch, now, accepted=False, seen_at=now)
+        generation = job.generation_of(task)
+        self.granted.add(ref, Granted(node, epoch, generation, now, accepted=False, seen_at=now))
         self._jobs.grant(ref)
         told = (node, job.id) in self._told
         self._told[node, job.id] = None
         spec = b"" if told else job.rec.body
-        turn.send(node, Grant(ref, epoch, job.generation_of(task), spec))
+        turn.send(node, Grant(ref, epoch, generation, spec))
         self._wake(now + ACCEPT_S)
 
     def _prefetch(self, turn: Turn, job: Job, need: Need) -> None:
         """Ask fitting nodes that lack the job's files to fetch them, as many as it has waiting tasks."""
         now, asked, wanted = turn.now.mono, 0, min(PREFETCH_NODES, job.plan.task_count - job.done_count)
         holders = dict.fromkeys(job.copies.asset_holders())
-        for node in self._usable:
+        for node in (*self._usable, *self._sick):
             if asked >= wanted:
                 break
             if self.matcher.never_fits(node, need) is not None:

@@ -502,7 +502,6 @@ class Node:
         return (
             self.registry.is_admitted(node)
             and self.registry.hold_of(node) is None
-            and not self.jobs.health.is_sick(node)
             and self.free_disk_of(node) >= MIN_FREE_BYTES
         )
 

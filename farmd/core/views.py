@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from farmd.core.jobstatus import task_state
-from farmd.core.runs import size_of_runs
 from protocol.errors import NotFound
 from protocol.frames import FrameSet, parse_frames
 from protocol.ids import TaskIndex
@@ -88,7 +87,7 @@ def node_view(node: Node, which: NodeId, now: Instant) -> dict[str, Any]:
         "renderers": [{"name": r.name, "version": r.version, "features": list(r.features)} for r in body.renderers],
         "software": body.software,
         "epoch": body.epoch,
-        "last_seen_s": 0.0 if which == node.id or member is None else max(0.0, now.mono - member.since),
+        "last_seen_s": 0.0 if member is None or member.is_here else max(0.0, now.mono - member.since),
         "free_ram_bytes": advert.free_ram_bytes if advert is not None else None,
         "free_disk_bytes": advert.free_disk_bytes if advert is not None else None,
         "load": advert.load if advert is not None else None,
@@ -190,9 +189,11 @@ def _test_frame(node: Node, frame: GateFrame) -> dict[str, Any]:
 
 
 def _nodes_of(node: Node, job: Job) -> list[dict[str, Any]]:
-    done = job.tasks.frames_by_node
-    frames = {which: done.get(which, 0) for which in sorted(job.nodes)}
-    return [{"id": which, "name": node.registry.name_of(which), "frames": count} for which, count in frames.items()]
+    """Nodes that worked for the job, and how many frames each has rendered, those that were done again included."""
+    return [
+        {"id": which, "name": node.registry.name_of(which), "frames": job.frames_by.get(which, 0)}
+        for which in sorted(job.nodes)
+    ]
 
 
 def _eta_s(node: Node, job: Job, status: JobStatus) -> float | None:
@@ -288,9 +289,8 @@ def doctor(node: Node, now: Instant) -> dict[str, Any]:
     leader = node.election.leader_at(now.mono)
     body = node.registry.bodies.get(node.id)
     renderers = ", ".join(f"{r.name} {r.version}".strip() for r in body.renderers) if body is not None else ""
-    lonely = sum(size_of_runs(tuple(job.tasks.marks.done_runs())) for job in node.jobs) - sum(
-        node.jobs.status_of(job.id, now).safe for job in node.jobs
-    )
+    collecting = [job for job in node.jobs if job.spec.leaves_outputs]
+    lonely = sum([sum(1 for _ in job.lonely_tasks()) for job in collecting])
     checks = [
         _check("members", len(alive) > 0, f"{len(alive)} nodes answer"),
         _check("leader", leader is not None, node.registry.name_of(leader) if leader else "no leader is known"),

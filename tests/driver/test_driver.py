@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from farmd.core.effects import Effect, Note, Reply, Save, Send
-from farmd.core.events import ClientLeft, Event, StoreFailed, StoreHealed, TimerFired
+from farmd.core.events import ClientAsked, ClientLeft, Event, StoreFailed, StoreHealed, TimerFired
 from farmd.core.turn import Instant
 from farmd.driver import Driver
-from protocol.errors import FarmError
+from protocol.errors import FarmError, InvariantBroken
 from protocol.ids import NodeId
 from protocol.messages import Ping
 
@@ -198,7 +198,8 @@ def test_refused_commit_is_tried_again_and_clients_hear_that_nothing_is_confirme
         assert r.hands.pings() == []
         r.store.fault = None
         await asyncio.sleep(1.2)
-        assert r.hands.pings() == [1]
+        assert r.hands.pings() == []
+        assert r.store.commits == [(("a",), ())]
         assert [type(event) for event in r.node.seen[1:]] == [StoreFailed, ClientLeft, StoreHealed]
         assert len([effect for effect in r.hands.done if isinstance(effect, Reply)]) == 2
 
@@ -295,5 +296,31 @@ def test_timer_fires_at_the_deadline_and_says_how_late() -> None:
         assert fired
         assert fired[0].late_s >= 0
         r.driver.close()
+
+    run(scene)
+
+
+def test_client_whose_question_met_a_bug_is_answered() -> None:
+    async def scene() -> None:
+        r = rig()
+        r.driver.post(ClientAsked(5, "job.list", {}, "anna"))
+        await ticks()
+        assert [(e.client, e.error is not None) for e in r.hands.done if isinstance(e, Reply)] == [(5, True)]
+        assert len(r.bugs) == 1
+
+    run(scene)
+
+
+def test_save_that_can_never_succeed_is_a_bug_and_not_tried_for_ever() -> None:
+    async def scene() -> None:
+        r = rig([save("a"), send(1)], [save("b"), send(2)])
+        r.store.gate.set()
+        r.store.fault = InvariantBroken("a number does not fit")
+        await r.post()
+        r.store.fault = None
+        await r.post()
+        assert r.store.tries == 2
+        assert r.hands.pings() == [2]
+        assert len(r.bugs) == 1
 
     run(scene)
