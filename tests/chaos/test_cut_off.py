@@ -117,3 +117,23 @@ def test_halves_of_a_divided_farm_finish_one_job_together(farm: Farm, network: N
         f"f.{frame}.txt": str(frame) for frame in range(1, 151)
     }
     assert farm["b"].job(job)["failed"] == 0
+
+
+@pytest.mark.slow
+def test_node_that_was_away_for_long_is_back_within_seconds(farm: Farm, network: Network) -> None:
+    alone, rest = cut_off(farm, network, "c")
+    job = rest[0].submit("--command", "true", "--frames", "1-50")
+    until(lambda: rest[0].state(job) == "completed", "the rest works on")
+    own = alone.submit("--command", "true", "--frames", "1-5")
+    away = "the cut has lasted long enough for every connection to be given up"
+    until(lambda: last_seen_s(rest[0], "c") > 30, away, 90)
+
+    network.heal()
+
+    until(lambda: alone.state(job) == "completed", "it knows what happened", KNOWN_S + 2)
+    until(lambda: all(member.state(own) == "completed" for member in rest), "they know what it did", KNOWN_S + 2)
+    farm.settle()
+
+
+def last_seen_s(member: Member, name: str) -> float:
+    return next(float(node["last_seen_s"]) for node in member.status()["nodes"] if node["name"] == name)

@@ -336,10 +336,10 @@ class Farm:
 
         def agreed() -> str | None:
             seen = [member.status() for member in self.running()]
-            leaders = {status["leader_name"] for status in seen}
+            leaders = {(status["leader_name"], status["term"]) for status in seen}
             if any(alive_in(status) != names for status in seen) or len(leaders) != 1:
                 return None
-            leader: str | None = leaders.pop()
+            leader: str | None = leaders.pop()[0]
             return leader if leader in names else None
 
         leader = until(agreed, f"{sorted(names)} see one another and agree on a leader", within_s)

@@ -74,6 +74,5 @@ def test_rejected_job_starts_nothing_more(pair: list[Member], tmp_path: Path) ->
     until(lambda: a.state(job) == "rejected", "the other node knows")
     assert a.ctl("job", "wait", job).returncode == 4
     assert frames_run(runs) <= TESTS
-    refused = a.ctl("job", "resume", job)
-    assert (refused.returncode, a.state(job)) == (1, "rejected") or refused.returncode == 0
+    a.ctl("job", "resume", job)
     assert a.state(job) == "rejected"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.e2e.farm import Farm, copy_scene, until
+from tests.e2e.farm import Farm, copy_scene, free_port, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,8 +28,8 @@ def test_pause_now_and_cancel_end_processes_within_ten_seconds(farm: Farm) -> No
     until(lambda: (a.state(job), b.state(stubborn)) == ("paused", "cancelled"), "the jobs are paused and cancelled")
     assert [a.job(each)["failed"] for each in (job, stubborn)] == [0, 0]
     a.control(job, "resume")
-    until(lambda: b.job(job)["running"] == 2, "what was paused runs again")
-    assert all(task["state"] == "running" for task in a.tasks(job))
+    until(lambda: len(a.renders()) + len(b.renders()) == 2, "what was paused runs again")
+    until(lambda: [task["state"] for task in a.tasks(job)] == ["running"] * 2, "and is said to run")
 
 
 def test_paused_without_now_lets_running_frames_finish(farm: Farm, tmp_path: Path) -> None:
@@ -68,3 +68,40 @@ def test_daemon_killed_while_it_renders_ends_its_leftover_before_it_serves_again
     (task,) = a.tasks(job)
     assert (task["attempts"], task["state"]) == (2, "done")
     assert any(event["what"] == "leftover" for event in a.events())
+
+
+def test_leader_that_sleeps_and_wakes_leads_nobody_and_loses_nothing(farm: Farm, tmp_path: Path) -> None:
+    farm.start("a", "b", "c")
+    leader = farm.leader()
+    awake = [member for member in farm if member is not leader]
+    out = tmp_path / "out"
+    words = ("--output-name", "f.{frame}.txt", "--output", str(out), "--gate", "off")
+    writes = "sh -c 'sleep 0.3; echo {frame} > {output}'"
+    job = awake[0].submit("--command", writes, "--frames", "1-120", *words)
+    until(lambda: awake[0].job(job)["done"] > 5, "the job is under way")
+
+    leader.freeze()
+    until(lambda: {member.leader() for member in awake} <= {member.name for member in awake}, "another one leads")
+    until(lambda: awake[0].job(job)["done"] > 30, "the work goes on")
+    leader.thaw()
+
+    assert farm.settle(60) in {member.name for member in farm}
+    until(lambda: all(member.state(job) == "completed" for member in farm), "the job is completed", 60)
+    until(lambda: awake[0].job(job)["delivered"] == 120, "all results are delivered")
+    assert {path.name: path.read_text() for path in out.iterdir()} == {f"f.{n}.txt": f"{n}\n" for n in range(1, 121)}
+    assert leader.job(job)["failed"] == 0
+
+
+def test_node_that_comes_back_at_another_address_is_found_again(farm: Farm) -> None:
+    a, b, c = farm.start("a", "b", "c")
+    b.stop()
+    b.address = f"127.0.0.1:{free_port()}"
+    b.start()
+    farm.settle()
+    assert {node["name"]: node["address"] for node in c.status()["nodes"]}["b"] == b.address
+    a.kill()
+    c.kill()
+    c.start()
+    a.address = f"127.0.0.1:{free_port()}"
+    a.start()
+    farm.settle()
