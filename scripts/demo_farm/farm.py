@@ -6,6 +6,7 @@ ends them and every renderer that one of them left behind, and removes the folde
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from protocol.client import Client
 from protocol.errors import UserError
+from protocol.places import SYSTEM_RUNTIME_DIR
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -191,6 +193,7 @@ class DemoFarm:
                 process.kill()
                 process.wait()
         kill_inside(self.folder)
+        strike_from_list(self.folder)
         if not self._keep:
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -214,3 +217,11 @@ def kill_inside(folder: Path) -> None:
         with suppress(OSError):
             if (entry / "cwd").readlink().is_relative_to(folder):
                 os.kill(int(entry.name), signal.SIGKILL)
+
+
+def strike_from_list(folder: Path) -> None:
+    """Remove what daemons of this farm that were killed have left in the list of running ones (as root only)."""
+    for entry in SYSTEM_RUNTIME_DIR.glob("*.json"):
+        with suppress(OSError, ValueError, KeyError):
+            if Path(json.loads(entry.read_text())["data_dir"]).is_relative_to(folder):
+                entry.unlink()

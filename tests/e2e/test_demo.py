@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from protocol.places import SYSTEM_RUNTIME_DIR
+
 FRAMES = 9
 START = [sys.executable, "-P", "-m", "scripts.demo_farm", "--headless"]
 
@@ -32,6 +34,11 @@ def processes_in(folder: Path) -> list[str]:
         except OSError:
             continue
     return found
+
+
+def listed_in(folder: Path) -> list[Path]:
+    """List entries of the machine's list of daemons that speak of one below a folder."""
+    return [entry for entry in SYSTEM_RUNTIME_DIR.glob("*.json") if str(folder) in entry.read_text()]
 
 
 @pytest.mark.timeout(240)
@@ -56,6 +63,7 @@ def test_demo_brings_every_picture_and_leaves_nothing_behind(renderer: str, tmp_
     assert "KILL -9" in done.stdout
     assert list(scratch.iterdir()) == []
     assert processes_in(scratch) == []
+    assert listed_in(scratch) == []
 
 
 @pytest.mark.mitsuba
@@ -74,6 +82,7 @@ def test_demo_that_is_interrupted_ends_its_daemons(number: signal.Signals, tmp_p
     assert demo.returncode == 130, said
     assert list(tmp_path.glob("farmd-demo-*")) == []
     assert processes_in(tmp_path) == []
+    assert listed_in(tmp_path) == []
 
 
 def test_demo_that_cannot_write_says_so_in_three_lines(tmp_path: Path) -> None:
