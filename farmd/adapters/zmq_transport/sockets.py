@@ -36,8 +36,8 @@ RECONNECT_MS = 100
 RECONNECT_MAX_MS = 1000
 CONTROL_QUEUE = 1000
 """Messages that wait for one slow peer before more are dropped (they are repeated by those who need them)."""
-BULK_QUEUE = 16
-"""Pieces of up to 1 MiB that wait for one slow peer."""
+BULK_QUEUE = 64
+"""Pieces that wait for one slow peer: twice what a peer may have asked for (32 pieces or 2 MiB), so none is dropped."""
 RECEIVE_QUEUE = 0
 """No limit: at one, libzmq 4.3.5 (issues 4364, 4841) stops to read a connection, and if that connection then breaks,
 its next heartbeat ends the whole process ("Assertion failed: !_io_error"). What is received is bounded by the queues of
