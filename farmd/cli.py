@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import signal
 import sys
@@ -138,12 +137,31 @@ def run(ctx: click.Context, /, data_dir: Path | None, log_level: str, seeds: tup
     """Run this node until it is stopped (Ctrl-C, SIGTERM)."""
     from farmd.daemon.settings import RunSettings
 
+    asyncio = _asyncio_without_ssl()
     logging.basicConfig(level=log_level.upper(), format="%(levelname)s %(message)s", stream=sys.stderr)
     settings = RunSettings(data_dir=_data_dir(ctx, data_dir), join=seeds, **options)
     asyncio.run(_run(settings))
 
 
+def _asyncio_without_ssl() -> Any:
+    """Import asyncio, which imports ssl where it can: 4 MiB of every daemon, and nothing here speaks TLS.
+
+    Whoever needs ssl afterwards can still import it.
+    """
+    absent = "ssl" not in sys.modules
+    if absent:
+        sys.modules["ssl"] = None  # type: ignore[assignment]  # Python's way to say that a module cannot be imported
+    try:
+        import asyncio
+    finally:
+        if absent:
+            del sys.modules["ssl"]
+    return asyncio
+
+
 async def _run(settings: Any) -> None:
+    import asyncio
+
     from farmd.daemon.life import Daemon
     from farmd.daemon.membership import identity_for_run
 

@@ -65,6 +65,8 @@ class Acknowledge:
 
     def next_deadline(self) -> float | None:
         """When the first client has waited long enough."""
+        if not self._waiting:
+            return None
         return min((waiting.due for waiting in self._waiting), default=None)
 
     def review(self, turn: Turn) -> None:

@@ -115,6 +115,8 @@ class Door:
 
     def next_deadline(self) -> float | None:
         """When somebody has waited long enough."""
+        if not (self._submissions or self._watches or self._fetches):
+            return None
         times = [waiting.due for waiting in self._submissions.values()]
         times.extend(watch.due for watch in self._watches.values())
         times.extend(due for _, _, due in self._fetches.values())

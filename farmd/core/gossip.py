@@ -174,7 +174,7 @@ class Gossip:
             for peer in list(self._owed):
                 self._acknowledge(turn, peer)
         if self._own_at is not None and now >= self._own_at:
-            self._push_own(turn, () if self._leader is None else (self._leader,))
+            self._push_own(turn, self._first_hearers()[:1])
         if self._push_at is not None and now >= self._push_at:
             self._push_round(turn)
         if self._pull_at is not None and now >= self._pull_at:

@@ -125,6 +125,8 @@ class Logs:
 
     def next_deadline(self) -> float | None:
         """When the first asker has waited long enough."""
+        if not self._asked:
+            return None
         return min((asked.due for asked in self._asked.values()), default=None)
 
     def on_timer(self, turn: Turn) -> None:

@@ -61,6 +61,8 @@ class Losses:
 
     def next_deadline(self) -> float | None:
         """When the next node is given up."""
+        if not self._due:
+            return None
         return min((due for _, due in self._due.values()), default=None)
 
     def on_timer(self, turn: Turn) -> None:

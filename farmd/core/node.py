@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from farmd.core.acknowledge import Acknowledge
@@ -151,6 +152,12 @@ class Node:
         self._machines = (
             self.membership, self.election, self.gossip, self.swarm, self.outputs, self.losses, self.logs, self.door,
         )  # fmt: skip
+        self._deadlines = (
+            *[machine.next_deadline for machine in self._machines],
+            self.leader.next_deadline,
+            acknowledge.next_deadline,
+            self.jobs.next_due,
+        )
 
     def _begin_life(self) -> None:
         """Set what a life begins with."""
@@ -223,13 +230,14 @@ class Node:
 
     def next_deadline(self) -> float | None:
         """Return the earliest deadline of all machines."""
-        times = [machine.next_deadline() for machine in self._machines]
-        times += [self.leader.next_deadline(), self.acknowledge.next_deadline(), self.jobs.next_due()]
-        if not self._introduced:
-            times.append(
-                self._started.mono + INTRODUCE_S if self._now.mono - self._started.mono < INTRODUCE_S else None
-            )
-        return min([at for at in times if at is not None], default=None)
+        earliest = inf
+        for next_deadline in self._deadlines:  # asked after every few events: no lists
+            at = next_deadline()
+            if at is not None and at < earliest:
+                earliest = at
+        if not self._introduced and self._now.mono - self._started.mono < INTRODUCE_S:
+            earliest = min(earliest, self._started.mono + INTRODUCE_S)
+        return earliest if earliest < inf else None
 
     def on_timer(self, turn: Turn, late_s: float) -> None:
         """Give every machine whose time has come its turn."""
