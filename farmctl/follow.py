@@ -97,10 +97,9 @@ def advice(view: View) -> str:
 
 
 def results_done(view: View) -> int:
-    """Count the done tasks: what is delivered is counted in tasks, what is done is shown in frames."""
-    if view.get("total_tasks") is None:
-        return int(view.get("done") or 0)
-    return max(0, int(view["total_tasks"]) - sum(int(view.get(name) or 0) for name in ("failed", "running", "waiting")))
+    """Count the done tasks, as `delivered` and `safe` do; `done` counts frames."""
+    tasks = view.get("done_tasks")
+    return int(tasks if tasks is not None else view.get("done") or 0)
 
 
 def _reason(view: View) -> dict[str, Any]:

@@ -126,6 +126,7 @@ def job_view(node: Node, job: Job, now: Instant, *, brief: bool = False) -> dict
         "running": status.running,
         "waiting": status.waiting,
         "total_tasks": status.total_tasks,
+        "done_tasks": status.done,
         "completed_frames": status.completed_frames,
         "failed_frames": status.failed_frames,
         "priority": status.priority,

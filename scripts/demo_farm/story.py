@@ -213,8 +213,8 @@ class Story:
 
         def arrived() -> bool:
             seen = self._farm.ask("job.show", job=job) or {"delivered": 0, "safe": 0}
-            tasks = view["total_tasks"]
-            return seen["delivered"] >= tasks and seen["safe"] >= tasks and all(map(Path.is_file, images))
+            done = view["done_tasks"]
+            return seen["delivered"] >= done and seen["safe"] >= done and all(map(Path.is_file, images))
 
         images = self._images()
         self._farm.wait_for("the delivery of the pictures", arrived)

@@ -26,6 +26,19 @@ def test_job_runs_through_its_gate_and_is_delivered() -> None:
     play(scene)
 
 
+def test_done_safe_and_delivered_are_counted_in_the_same_unit_in_a_job_with_chunks() -> None:
+    async def scene(farm: Farm) -> None:
+        job = await farm.submit(frames="1-20", chunk=5)
+        await farm.until_state(job, "completed")
+        node = farm.machines[0].node
+        await farm.until(lambda: node.jobs.get(job).copies.delivered_count() == 7)  # type: ignore[union-attr,arg-type]
+        view = await farm.data("job.show", job=job)
+        assert (view["done"], view["total"]) == (20, 20)
+        assert view["done_tasks"] == view["total_tasks"] == view["delivered"] == 7
+
+    play(scene)
+
+
 def test_nothing_but_test_frames_starts_before_a_person_approves() -> None:
     async def scene(farm: Farm) -> None:
         job = await farm.submit(gate=GateSpec(GateMode.HOLD, (1, 20)))

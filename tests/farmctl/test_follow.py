@@ -199,6 +199,16 @@ def test_the_last_results_are_waited_for_but_not_for_ever() -> None:
     assert clock.now < 130
 
 
+def test_tasks_of_several_frames_that_all_arrived_are_not_waited_for() -> None:
+    clock = Clock()
+    chunked = job_view(state="completed", done=100, done_tasks=28, delivered=28, safe=28)
+    result = run(watched(chunked, clock=clock), "job", "wait", JOB, clock=clock)
+    assert (result.exit_code, clock.now) == (0, 100)
+    assert "not everything" not in result.stderr
+    shown = run(FakeNode(farm() | {"job.show": chunked}), "job", "show", JOB).stdout
+    assert "28 of 28 results are there, all on two machines" in shown
+
+
 def test_of_several_jobs_the_first_that_was_not_completed_decides() -> None:
     def watch(job: str, since: int, timeout_s: float) -> View:
         return {"version": 1, "job": job_view(id=job, delivered=45, state="completed" if job == JOB else "cancelled")}
