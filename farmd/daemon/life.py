@@ -14,7 +14,6 @@ import asyncio
 import logging
 import random
 import socket
-from importlib import metadata
 from typing import TYPE_CHECKING
 
 from farmd.adapters import hardware
@@ -33,6 +32,7 @@ from farmd.core.events import Measured, PeerHeardOf, Stopping
 from farmd.core.node import Loaded, Node, Self
 from farmd.daemon.hands import RealHands
 from farmd.daemon.operations import Operations
+from farmd.daemon.software import installed_version
 from farmd.daemon.storage import Storage
 from farmd.driver import Driver
 from farmd.renderers import images
@@ -202,7 +202,7 @@ class Daemon:
             gpus=offer.gpus,
             slots=self._settings.slots,
             renderers=facts,
-            software=metadata.version("farmd"),
+            software=installed_version(),
             oldest_version=OLDEST_VERSION,
             newest_version=NEWEST_VERSION,
         )

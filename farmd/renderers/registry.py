@@ -11,12 +11,13 @@ Called by the daemon (facts, at start) and by the runner (`open`). Must never st
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import json
 import os
 import re
 import signal
+import sys
 from collections import OrderedDict, deque
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
@@ -288,8 +289,7 @@ def find_renderers(
     """
     found: list[Renderer] = []
     broken: dict[str, str] = {}
-    outside = importlib.metadata.entry_points(group=ENTRY_POINTS)
-    places = [*BUILT_IN.items(), *((point.name, point.value) for point in outside)]
+    places = [*BUILT_IN.items(), *(_places_outside() if is_named_by_a_package(sys.path) else ())]
     for name, place in places:
         module, _, attribute = place.partition(":")
         try:
@@ -301,6 +301,25 @@ def find_renderers(
     registry = Registry(found, inspect=inspect, cache=cache)
     registry.broken = broken
     return registry
+
+
+def is_named_by_a_package(folders: Iterable[str]) -> bool:
+    """Tell whether an installed package may bring renderers.
+
+    Mostly none does, and `importlib.metadata`, which would say so too, takes 3 MiB of the daemon for ever.
+    """
+    for folder in folders:
+        for file in Path(folder).glob("*-info/entry_points.txt"):
+            with suppress(OSError):
+                if ENTRY_POINTS.encode() in file.read_bytes():
+                    return True
+    return False
+
+
+def _places_outside() -> list[tuple[str, str]]:
+    import importlib.metadata
+
+    return [(point.name, point.value) for point in importlib.metadata.entry_points(group=ENTRY_POINTS)]
 
 
 def _outputs_of(renderer: Renderer, spec: JobSpec, frames: tuple[int, ...], folder: Path) -> tuple[Path, ...]:

@@ -9,7 +9,7 @@ import pytest
 from farmd.adapters.runner.room import Room
 from farmd.renderers import Command, Problem, Progress, RenderTask, Said, Saved, classify_tail, parse_said
 from farmd.renderers.images import inspect
-from farmd.renderers.registry import Registry, find_renderers
+from farmd.renderers.registry import Registry, find_renderers, is_named_by_a_package
 from protocol.bodies import RendererFact
 from protocol.errors import NotFound, UsageError
 from protocol.states import FailureClass
@@ -78,9 +78,19 @@ def test_renderer_of_another_package_is_found_and_a_broken_one_is_reported(monke
 
     points = [Point("again", "farmd.renderers.command:AnyCommand"), Point("gone", "no_such_package:Renderer")]
     monkeypatch.setattr("importlib.metadata.entry_points", lambda group: points)
+    monkeypatch.setattr("farmd.renderers.registry.is_named_by_a_package", lambda folders: True)
     registry = find_renderers(inspect=inspect, cache=None)
     assert list(registry.broken) == ["gone"]
     assert "no_such_package" in registry.broken["gone"]
+
+
+def test_package_with_renderers_is_seen_by_its_entry_points(tmp_path: Path) -> None:
+    info = tmp_path / "studio-1.0.dist-info"
+    info.mkdir()
+    (info / "entry_points.txt").write_text("[console_scripts]\nstudio = studio:main\n")
+    assert not is_named_by_a_package([str(tmp_path), str(tmp_path / "missing")])
+    (info / "entry_points.txt").write_text("[farmd.renderers]\nshrine = studio:Shrine\n")
+    assert is_named_by_a_package([str(tmp_path)])
 
 
 def test_probe_is_remembered_until_the_program_changes(painter: Painter, tmp_path: Path) -> None:
