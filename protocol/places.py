@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from protocol.errors import NotFound, UserError
+from protocol.errors import NotAllowed, NotFound, UserError
 
 SOCKET_NAME = "client.sock"
 ADDRESS_NAME = "client.addr"
@@ -25,16 +25,22 @@ MAX_SOCKET_PATH_BYTES = 107
 """sun_path of Linux has 108 bytes, one of them the end mark."""
 SYSTEM_RUNTIME_DIR = Path("/run/farmd")
 SYSTEM_DATA_DIR = Path("/var/lib/farmd")
+FARM_GROUP = "farm"
+"""Whose members a daemon serves besides its own user and root."""
 _KEY_TITLE = "farmd-identity-1"
 
 
 def default_data_dirs() -> tuple[Path, ...]:
-    """Return where a data dir is looked for when none is named: $FARM_DATA_DIR alone, or the user's, the system's."""
+    """Return where a data dir is looked for when none is named; the first is where a daemon makes its own.
+
+    $FARM_DATA_DIR alone if it is set, else the user's and the system's; root's is the system's.
+    """
     named = os.environ.get("FARM_DATA_DIR")
     if named:
         return (Path(named),)
     share = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(share) / "farmd", SYSTEM_DATA_DIR
+    dirs = Path(share) / "farmd", SYSTEM_DATA_DIR
+    return dirs[::-1] if os.geteuid() == 0 else dirs
 
 
 def user_runtime_dir() -> Path:
@@ -86,11 +92,35 @@ def find_socket(data_dir: Path) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class RunningDaemon:
-    """One daemon that runs on this machine: HOST:PORT of its node socket, data dir, process."""
+    """One daemon that runs on this machine.
+
+    Attributes:
+        address: HOST:PORT of its node socket.
+        data_dir: Where it lives.
+        pid: Its process.
+        started: When that began (see `process_start`), since numbers are given again; 0 if nobody noted it.
+    """
 
     address: str
     data_dir: str
     pid: int
+    started: int = 0
+
+    @property
+    def is_running(self) -> bool:
+        """Tell whether the process is there, and is the one that was listed."""
+        start = process_start(self.pid)
+        return start > 0 and self.started in (0, start)
+
+
+def process_start(pid: int) -> int:
+    """Return when a process began, in clock ticks since the machine did; 0 if it is not there, or dead."""
+    try:
+        facts = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return 0
+    fields = facts.rpartition(")")[2].split()  # from the third on: the name before them may hold anything
+    return 0 if fields[0] in ("Z", "X") else int(fields[19])
 
 
 def list_in_registry(daemon: RunningDaemon) -> Path:
@@ -111,7 +141,7 @@ def list_in_registry(daemon: RunningDaemon) -> Path:
 
 
 def running_daemons() -> Iterator[RunningDaemon]:
-    """List the daemons of this machine that a client of this user can know of; stale entries are left out."""
+    """List the daemons of this machine that a client of this user can know of; those that were killed are struck."""
     folders = [SYSTEM_RUNTIME_DIR]
     with suppress(UserError, OSError):  # then nothing of ours is there
         folders.insert(0, user_runtime_dir())
@@ -120,8 +150,11 @@ def running_daemons() -> Iterator[RunningDaemon]:
             daemon = RunningDaemon(**json.loads(entry.read_text()))
         except (OSError, ValueError, TypeError):
             continue
-        if Path(f"/proc/{daemon.pid}").exists():
+        if daemon.is_running:
             yield daemon
+        else:
+            with suppress(OSError):  # another user's list
+                entry.unlink()
 
 
 # -- the key file -------------------------------------------------------------------------------------------------
@@ -137,6 +170,7 @@ def read_secret_file(path: Path) -> str:
 
     Raises:
         NotFound: It is not there.
+        NotAllowed: It belongs to another user.
         UserError: It cannot be read, or others can read it too.
     """
     try:
@@ -144,7 +178,11 @@ def read_secret_file(path: Path) -> str:
         mode = path.stat().st_mode
     except FileNotFoundError as error:
         raise NotFound(
-            f"no key in {path}", "this data dir belongs to no farm yet", "farmd init, or farmd join"
+            f"no key in {path}", "this data dir belongs to no farm yet", "farmd init --name NAME, or farmd join TOKEN"
+        ) from error
+    except PermissionError as error:
+        raise NotAllowed(
+            f"may not read {path}", str(error.strerror), "run as the user that owns the data dir"
         ) from error
     except OSError as error:
         raise UserError(f"cannot read {path}", str(error.strerror), "run as the user that owns the data dir") from error

@@ -17,6 +17,7 @@ from pathlib import Path
 from protocol.errors import NotAllowed, NotFound, Unreachable
 from protocol.places import (
     ADDRESS_NAME,
+    FARM_GROUP,
     KEY_NAME,
     SOCKET_NAME,
     default_data_dirs,
@@ -59,7 +60,7 @@ def find_target(target: str | Path | None, key_of: KeyOf) -> Target:
     if not named:
         return _local(_default_data_dir())
     parts = _HOST_PORT.fullmatch(named)
-    if not parts or Path(named).exists():
+    if not parts or _is_there(Path(named)):
         return _local(Path(named))
     host, port = parts["host"].strip("[]"), int(parts["port"])
     data_dir = _data_dir_of(host, port)
@@ -69,22 +70,31 @@ def find_target(target: str | Path | None, key_of: KeyOf) -> Target:
 def _default_data_dir() -> Path:
     dirs = default_data_dirs()
     for data_dir in dirs:
-        if (data_dir / SOCKET_NAME).exists() or (data_dir / ADDRESS_NAME).exists():
+        if _is_there(data_dir / SOCKET_NAME) or _is_there(data_dir / ADDRESS_NAME):
             return data_dir
     return dirs[0]
+
+
+def _is_there(path: Path) -> bool:
+    """Tell whether something is there, as far as this user may know: where they may not look, connecting says why."""
+    try:
+        return path.exists()
+    except PermissionError:
+        return True
 
 
 def _local(data_dir: Path) -> Target:
     """Check that a daemon listens there: asking the kernel takes microseconds, a time-out takes seconds."""
     path = find_socket(data_dir)
     what = f"no daemon answers for {data_dir}"
-    hint = f"start it: farmd --data-dir {data_dir}; or name a node: --node HOST:PORT"
+    hint = f"start it: farmd run --data-dir {data_dir}; or name a node: --node HOST:PORT"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         try:
             probe.connect(str(path))
         except PermissionError as error:
-            why = f"{path} belongs to another user"
-            raise NotAllowed(f"may not talk to the daemon of {data_dir}", why, "join the group farm") from error
+            why = f"it serves its own user, root and the group {FARM_GROUP}, and you are none of them"
+            join = f"sudo usermod --append --groups {FARM_GROUP} $USER, then log in again; or --node HOST:PORT"
+            raise NotAllowed(f"may not talk to the daemon of {data_dir}", why, join) from error
         except OSError as error:
             why = "it is not running" if path.exists() else f"there is no {path}"
             raise Unreachable(what, why, hint) from error
@@ -144,5 +154,7 @@ def _remote(address: str, key_of: KeyOf) -> Target:
         why = "its public key would come from the daemon of this machine, which is not running"
         raise Unreachable(f"cannot talk to {address} from here", why, hint) from error
     if key is None:
-        raise Unreachable(f"cannot talk to {address} from here", "no node of this farm listens there", "farmctl nodes")
+        raise Unreachable(
+            f"cannot talk to {address} from here", "no node of this farm listens there", "farmctl node list"
+        )
     return Target(address, f"tcp://{address}", key, own_keys)

@@ -18,7 +18,7 @@ from farmd.adapters.zap import Zap
 from farmd.core.events import ClientAsked, ClientLeft
 from protocol.api import Request, Response, pack_request, unpack_response
 from protocol.errors import NotFound, PeerError, UserError
-from protocol.places import find_socket
+from protocol.places import find_socket, process_start
 from tests.adapters.loopback import closing, run, until
 
 if TYPE_CHECKING:
@@ -411,6 +411,7 @@ def test_daemon_is_listed_while_it_runs(tmp_path: Path) -> None:
             "address": "127.0.0.1:7001",
             "data_dir": str(tmp_path),
             "pid": os.getpid(),
+            "started": process_start(os.getpid()),
         }
         door.door.close()
         assert not entry.exists()

@@ -5,9 +5,11 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 import zmq
@@ -36,9 +38,6 @@ from protocol.errors import (
     VersionError,
 )
 from protocol.targets import find_target
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 Answerer = Callable[[Request], list[Response]]
 
@@ -215,16 +214,51 @@ def unasked(data_dir: Path, address: str) -> bytes | None:
     raise AssertionError("no need to ask")
 
 
-def listed(tmp_path: Path, address: str, data_dir: str, pid: int) -> None:
+def listed(tmp_path: Path, address: str, data_dir: str, pid: int, started: int = 0) -> None:
     (tmp_path / "farmd").mkdir(exist_ok=True, mode=0o700)
-    entry = {"address": address, "data_dir": data_dir, "pid": pid}
+    entry = {"address": address, "data_dir": data_dir, "pid": pid, "started": started}
     (tmp_path / "farmd" / f"{address}.json").write_text(json.dumps(entry))
 
 
 def test_daemon_that_does_not_run_is_unreachable_at_once(tmp_path: Path) -> None:
     with pytest.raises(Unreachable) as caught:
         Client(tmp_path)
-    assert f"farmd --data-dir {tmp_path}" in caught.value.hint
+    assert f"farmd run --data-dir {tmp_path};" in caught.value.hint
+
+
+@pytest.mark.parametrize("named", [None, "system", "system/inner"])
+def test_daemon_of_others_is_not_allowed_and_names_the_group(
+    monkeypatch: pytest.MonkeyPatch, named: str | None
+) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        closed = Path(folder, "system")
+        closed.mkdir()
+        (closed / "client.sock").touch()
+        Path(folder).chmod(0o755)
+        closed.chmod(0)
+        monkeypatch.setattr("protocol.targets.default_data_dirs", lambda: (Path(folder, "own"), closed))
+        was = os.geteuid()
+        try:
+            if was == 0:
+                os.seteuid(65534)
+            with pytest.raises(NotAllowed) as caught:
+                find_target(Path(folder, named) if named else None, unasked)
+        finally:
+            os.seteuid(was)
+            closed.chmod(0o700)
+    assert "the group farm" in caught.value.why
+    assert "usermod" in caught.value.hint
+
+
+def test_default_data_dir_is_the_systems_for_root_and_the_users_own_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FARM_DATA_DIR")
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    monkeypatch.setenv("HOME", "/home/ada")
+    own, system = Path("/home/ada/.local/share/farmd"), Path("/var/lib/farmd")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert places.default_data_dirs() == (own, system)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert places.default_data_dirs() == (system, own)
 
 
 def test_named_node_comes_from_the_environment(own: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,6 +275,18 @@ def test_address_of_a_daemon_on_this_machine_leads_to_its_socket(
 ) -> None:
     listed(tmp_path, listen, str(tmp_path / "own"), os.getpid())
     assert find_target(named, unasked).endpoint == f"ipc://{tmp_path}/own/client.sock"
+
+
+def test_entries_of_killed_daemons_are_struck_also_when_their_numbers_are_in_use_again(tmp_path: Path) -> None:
+    begun = places.process_start(os.getpid())
+    with subprocess.Popen(["true"]) as dead:
+        os.waitid(os.P_PID, dead.pid, os.WEXITED | os.WNOWAIT)  # nobody has asked for its end yet
+        listed(tmp_path, "127.0.0.1:7001", "/a", os.getpid(), begun)
+        listed(tmp_path, "127.0.0.1:7002", "/b", os.getpid(), begun - 1)
+        listed(tmp_path, "127.0.0.1:7003", "/c", dead.pid)
+        listed(tmp_path, "127.0.0.1:7004", "/d", 2**22 + 1)
+        assert [daemon.data_dir for daemon in places.running_daemons()] == ["/a"]
+    assert [entry.name for entry in (tmp_path / "farmd").iterdir()] == ["127.0.0.1:7001.json"]
 
 
 def test_stale_or_damaged_entries_are_ignored(own: Daemon, tmp_path: Path) -> None:

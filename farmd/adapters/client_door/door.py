@@ -26,7 +26,15 @@ from farmd.adapters.client_door.desk import Caller, Desk, packed
 from protocol.api import MAX_API_BYTES, ZAP_LOCAL, Response, error_facts, unpack_request
 from protocol.errors import NotAllowed, PeerError, UserError
 from protocol.pacing import Drain
-from protocol.places import ADDRESS_NAME, SOCKET_NAME, RunningDaemon, list_in_registry, socket_path
+from protocol.places import (
+    ADDRESS_NAME,
+    FARM_GROUP,
+    SOCKET_NAME,
+    RunningDaemon,
+    list_in_registry,
+    process_start,
+    socket_path,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,7 +45,6 @@ if TYPE_CHECKING:
     from protocol.api import ErrorFacts
 
 _log = logging.getLogger(__name__)
-FARM_GROUP = "farm"
 QUEUE = 1000
 
 
@@ -90,7 +97,10 @@ class ClientDoor:
             raise UserError(f"cannot open {path}", str(error.strerror), "look at the owner of the data dir") from error
         self._path = path
         if address:
-            self._entry = list_in_registry(RunningDaemon(address, str(self._data_dir.absolute()), os.getpid()))
+            pid = os.getpid()
+            self._entry = list_in_registry(
+                RunningDaemon(address, str(self._data_dir.absolute()), pid, process_start(pid))
+            )
         self._drain.start()
         return path
 

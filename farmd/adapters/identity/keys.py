@@ -81,7 +81,8 @@ def load(data_dir: Path) -> Identity:
     """
     farm = _read_farm(data_dir)
     if farm is None:
-        raise NotFound(f"{data_dir} belongs to no farm", "it has no farm.json", "farmd init NAME, or farmd join TOKEN")
+        hint = "farmd init --name NAME, or farmd join TOKEN"
+        raise NotFound(f"{data_dir} belongs to no farm", "it has no farm.json", hint)
     public_key, secret_key = read_key_file(data_dir / KEY_NAME)
     if z85.decode(zmq.curve_public(z85.encode(secret_key))) != public_key:
         raise damaged(data_dir / KEY_NAME)
