@@ -171,6 +171,7 @@ class Gossip:
         """Carry out what is due."""
         now = turn.now.mono
         if self._owed_at is not None and now >= self._owed_at:
+            self._owed_at = None
             for peer in list(self._owed):
                 self._acknowledge(turn, peer)
         if self._own_at is not None and now >= self._own_at:
