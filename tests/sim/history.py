@@ -248,8 +248,12 @@ class History:
         return [job.id for job in node.jobs if job.state not in JOB_TERMINAL and not self._is_stuck(job.id)]
 
     def _is_stuck(self, job_id: JobId) -> bool:
-        """Wait for a job that never completes: nobody's fault."""
+        """It waits for a job that never completes, or its files went with an evicted machine: nobody's fault."""
         jobs = self.world.up()[0].node.jobs
+        job = jobs.get(job_id)
+        manifest = job.spec.manifest if job is not None else None
+        if manifest is not None and not any(manifest in machine.blobs.held for machine in self.world.up()):
+            return True
         return any(
             other not in jobs or jobs.state_of(other) in JOB_TERMINAL or self._is_stuck(other)
             for other in jobs.blocked_by(job_id)

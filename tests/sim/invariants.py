@@ -182,6 +182,8 @@ class Watch:
         attempts, generation = job.tasks.attempts_of(ref.task), job.generation_of(ref.task)
         if any(other.state == AttemptState.DONE and other.generation >= generation for other in attempts):
             self.fail(6, f"{machine.name} grants {ref}, which is done")
+        if not node.registry.is_admitted(to):
+            self.fail(8, f"{machine.name} grants {ref} to a machine whose key is revoked")
         capacity = node.leader.matcher.get(to)
         if capacity is None or capacity.free_cores < 0 or capacity.free_ram_bytes < 0:
             self.fail(9, f"{machine.name} grants {to} more than it offers")

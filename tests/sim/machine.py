@@ -93,6 +93,11 @@ class Machine:
         return self.driver.node
 
     @property
+    def has_lost_rows(self) -> bool:
+        """What it alone knew is not to be expected of the farm."""
+        return self.lied_at is not None or self.evicted
+
+    @property
     def up(self) -> bool:
         """The daemon runs (frozen or not)."""
         return self.driver is not None

@@ -54,6 +54,7 @@ FAULTS = (
     Fault("night", 2, 2),
     Fault("wipe", 2, 1),
     Fault("corrupt", 2, 1),
+    Fault("evict", 3, 1),
 )
 
 
@@ -95,15 +96,16 @@ class Nemesis:
         """End everything that is wrong with machines; the network is healed by the world."""
         self._healed = True
         world = self._world
+        for machine in [machine for machine in world.machines if machine.evicted]:
+            self._carry_out(machine)
         world.corrupt.clear()
         for machine in world.machines:
             machine.thaw()
             machine.disk.full, machine.disk.latency_s, machine.free_disk = False, 0.001, 1 << 40
-            if not machine.up:
-                self._start(machine)
+            self._start(machine)
 
     def _start(self, machine: Machine) -> None:
-        if not machine.up:
+        if not machine.up and not machine.evicted:
             self._world.say(f"{machine.name} starts")
             machine.start()
 
@@ -184,6 +186,21 @@ class Nemesis:
         self._world.say(f"{machine.name} joins")
         machine.start()
         return True
+
+    def _evict(self) -> bool:
+        """An admin revokes a key on some machine; the evicted one goes on for a while and is then carried out."""
+        up = [machine for machine in self._world.up() if machine.admitted and not machine.frozen]
+        if len(up) < 3 or any(machine.evicted for machine in self._world.machines):
+            return False
+        admin, victim = self._rng.sample(up, 2)
+        self._world.say(f"on {admin.name} the key of {victim.name} is revoked")
+        self._world.revoke(admin, victim)
+        self._later(self._between(1, 40), self._carry_out, victim)
+        return True
+
+    def _carry_out(self, machine: Machine) -> None:
+        if machine.up:
+            machine.crash(power_cut=True)
 
     # -- clocks and disks -----------------------------------------------------------------------------------------
 

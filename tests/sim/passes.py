@@ -111,7 +111,7 @@ def check_done_survives(watch: Watch) -> None:
                 continue
             found = rows.get(ref)
             if found is None or found.body != rec.body:
-                if all(watch.world.by_id[node].lied_at is not None for node in holders):
+                if all(watch.world.by_id[node].has_lost_rows for node in holders):
                     continue
                 watch.fail(6, f"{machine.name} lost the done attempt {ref}")
             body = unpack_body(AttemptBody, rec.body)
@@ -126,7 +126,7 @@ def check_acknowledged(watch: Watch) -> None:
     by_name = {machine.name: machine for machine in watch.world.machines}
     for node, rows, data in watch.acknowledged:
         holders = [watch.world.by_id[node], *[by_name[name] for name in data["nodes"]]]
-        if all(holder.lied_at is not None for holder in holders):
+        if all(holder.has_lost_rows for holder in holders):
             continue
         for machine in watch.world.up():
             for (kind, pk), rec in rows.items():

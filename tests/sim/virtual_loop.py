@@ -22,6 +22,10 @@ else:
     _Loop = asyncio.AbstractEventLoop
 
 
+MOST_STEPS = 200_000
+"""Callbacks at one instant; a daemon that never lets time pass would take a whole processor."""
+
+
 class _Handle(asyncio.TimerHandle):
     """A callback that can be cancelled; timers and others alike."""
 
@@ -51,6 +55,7 @@ class VirtualLoop(_Loop):
         self._timers: list[tuple[float, int, _Handle]] = []
         self._count = 0
         self._closed = False
+        self._standing = 0
 
     def time(self) -> float:
         return self.now
@@ -112,14 +117,17 @@ class VirtualLoop(_Loop):
     def _step(self) -> None:
         if self._ready:
             handle = self._ready.popleft()
+            self._standing += 1
         elif self._timers:
             when, _, handle = heappop(self._timers)
             if not handle._cancelled and when > self.now:
-                self.now = when
+                self.now, self._standing = when, 0
         else:
             raise RuntimeError("simulation is stuck: nothing is ready and no timer is set")
         if handle._cancelled:
             return
+        if self._standing > MOST_STEPS:
+            raise RuntimeError(f"time stands still at {self.now} s: somebody asks again and again for the same moment")
         try:
             handle._callback(*handle._args)
         except Exception as error:  # noqa: BLE001  # whoever runs the loop gets it

@@ -12,8 +12,10 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from farmd.core.events import ClientAsked, Disconnected, JoinAsked, MessageReceived, PeerHeardOf
-from protocol.bodies import FarmBody
+from protocol.bodies import FarmBody, KeyBody, pack_body
+from protocol.ids import pack_node
 from protocol.jobspec import spec_to_bytes
+from protocol.records import Kind, Rank
 from protocol.states import FailureClass
 from tests.sim.machine import Machine, SimClock, SimDriver
 from tests.sim.network import Network
@@ -107,6 +109,18 @@ class World:
     def say(self, line: str) -> None:
         """Add a line to the story of this history."""
         self.story.append((self.loop.time(), line))
+
+    def revoke(self, admin: Machine, victim: Machine) -> None:
+        """Write the KEY row that evicts a machine for ever."""
+        assert admin.driver is not None
+        victim.evicted = True
+        node = admin.node
+        turn = node._turn(admin.clock.now())
+        body = KeyBody(victim.public_key, "node", "admin", revoked=True)
+        node.replica.write(turn, Kind.KEY, pack_node(victim.id), pack_body(body), rank=Rank.ENDED)
+        effects = node._finish(turn)
+        self.watch.on_turn(admin, None, effects)
+        admin.driver._route(effects)
 
     def knock(self, joiner: Machine, host: Machine) -> None:
         """A join request crosses the network."""
