@@ -273,8 +273,10 @@ class Farm:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.close()
+        if kind is None:
+            self.check_logs()
 
     def __getitem__(self, name: str) -> Member:
         return self.members[name]
@@ -357,6 +359,13 @@ class Farm:
             done = self.farmd("--check", "--data-dir", str(member.data_dir))
             assert done.returncode == 0, f"{member.name}: {done.stdout}{done.stderr}"
             assert done.stdout.rstrip().endswith("sound"), f"{member.name}: {done.stdout}"
+
+    def check_logs(self) -> None:
+        """Check that no daemon met a bug of its own, whatever the test was about."""
+        for member in self:
+            said = member.log.read_text(errors="replace") if member.log.exists() else ""
+            assert "Traceback" not in said, f"{member.name} printed:\n{said[-6000:]}"
+            assert "Assertion failed" not in said, f"{member.name} was ended by libzmq:\n{said[-2000:]}"
 
     def close(self) -> None:
         """End all processes, and show what daemons printed (pytest shows it only with a test that fails)."""
