@@ -105,8 +105,8 @@ class Watch:
         starts = False
         for position, effect in enumerate(effects):
             kind = type(effect)
-            if kind is Send:
-                self._on_say(machine, effect)  # type: ignore[arg-type]  # its kind was just seen
+            if kind is Send and type(effect.message) is Grant:  # type: ignore[union-attr]  # its kind was just seen
+                self.on_grant(machine, effect.to, effect.message)  # type: ignore[union-attr]
             elif kind is Save:
                 if position:
                     self.fail(2, "a Save that is not the first effect of its turn")
@@ -147,18 +147,6 @@ class Watch:
             if accepted < self.accepted.get(machine.id, (0, "")):
                 self.fail(5, f"{machine.name} accepts {accepted} after {self.accepted[machine.id]}")
 
-    def _on_say(self, machine: Machine, effect: Send) -> None:
-        message = effect.message
-        kind = type(message)
-        if kind is Heartbeat:
-            self._check_reign(machine, message.term)  # type: ignore[union-attr]  # its kind was just seen
-        elif isinstance(message, VoteReply) and message.granted:
-            before = self.votes.setdefault((machine.id, message.term), effect.to)
-            if before != effect.to:
-                self.fail(4, f"{machine.name} votes twice in term {message.term}")
-        elif isinstance(message, Grant):
-            self.on_grant(machine, effect.to, message)
-
     def _check_reign(self, machine: Machine, term: int) -> None:
         """A restarted leader never goes on in a term that it remembers (4)."""
         if self.leaders.setdefault((term, machine.id), machine.lives) != machine.lives:
@@ -167,7 +155,6 @@ class Watch:
     def on_grant(self, machine: Machine, to: NodeId, grant: Grant) -> None:
         """A leader that knows better must not grant (8), nor beyond what is offered (9)."""
         node, ref = machine.node, grant.ref
-        self._check_reign(machine, ref.attempt.term)
         job = node.jobs.get(ref.job)
         if job is None:
             self.fail(8, f"{machine.name} grants a task of a job that it does not know")
@@ -219,7 +206,7 @@ class Watch:
         machine, message = self.world.by_id[sender], effect.message
         match message:
             case Heartbeat() | HeartbeatAck() | VoteReply():
-                self._check_promise(machine, message)
+                self._check_promise(machine, effect.to, message)
             case Push():
                 self._check_durable(machine, [(span.origin, span.upto) for span in message.spans])
             case PushAck():
@@ -227,17 +214,25 @@ class Watch:
             case DeltaPart():
                 self._check_durable(machine, message.vector)
 
-    def _check_promise(self, machine: Machine, message: Heartbeat | HeartbeatAck | VoteReply) -> None:
+    def _check_vote(self, machine: Machine, candidate: NodeId, term: int) -> None:
+        if self.votes.setdefault((machine.id, term), candidate) != candidate:
+            self.fail(4, f"{machine.name} votes twice in term {term}")
+        if machine.disk.image.meta.get("term", 0) < term:
+            self.fail(2, f"{machine.name} votes in term {term}, unsaved")
+
+    def _check_promise(self, machine: Machine, to: NodeId, message: Heartbeat | HeartbeatAck | VoteReply) -> None:
         meta = machine.disk.image.meta
         match message:
-            case Heartbeat() if meta.get("term", 0) < message.term:
-                self.fail(2, f"{machine.name} leads term {message.term}, unsaved")
+            case Heartbeat():
+                self._check_reign(machine, message.term)
+                if meta.get("term", 0) < message.term:
+                    self.fail(2, f"{machine.name} leads term {message.term}, unsaved")
             case HeartbeatAck():
                 if meta.get("accepted_term", 0) < message.term:
                     self.fail(2, f"{machine.name} follows term {message.term}, unsaved")
                 self._accept(machine)
-            case VoteReply() if message.granted and meta.get("term", 0) < message.term:
-                self.fail(2, f"{machine.name} votes in term {message.term}, unsaved")
+            case VoteReply() if message.granted:
+                self._check_vote(machine, to, message.term)
 
     def _accept(self, machine: Machine) -> None:
         """It has promised by now, aloud, to refuse what is lower."""
@@ -257,6 +252,8 @@ class Watch:
         if effect.ref in self.started:
             self.fail(7, f"{effect.ref} starts on {machine.name} after {self.started[effect.ref]}")
         self.started[effect.ref] = node
+        if effect.ref.attempt.leader == node:
+            self._check_reign(machine, effect.ref.attempt.term)
         key = (int(Kind.ATTEMPT), attempt_pk(effect.ref))
         if key not in machine.disk.image.rows and not machine.node.jobs.is_deleted(effect.ref.job):
             self.fail(2, f"{effect.ref} starts on {machine.name} before its row is durable")
