@@ -121,10 +121,16 @@ def _text(file: Path) -> str:
         return ""
 
 
+_DRIVER_FILES: Final = (Path("/dev/nvidiactl"), Path("/dev/dxg"), Path("/proc/driver/nvidia/version"))
+"""One of these is there where NVIDIA's driver is (the second is that of WSL)."""
+
+
 def find_gpus() -> tuple[Gpu, ...]:
     """List NVIDIA GPUs by NVML, in the order of the driver; without driver or package there are none."""
+    if not any(file.exists() for file in _DRIVER_FILES):
+        return ()
     try:
-        import pynvml  # loads no library yet, but is useless on most machines: imported only here
+        import pynvml  # with ctypes 2 MiB for ever
     except ImportError:
         return ()
     try:

@@ -7,7 +7,6 @@ that many machines lack, so they are for the job to ask.
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import json
 import os
@@ -56,11 +55,7 @@ class Mitsuba:
         return RendererFact(self.name, version, (DEFAULT_VARIANT,)) if version else None
 
     def _version(self) -> str:
-        if self.python == sys.executable:
-            try:
-                return importlib.metadata.version("mitsuba")
-            except importlib.metadata.PackageNotFoundError:
-                return ""
+        """Ask another Python: the answer is remembered, `importlib.metadata` would stay in the daemon (3 MiB)."""
         argv = [self.python, "-P", "-c", _ASK_VERSION]
         try:
             done = subprocess.run(argv, capture_output=True, timeout=PROBE_TIMEOUT_S, check=False, text=True)

@@ -145,6 +145,12 @@ class _FakeNvml(SimpleNamespace):
         return SimpleNamespace(total=48 << 30)
 
 
+@pytest.fixture
+def driver(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(hardware, "_DRIVER_FILES", (tmp_path,))
+
+
+@pytest.mark.usefixtures("driver")
 def test_gpus_are_named_by_uuid(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = _FakeNvml()
     monkeypatch.setitem(sys.modules, "pynvml", fake)
@@ -152,12 +158,22 @@ def test_gpus_are_named_by_uuid(monkeypatch: pytest.MonkeyPatch) -> None:
     assert fake.closed
 
 
+@pytest.mark.usefixtures("driver")
 @pytest.mark.parametrize("fault", ["init", "count"])
 def test_driver_that_fails_means_no_gpus(monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", _FakeNvml(fault))
     assert hardware.find_gpus() == ()
 
 
+def test_without_a_driver_the_package_is_not_even_loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(hardware, "_DRIVER_FILES", (tmp_path / "missing",))
+    fake = _FakeNvml()
+    monkeypatch.setitem(sys.modules, "pynvml", fake)
+    assert hardware.find_gpus() == ()
+    assert not fake.closed
+
+
+@pytest.mark.usefixtures("driver")
 def test_missing_package_means_no_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", None)
     assert hardware.find_gpus() == ()
