@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from farmd.adapters.identity import init_farm, join, load, make_invite
+from farmd.adapters.identity import can_invite, forget_farm, init_farm, join, load, make_invite, read_token
+from farmd.adapters.store import count_rows, out_of_use, remove, was_corrupt
+from farmd.adapters.zmq_transport import try_to_bind
 from farmd.daemon.life import ADDRESS_FILE
 from protocol.errors import NotFound, UserError
+from protocol.records import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -14,6 +17,9 @@ if TYPE_CHECKING:
 
     from farmd.adapters.identity import Identity
     from farmd.daemon.settings import RunSettings
+
+INVITED_FILE = "invited"
+"""Says that somebody may hold a token of this farm."""
 
 
 def found(data_dir: Path, name: str) -> Identity:
@@ -34,23 +40,61 @@ def invitation(data_dir: Path, expires_at_ms: int, addresses: Sequence[str]) -> 
     identity = load(data_dir)
     known = data_dir / ADDRESS_FILE
     own = list(addresses) or ([known.read_text().strip()] if known.exists() else [""])
-    return make_invite(identity, seeds=[(address, identity.public_key) for address in own], expires_at_ms=expires_at_ms)
+    seeds = [(address, identity.public_key) for address in own]
+    token = make_invite(identity, seeds=seeds, expires_at_ms=expires_at_ms)
+    (data_dir / INVITED_FILE).touch()
+    return token
 
 
-def prepare_to_join(data_dir: Path, token: str) -> Identity:
+def prepare_to_join(data_dir: Path, token: str, say: Callable[[str], None] = lambda _text: None) -> Identity:
     """Prepare a data dir to join; one that founded a farm and never did anything in it may change its mind.
 
     Raises:
         UserError: The token is not good, or the data dir belongs to another farm.
     """
+    wanted = read_token(token)
+    try:
+        present = load(data_dir)
+    except NotFound:
+        present = None
+    if present is not None and present.farm.verify_key != wanted.verify_key and can_invite(data_dir):
+        with out_of_use(data_dir):
+            _give_up(present)
+        say(f"gave up the farm {present.farm.name!r}, which had no other member and no job")
     return join(data_dir, token)
+
+
+def _give_up(identity: Identity) -> None:
+    """Remove a farm of one in which nothing ever happened."""
+    data_dir = identity.data_dir
+    why = _what_happened(data_dir)
+    if why:
+        raise UserError(
+            f"{data_dir} belongs to the farm “{identity.farm.name}” already",
+            f"a node is a member of one farm for ever, and {why}",
+            "use another data dir (--data-dir), or delete this one if nothing in it is needed",
+        )
+    remove(data_dir)
+    forget_farm(data_dir)
+
+
+def _what_happened(data_dir: Path) -> str:
+    """Say what a farm that was founded here would lose; "" if nothing."""
+    rows = count_rows(data_dir)
+    if rows[Kind.JOB]:
+        return "this one has had jobs"
+    if rows[Kind.KEY] > 1:
+        return "this one has had other members"
+    if (data_dir / INVITED_FILE).exists():
+        return "other machines were invited to this one"
+    return "its records were damaged once, so nobody knows what was in them" if was_corrupt(data_dir) else ""
 
 
 def identity_for_run(settings: RunSettings, say: Callable[[str], None]) -> Identity:
     """Read who this node is; a first run without any preparation founds a farm of one.
 
     Raises:
-        UserError: It was told to join a farm and has no token, or its files are damaged.
+        UserError: It was told to join a farm and has no token, its files are damaged, or it could not listen.
     """
     try:
         return load(settings.data_dir)
@@ -61,6 +105,7 @@ def identity_for_run(settings: RunSettings, say: Callable[[str], None]) -> Ident
                 "a node joins with a token of the farm, not by address alone",
                 f"on a member: farmd invite; here: farmd join --data-dir {settings.data_dir} TOKEN",
             ) from error
+    try_to_bind(settings.listen)  # a farm that cannot run must not be left behind
     identity = init_farm(settings.data_dir, settings.name or "farm")
-    say(f"founded a new farm in {settings.data_dir}; to join another one: farmd join TOKEN, in an empty data dir")
+    say(f"founded a new farm; to join another one, stop this, then: farmd join --data-dir {settings.data_dir} TOKEN")
     return identity

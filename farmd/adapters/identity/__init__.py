@@ -1,6 +1,6 @@
 """Who this node is: its keys on disk, the farm it belongs to (`keys`), and what admits others (`tokens`)."""
 
-from farmd.adapters.identity.keys import FarmFacts, Identity, init_farm, load
+from farmd.adapters.identity.keys import FarmFacts, Identity, can_invite, forget_farm, init_farm, load
 from farmd.adapters.identity.tokens import (
     Token,
     forget_token,
@@ -15,6 +15,8 @@ __all__ = [
     "FarmFacts",
     "Identity",
     "Token",
+    "can_invite",
+    "forget_farm",
     "forget_token",
     "init_farm",
     "join",

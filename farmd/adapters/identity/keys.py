@@ -89,6 +89,17 @@ def load(data_dir: Path) -> Identity:
     return Identity(node_id_of(public_key), public_key, secret_key, farm, data_dir)
 
 
+def can_invite(data_dir: Path) -> bool:
+    """Tell whether the farm's signing key is here, as it is where the farm was founded."""
+    return (data_dir / SIGNING_NAME).exists()
+
+
+def forget_farm(data_dir: Path) -> None:
+    """Remove the keys and the farm's name; that goes last, so that half of a farm is still one."""
+    for name in (KEY_NAME, SIGNING_NAME, FARM_NAME):
+        (data_dir / name).unlink(missing_ok=True)
+
+
 def refuse_second_farm(data_dir: Path, wanted: FarmFacts | None) -> None:
     """Refuse a data dir that belongs to another farm than the wanted one (None: to any).
 

@@ -89,7 +89,7 @@ class SqliteStore:
             UserError: Another daemon uses the directory, or a newer farmd has written it.
             StoreFailed: The file cannot be opened.
         """
-        self._lock = _lock(self._dir)
+        self._lock = hold(self._dir)
         unclean = self._running_mark.exists()
         opened: list[Loaded] = []
 
@@ -231,8 +231,15 @@ async def _connect(connect: Callable[[], sqlite3.Connection]) -> aiosqlite.Conne
     return connection
 
 
-def _lock(data_dir: Path) -> int:
-    """Hold the data directory for this process; the kernel lets go of it however the process ends."""
+def hold(data_dir: Path) -> int:
+    """Hold the data directory for this process; the kernel lets go of it however the process ends.
+
+    Returns:
+        The descriptor that holds it: closing it lets go.
+
+    Raises:
+        UserError: Another process holds it, or it cannot be used.
+    """
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

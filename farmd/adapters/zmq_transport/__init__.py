@@ -10,8 +10,8 @@ the others. A second DEALER to the same port carries bulk, so that a megabyte do
 - `sockets`    options, addresses, descriptors
 """
 
-from farmd.adapters.zmq_transport.sockets import Keys, raise_descriptor_limit
+from farmd.adapters.zmq_transport.sockets import Keys, raise_descriptor_limit, try_to_bind
 from farmd.adapters.zmq_transport.tally import Tally
 from farmd.adapters.zmq_transport.transport import ZmqTransport
 
-__all__ = ["Keys", "Tally", "ZmqTransport", "raise_descriptor_limit"]
+__all__ = ["Keys", "Tally", "ZmqTransport", "raise_descriptor_limit", "try_to_bind"]

@@ -130,6 +130,16 @@ def bind(router: Socket, address: str) -> str:
     return endpoint.rstrip(b"\0").decode().removeprefix("tcp://")
 
 
+def try_to_bind(address: str) -> None:
+    """Find out whether HOST:PORT can be bound, and let go of it.
+
+    Raises:
+        UserError: It cannot.
+    """
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as router:
+        bind(router, address)
+
+
 def _cannot_listen(address: str, error: zmq.ZMQError) -> UserError:
     what = f"cannot listen on {address}"
     if error.errno == errno.EADDRINUSE:
