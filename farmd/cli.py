@@ -14,9 +14,11 @@ import click
 from protocol.errors import UserError
 
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Sequence
+    from typing import Any, NoReturn
 
 DEFAULT_LISTEN = "0.0.0.0:7777"
+INTERRUPTED = 130
 _DATA_DIR = click.option(
     "--data-dir",
     type=click.Path(path_type=Path, file_okay=False),
@@ -29,26 +31,60 @@ _DATA_DIR = click.option(
 class _Errors(click.Group):
     """Prints an error as three lines: what, why, what to try."""
 
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,  # noqa: ARG002  # the signature is click's
+        **extra: Any,
+    ) -> NoReturn:
+        """Run one command line and exit with its code."""
+        try:
+            code = super().main(args, prog_name or "farmd", complete_var, standalone_mode=False, **extra)
+        except click.ClickException as error:
+            code = _report(_in_three_lines(error))
+        except click.Abort:
+            code = INTERRUPTED
+        sys.exit(code if isinstance(code, int) else 0)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except UserError as error:
             if ctx.params.get("debug"):
                 raise
-            for label, line in (("error", error.what), ("  why", error.why), ("  try", error.hint)):
-                if line:
-                    click.echo(f"{label}: {line}", err=True)
-            ctx.exit(error.code)
+            ctx.exit(_report(error))
+
+
+def _report(error: UserError) -> int:
+    for label, line in (("error", error.what), ("  why", error.why), ("  try", error.hint)):
+        if line:
+            click.echo(f"{label}: {line}", err=True)
+    return error.code
+
+
+def _in_three_lines(error: click.ClickException) -> UserError:
+    """Say what click refuses as every other error is said."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    path = context.command_path if context is not None else "farmd"
+    what = error.format_message().rstrip(".")
+    why = " ".join(context.get_usage().split()).replace("Usage:", "it is written:") if context else "it lacks something"
+    hint = f"{path} --help"
+    if isinstance(error, click.exceptions.NoSuchOption | click.exceptions.NoSuchCommand):
+        what, why = error.message.rstrip("."), f"{path} does not know it"
+        hint = f"did you mean {' or '.join(error.possibilities[:3])}?" if error.possibilities else hint
+    return UserError(what[:1].lower() + what[1:], why, hint, code=error.exit_code)
 
 
 @click.group(cls=_Errors, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--check", is_flag=True, help="Check the store of a node that is off, and exit.")
+@click.option("--check", is_flag=True, help="Check what the node keeps, also while it runs, and exit.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 @click.version_option(package_name="farmd")
 @_DATA_DIR
 @click.pass_context
 def main(ctx: click.Context, data_dir: Path | None, check: bool, debug: bool) -> None:
-    r"""The daemon of a render farm without a server.
+    """The daemon of a render farm without a server.
 
     \b
     Examples:
@@ -56,7 +92,7 @@ def main(ctx: click.Context, data_dir: Path | None, check: bool, debug: bool) ->
       farmd run --data-dir ~/farm             run the node
       farmd invite --data-dir ~/farm          print a token for another machine
       farmd join --data-dir ~/farm TOKEN      (there) prepare it to join
-    """
+    """  # noqa: D301  # click's mark for a block that keeps its lines is the character itself
     del debug
     ctx.obj = data_dir
     if check:
@@ -118,7 +154,7 @@ def join(ctx: click.Context, data_dir: Path | None, token: str) -> None:
     from farmd.daemon.membership import prepare_to_join
 
     chosen = _data_dir(ctx, data_dir)
-    identity = prepare_to_join(chosen, sys.stdin.read() if token in ("-",) else token)
+    identity = prepare_to_join(chosen, sys.stdin.read() if token in ("-",) else token, _say)
     click.echo(f"this node is {identity.node}; it asks the farm {identity.farm.name!r} when it runs", err=True)
     click.echo(f"next: farmd run --data-dir {chosen}", err=True)
 
@@ -131,7 +167,13 @@ def join(ctx: click.Context, data_dir: Path | None, token: str) -> None:
 @click.option("--slots", default=0, type=click.IntRange(0, 4096), help="Most frames at once; 0 = as resources allow.")
 @click.option("--advertise", default="", metavar="ram=64G,gpu=2", help="Offer this instead of what the machine has.")
 @click.option("--mdns/--no-mdns", default=True, help="Look for other nodes by multicast DNS.")
-@click.option("--log-level", default="warning", type=click.Choice(["debug", "info", "warning", "error"]))
+@click.option(
+    "--log-level",
+    default="warning",
+    show_default=True,
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    help="How much it tells on standard error.",
+)
 @click.pass_context
 def run(ctx: click.Context, /, data_dir: Path | None, log_level: str, seeds: tuple[str, ...], **options: Any) -> None:
     """Run this node until it is stopped (Ctrl-C, SIGTERM)."""
