@@ -79,7 +79,7 @@ def _pick(kind: str, word: str, rows: list[View]) -> str:
         if matches:
             shown = ", ".join(f"{row['id']} ({row.get('name', '')})" for row in matches[:4])
             more = ", …" if len(matches) > 4 else ""
-            raise UsageError(
+            raise NotFound(
                 f"{word!r} could be {len(matches)} {kind}s", shown + more, f"give the whole id of one {kind}"
             )
     names = [str(row.get("name", "")) for row in rows]

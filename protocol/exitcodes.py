@@ -34,7 +34,7 @@ MEANINGS: Final[dict[ExitCode, str]] = {
     ExitCode.USAGE: "wrong usage or configuration",
     ExitCode.JOB_FAILED: "the job failed",
     ExitCode.JOB_STOPPED: "the job was cancelled or rejected",
-    ExitCode.NOT_FOUND: "no such job, task, node or file",
+    ExitCode.NOT_FOUND: "no such job, task, node or file; or the name could mean several",
     ExitCode.NOT_ALLOWED: "the caller may not do this",
     ExitCode.UNREACHABLE: "no node of the farm answered",
     ExitCode.TIMEOUT: "the time given with --timeout is over",

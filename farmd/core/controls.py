@@ -189,7 +189,8 @@ class Controls:
         found = self._node.registry.find(text)
         if len(found) == 1:
             return found[0]
-        why = "several have that name: name one by its id" if found else "neither a name nor an id of a node"
+        several = ", ".join(f"{node} ({self._node.registry.name_of(node)})" for node in found[:4])
+        why = f"it could be {several}" if found else "neither a name nor an id of a node"
         raise NotFound(f"no single node is called {text!r}", why, "farmctl node list")
 
     def hold_node(self, turn: Turn, event: ClientAsked) -> None:

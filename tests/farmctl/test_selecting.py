@@ -33,7 +33,7 @@ def test_a_beginning_and_a_name_are_enough(word: str) -> None:
 
 def test_what_could_be_two_jobs_is_refused_with_both() -> None:
     result = run(FakeNode(farm()), "job", "show", "0h3k")
-    assert result.exit_code == 2
+    assert result.exit_code == 5
     assert JOB in result.stderr
     assert OTHER in result.stderr
 
