@@ -46,9 +46,19 @@ class Order:
     frames: FrameSet
 
     @property
+    def total(self) -> int:
+        """How many frames the job has, test frames outside the range included."""
+        return len(self.frames | self._tests)
+
+    @property
     def tasks(self) -> int:
-        """How many tasks the frames make; test frames are tasks of their own on top of that."""
-        return -(-len(self.frames) // self.spec.chunk)
+        """How many tasks the node will make of them: each test frame is one, the others go in chunks."""
+        return len(self._tests) + -(-len(self.frames - self._tests) // self.spec.chunk)
+
+    @property
+    def _tests(self) -> FrameSet:
+        gate = self.spec.gate
+        return FrameSet.of(() if gate.mode == GateMode.OFF else gate.test_frames)
 
 
 def order_of(given: Mapping[str, Any], after: tuple[str, ...]) -> Order:

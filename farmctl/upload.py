@@ -38,7 +38,7 @@ class Sent(NamedTuple):
         scene: Path of the scene in the checkout.
         files: How many files the job has.
         total_bytes: Their size.
-        sent_bytes: What had to be sent of it.
+        sent_bytes: What had to be sent of them; the list of files is not counted.
     """
 
     manifest: BlobAddress
@@ -101,7 +101,8 @@ def _send_missing(call: Call, sources: dict[str, Path | bytes], progress: Progre
 
     for name, have in missing:
         _send(call, name, sources[name], have, tell)
-    return done
+    lists = sum(parse_blob_address(name).size - have for name, have in missing if isinstance(sources[name], bytes))
+    return max(0, done - lists)
 
 
 def _send(call: Call, name: str, source: Path | bytes, offset: int, tell: Callable[[int], None]) -> None:

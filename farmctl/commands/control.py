@@ -141,7 +141,7 @@ def change(session: Session, words: Sequence[str], action: str, **args: Any) -> 
                 break
             continue
         results.append({"job": job, "action": action} | answer)
-        if answer.get("stored") == "here":
+        if answer.get("stored") == "here" and not answer.get("alone"):
             session.warn(f"{job}: stored here only, other machines learn of it as soon as one answers")
     _print(session, {"schema": SCHEMA, "results": results})
     return code

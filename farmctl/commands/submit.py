@@ -139,7 +139,7 @@ def _wait(session: Session, order: Order, document: View, given: dict[str, Any])
 
 
 def _tell(session: Session, order: Order, answer: View, *, waits: bool) -> None:
-    if answer.get("stored") == "here":
+    if answer.get("stored") == "here" and not answer.get("alone"):
         session.warn("stored here only: no other machine has the job yet; it spreads as soon as one answers")
     if order.spec.renderer == "command" and order.spec.output_dir and not order.spec.output_name:
         session.note("no --output-name was given, so no result is promised and none is checked")
@@ -162,7 +162,7 @@ def _document(order: Order, answer: View, sent: Sent | None) -> View:
         "deliver": answer.get("deliver", "none"),
         "renderer": spec.renderer,
         "frames": spec.frames,
-        "total": len(order.frames),
+        "total": order.total,
         "tasks": order.tasks,
         "gate": {"mode": spec.gate.mode.value, "test_frames": list(spec.gate.test_frames)},
         "output_dir": spec.output_dir,
@@ -193,8 +193,9 @@ def _lines(document: View, _now_ms: int) -> Iterable[str]:
 def _files(document: View) -> str:
     if not document["files"]:
         return ""
-    sent = format_size(document["sent_bytes"])
-    return f"{document['files']} ({format_size(document['total_bytes'])}, {sent} had to be sent)"
+    sent, total = document["sent_bytes"], document["total_bytes"]
+    share = "all of it" if sent >= total else format_size(sent) if sent else "none of it"
+    return f"{document['files']} ({format_size(total)}; {share} had to be sent)"
 
 
 def _show_dry_run(session: Session, order: Order) -> None:

@@ -2,6 +2,7 @@
 
 `peer` (the default): one other node has it durably. After `PATIENCE_S`, or at once if no other node is alive, the
 client is told "stored here only": the write is accepted all the same and spreads by itself later. Never an error.
+A farm of one says so (`alone`): nothing is missing there.
 
 Called by `farmd.core.door` and `farmd.core.node`.
 """
@@ -43,11 +44,13 @@ class Acknowledge:
         *,
         leader: Callable[[], NodeId | None],
         others_alive: Callable[[], bool],
+        others_known: Callable[[], bool],
         name_of: Callable[[NodeId], str],
     ) -> None:
         self._gossip = gossip
         self._leader = leader
         self._others_alive = others_alive
+        self._others_known = others_known
         self._name_of = name_of
         self._waiting: list[_Waiting] = []
 
@@ -88,4 +91,5 @@ class Acknowledge:
     def _answer(self, turn: Turn, waiting: _Waiting) -> None:
         holders = self._gossip.acked_by(waiting.origin, waiting.seq)
         stored = {"stored": "farm" if holders else "here", "nodes": [self._name_of(node) for node in holders]}
-        turn.effects.append(Reply(waiting.client, waiting.data | stored, promises=True))
+        alone = {"alone": not self._others_known()}
+        turn.effects.append(Reply(waiting.client, waiting.data | stored | alone, promises=True))

@@ -144,6 +144,7 @@ class Node:
             self.gossip,
             leader=lambda: self.election.leader,
             others_alive=lambda: bool(self.membership.alive_others()),
+            others_known=self.links.expects_others,
             name_of=self.registry.name_of,
         )
         self.acknowledge = acknowledge

@@ -263,6 +263,15 @@ def test_submission_on_any_node_is_known_to_all_and_acknowledged_by_another() ->
     play(scene, 4)
 
 
+def test_farm_of_one_says_that_nobody_else_could_store_it() -> None:
+    async def scene(farm: Farm) -> None:
+        job = await farm.submit()
+        answer = await farm.data("job.control", job=job, action="pause")
+        assert (answer["stored"], answer["alone"]) == ("here", True)
+
+    play(scene)
+
+
 def test_cut_off_node_accepts_at_once_and_the_farm_learns_after_healing() -> None:
     async def scene(farm: Farm) -> None:
         lonely = farm.machines[3]
@@ -271,7 +280,7 @@ def test_cut_off_node_accepts_at_once_and_the_farm_learns_after_healing() -> Non
         farm.world.network.split([[m.id for m in farm.machines[:3]], [lonely.id]])
         await farm.until(lambda: len(lonely.node.membership.alive()) == 1, 30)
         answer = await farm.data("job.control", on=3, job=job, action="pause")
-        assert answer["stored"] == "here"
+        assert (answer["stored"], answer["alone"]) == ("here", False)
         farm.world.network.heal()
         await farm.until(lambda: all(m.node.jobs.get(job).paused for m in farm.machines), 5)  # type: ignore[union-attr,arg-type]
         starts = farm.world.counts.starts
