@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from farmd.daemon.membership import found, invitation, prepare_to_join
 from protocol.client import Client
 from protocol.errors import UserError
+from protocol.places import SYSTEM_RUNTIME_DIR, user_runtime_dir
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -378,6 +379,7 @@ class Farm:
         for pid in processes_of(self.folder):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        forget_daemons(self.folder)
         for member in self:
             print(f"---- {member.name}", member.printed(), sep="\n")  # noqa: T201  # for who reads the failure
 
@@ -399,6 +401,15 @@ def processes_of(folder: Path) -> list[int]:
             if any(word.startswith(mark) for word in environ.split(b"\0")):
                 found.append(int(entry.name))
     return found
+
+
+def forget_daemons(folder: Path) -> None:
+    """Take killed daemons from the machine's list of running ones: they could not do it themselves."""
+    for place in {SYSTEM_RUNTIME_DIR, user_runtime_dir()}:
+        for entry in place.glob("*.json"):
+            with suppress(OSError, ValueError, KeyError):
+                if Path(json.loads(entry.read_text())["data_dir"]).is_relative_to(folder):
+                    entry.unlink()
 
 
 def copy_scene(folder: Path) -> Path:
