@@ -119,7 +119,7 @@ class Dispatch:
         if not node.registry.is_admitted(joiner):
             key = KeyBody(event.public_key, event.role or "node", node.id)
             node.replica.write(turn, Kind.KEY, pack_node(joiner), pack_body(key))
-            turn.note("joined", f"{event.name} at {event.address}", node=joiner)
+            turn.note("admitted", f"{event.name} at {event.address}", node=joiner)
         node.fold(turn)
         members = [
             (body.address, node.registry.keys[known].public_key)

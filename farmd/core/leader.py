@@ -138,7 +138,6 @@ class Leader:
         for node in self._asking:
             if node != self._node:
                 turn.send(node, InventoryAsk(self._election.term))
-        turn.note("leader", f"leads term {self._election.term}; asks {len(self._asking)} nodes what they run")
 
     def leave(self) -> None:
         """Leave office: what was believed of other nodes is forgotten, what they run goes on."""

@@ -46,7 +46,7 @@ from protocol.clock import HybridClock
 from protocol.ids import node_id_of, pack_node
 from protocol.messages import Advert
 from protocol.records import Kind
-from protocol.states import JOB_TERMINAL, MemberState, word_of
+from protocol.states import JOB_TERMINAL, MemberState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 
     from farmd.core.effects import Effect
     from farmd.core.events import Event
+    from farmd.core.roster import MemberChange
     from farmd.core.turn import Instant
     from protocol.ids import AttemptRef, JobId, NodeId
     from protocol.records import Rec
@@ -166,6 +167,7 @@ class Node:
         self._advert_counter = 0
         self._store_fault = ""
         self._introduced = False
+        self._newcomers: set[NodeId] = set()
         self._versions: dict[JobId, int] = {}
         self._version = 0
         self._changed_jobs: dict[JobId, None] = {}
@@ -345,6 +347,7 @@ class Node:
             self.outputs.on_changed(turn, folded.job, job, task)
 
     def _fold_registry(self, turn: Turn, rec: Rec) -> None:
+        described = len(self.registry.bodies)
         node = self.registry.apply(rec)
         if rec.kind == Kind.KEY:
             self.links.keys_changed()
@@ -354,6 +357,8 @@ class Node:
         if rec.kind == Kind.NODE and body is not None and node != self.id and self._is_trusted(node):
             self.membership.learn(turn, node, body.address)
             self.links.link(turn, node, body.address)
+        if node != self.id and len(self.registry.bodies) > described:
+            self._welcome(turn, node)
         if node == self.id:
             self.worker.held = self.registry.hold_of(self.id) is not None
         self.leader.on_nodes_changed()
@@ -419,8 +424,7 @@ class Node:
                 self.gossip.forget(change.node)
             if change.new in (MemberState.DEAD, MemberState.LEFT):
                 self.swarm.lost(turn, change.node)
-            if change.new is not MemberState.SUSPECT and change.old is not change.new:
-                turn.note("node", f"{self.registry.name_of(change.node)} is {word_of(change.new)}", node=change.node)
+            self._tell(turn, change)
             if change.new is MemberState.ALIVE and change.old is not MemberState.SUSPECT:
                 self.gossip.pull_from(turn, change.node)
         if any(change.new is MemberState.ALIVE for change in changes):
@@ -430,6 +434,21 @@ class Node:
             self.leader.on_nodes_changed()
         for node, epoch in self.losses.take_gone():
             self.leader.on_node_gone(node, epoch)
+
+    def _tell(self, turn: Turn, change: MemberChange) -> None:
+        """One line for each change; the first sight of a newcomer is told when its row brings the name."""
+        known = change.node in self.registry.bodies and change.node not in self._newcomers
+        if change.is_first_sight and not known:
+            return
+        text = change.text()
+        if text:
+            turn.note("node", f"{self.registry.name_of(change.node)} {text}", node=change.node)
+
+    def _welcome(self, turn: Turn, node: NodeId) -> None:
+        """Tell of a node whose row came for the first time: a newcomer, or, while this one is new, a member."""
+        self._newcomers.add(node)
+        what = "joined" if self._introduced else "is a member"
+        turn.note("node", f"{self.registry.name_of(node)} {what}", node=node)
 
     def _follow_election(self, turn: Turn) -> None:
         for node in self.election.take_hints():

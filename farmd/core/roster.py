@@ -86,6 +86,29 @@ class MemberChange:
         """Tell whether an earlier life is over: nothing that it ran still runs."""
         return SEED_EPOCH < self.old_epoch < self.epoch
 
+    @property
+    def is_first_sight(self) -> bool:
+        """Tell whether nothing but an address was known until now."""
+        return self.old_epoch == SEED_EPOCH
+
+    def text(self) -> str:
+        """Say what happened, to be read after the node's name; "" if it is not worth a line."""
+        if self.new is self.old and not (self.restarted and self.new is MemberState.ALIVE):
+            return ""
+        match self.new:
+            case MemberState.SUSPECT:
+                return "does not answer"
+            case MemberState.DEAD:
+                return "is lost"
+            case MemberState.LEFT:
+                return "left"
+            case MemberState.ALIVE if self.is_first_sight:
+                return "is here"
+            case MemberState.ALIVE if self.old is MemberState.SUSPECT and not self.restarted:
+                return "answers again"
+            case MemberState.ALIVE:
+                return f"is back (life {self.epoch})"
+
 
 def wins(claim: MemberUpdate, known: Member) -> bool:
     """Tell whether a claim beats what is known."""

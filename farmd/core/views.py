@@ -6,6 +6,7 @@ the number of frames. Called by `farmd.core.door`.
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from farmd.core.jobstatus import task_state
@@ -70,13 +71,12 @@ def node_view(node: Node, which: NodeId, now: Instant) -> dict[str, Any]:
         raise NotFound(f"no node is called {which!r}", "", "farmctl node list")
     member = node.membership.members().get(which)
     advert = node.advert(now) if which == node.id else node.membership.advert_of(which)
-    hold = node.registry.hold_of(which)
     running = node.jobs.running_on(which)
     return {
         "id": which,
         "name": body.name,
         "state": _node_state(node, which, busy=bool(running)).value,
-        "reason": f"held by {hold.actor}: {hold.why}".rstrip(": ") if hold is not None else "",
+        "reason": _why_idle(node, which),
         "address": body.address,
         "cores": body.cores,
         "ram_bytes": body.ram_bytes,
@@ -92,6 +92,15 @@ def node_view(node: Node, which: NodeId, now: Instant) -> dict[str, Any]:
         "free_disk_bytes": advert.free_disk_bytes if advert is not None else None,
         "load": advert.load if advert is not None else None,
     }
+
+
+def _why_idle(node: Node, which: NodeId) -> str:
+    """Say who holds a node; or that it was away already when this one started, since nobody remembers how it went."""
+    hold, member = node.registry.hold_of(which), node.membership.members().get(which)
+    if hold is not None:
+        return f"held by {hold.actor}: {hold.why}".rstrip(": ")
+    never = member is None or (member.state is MemberState.DEAD and member.seen_at == -inf)
+    return "not seen since this node started" if never else ""
 
 
 def _node_state(node: Node, which: NodeId, *, busy: bool) -> NodeState:
