@@ -238,6 +238,28 @@ def test_join_without_an_answer_is_unreachable() -> None:
     run(story())
 
 
+def test_hello_of_a_key_that_is_not_trusted_yet_is_no_warning(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+
+    async def story() -> None:
+        one, keys = start_node(judge=judge), new_keys()
+        dealer = raw_dealer(one, keys)
+        dealer.send(encode(Hello(1, 1, FARM, 1, "")))
+        dealer.send(encode(Ping(1)))
+        await until(lambda: one.transport.tally.bad == 2)
+        said = [
+            (record.levelname, record.message.partition(": ")[2])
+            for record in caplog.records
+            if keys.public.hex() in record.message
+        ]
+        assert said == [
+            ("DEBUG", "Hello from a key that is not trusted"),
+            ("WARNING", "Ping from a key that is not trusted"),
+        ]
+
+    run(story())
+
+
 def test_stranger_may_say_nothing_but_join_and_not_much_of_it() -> None:
     async def story() -> None:
         one, keys = start_node(judge=judge), new_keys()

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-from protocol.errors import VersionError
-
-if TYPE_CHECKING:
-    from protocol.errors import PeerError
+from protocol.errors import PeerError, VersionError
 
 _log = logging.getLogger(__name__)
 MAX_NAMES = 1024
 """Peers with a line of their own; strangers make up as many keys as they like, so the oldest line goes."""
+
+
+class EarlyHello(PeerError):
+    """A Hello of a key that is not trusted: at every join, since a connection stands before the farm's answer does."""
 
 
 @dataclass(slots=True)
@@ -42,7 +42,9 @@ class Tally:
         self.faults[sender] = count
         last = self._logged_at.get(sender)
         # A version does not change by repetition: said once.
-        if last is None or (now - last >= 1 and not isinstance(error, VersionError)):
+        if isinstance(error, EarlyHello):
+            _log.debug("dropped message %d of %s: %s", count, sender, error)
+        elif last is None or (now - last >= 1 and not isinstance(error, VersionError)):
             self._logged_at.pop(sender, None)
             self._logged_at[sender] = now
             _log.warning("dropped message %d of %s: %s", count, sender, error)

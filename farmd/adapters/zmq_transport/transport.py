@@ -23,7 +23,7 @@ import zmq
 from farmd.adapters.zmq_transport import sockets
 from farmd.adapters.zmq_transport.joining import Doors, ask_to_join
 from farmd.adapters.zmq_transport.link import Link
-from farmd.adapters.zmq_transport.tally import Tally
+from farmd.adapters.zmq_transport.tally import EarlyHello, Tally
 from farmd.core.events import Connected, Disconnected, MessageReceived
 from protocol.api import API_MARK, MAX_API_BYTES
 from protocol.codec import MAX_JOIN_BYTES, NEWEST_VERSION, OLDEST_VERSION, decode, encode, negotiate
@@ -248,7 +248,8 @@ class ZmqTransport:
             self._on_event(self._doors.open(routing_id, bytes.fromhex(user), message))
             return
         if node is None:
-            raise PeerError(f"{type(message).__name__} from a key that is not trusted")
+            kind = EarlyHello if type(message) is Hello else PeerError
+            raise kind(f"{type(message).__name__} from a key that is not trusted")
         if type(message) is Hello:
             self._hear_hello(node, message)
         self.tally.received += 1
