@@ -82,16 +82,20 @@ print(extras, root, platform.python_version(), digest)
 PYTHON
 }
 
+# What pip says goes into a file: a person needs it only if pip fails, and its warnings (of an index
+# that does not answer, of a cache that it may not write) would hide everything else.
 _venv_install() {
-    local extras="$1" try
+    local extras="$1" try log="$VENV/install.log"
     for try in 1 2 3; do
         if "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
-            --editable "$ROOT[$extras]" >&2; then
+            --editable "$ROOT[$extras]" >"$log" 2>&1; then
             return 0
         fi
         printf 'installing failed (try %s of 3)\n' "$try" >&2
-        sleep "$((try * 2))"
+        sleep "$((try * ${VENV_PAUSE_S:-2}))"
     done
+    printf 'the end of %s:\n' "$log" >&2
+    tail -n 20 -- "$log" >&2
     _venv_die "could not install .[$extras] into $VENV."
 }
 

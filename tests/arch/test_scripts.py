@@ -100,6 +100,19 @@ def test_a_python_that_is_named_but_too_old_is_passed_over(tree: Path) -> None:
     assert done.stdout.strip() != str(old)
 
 
+@pytest.mark.parametrize("code", [0, 1])
+def test_what_pip_says_is_shown_only_if_it_fails(tree: Path, code: int) -> None:
+    python = tree / ".venv/bin/python"
+    python.unlink()
+    python.write_text(f"#!/bin/sh\nseq -f 'WARNING: %g' 40 >&2; echo said; exit {code}\n")
+    python.chmod(0o755)
+    done = bash('VENV="$ROOT/.venv"; VENV_PAUSE_S=0; _venv_install demo', root=tree)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert ("WARNING: 40" in done.stderr) is bool(code)
+    assert "WARNING: 20\n" not in done.stderr
+    assert bool(done.stderr) is bool(code)
+
+
 def test_no_extras_is_an_error_that_says_so() -> None:
     done = bash("ensure_venv")
     assert done.returncode == 1
