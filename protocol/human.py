@@ -10,7 +10,6 @@ Called by farmctl, tui, the reasons and the config; pure, and only the standard 
 from __future__ import annotations
 
 import re
-import unicodedata
 from typing import TYPE_CHECKING, Final
 
 from protocol.errors import UsageError
@@ -117,6 +116,10 @@ def format_progress(done: int, total: int) -> str:
 
 def printable(text: str) -> str:
     """Make text harmless on a terminal: control, format and unpaired characters become a replacement mark."""
+    if text.isascii() and text.isprintable():
+        return text
+    import unicodedata  # a large table; a daemon mostly needs none of it
+
     return "".join("\ufffd" if unicodedata.category(letter) in ("Cc", "Cf", "Cs") else letter for letter in text)
 
 
@@ -124,6 +127,8 @@ def cell_width(text: str) -> int:
     """Return how many terminal cells a text takes."""
     if text.isascii():
         return len(text)
+    import unicodedata
+
     wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
     return len(text) + wide - sum(unicodedata.combining(letter) > 0 for letter in text)
 

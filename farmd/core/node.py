@@ -167,6 +167,7 @@ class Node:
         self._advert_counter = 0
         self._store_fault = ""
         self._introduced = False
+        self._introduce_at = self._started.mono + INTRODUCE_S
         self._newcomers: set[NodeId] = set()
         self._versions: dict[JobId, int] = {}
         self._version = 0
@@ -216,8 +217,8 @@ class Node:
         """Write our first rows once peers have confirmed our stream, or nobody is there to do so."""
         if self._introduced or not self.registry.is_admitted(self.id):
             return
-        waited = turn.now.mono - self._started.mono
-        if not self.replica.origin_confirmed and waited < INTRODUCE_S and self.links.expects_others():
+        waits = turn.now.mono < self._introduce_at
+        if not self.replica.origin_confirmed and waits and self.links.expects_others():
             return
         self._introduced = True
         self.worker.reconcile(turn)
@@ -238,8 +239,8 @@ class Node:
             at = next_deadline()
             if at is not None and at < earliest:
                 earliest = at
-        if not self._introduced and self._now.mono - self._started.mono < INTRODUCE_S:
-            earliest = min(earliest, self._started.mono + INTRODUCE_S)
+        if not self._introduced and self._now.mono < self._introduce_at:
+            earliest = min(earliest, self._introduce_at)
         return earliest if earliest < inf else None
 
     def on_timer(self, turn: Turn, late_s: float) -> None:
