@@ -124,12 +124,17 @@ class Outputs:
     def on_keep(self, turn: Turn, sender: NodeId, message: Keep) -> None:
         """Another node asks to keep a copy of its result; of a job not known here yet it will ask again.
 
+        Where another attempt is the result already, the asker will learn that too: fetching for it would end the
+        fetch of the true result.
+
         Raises:
             PeerError: No blob has such an address.
         """
         check_blobs(message.blobs)
         job = self._jobs.get(message.ref.job)
-        if job is not None and job.has_task(message.ref.task):
+        result = job.result_of(message.ref.task) if job is not None else None
+        is_current = result is None or result.ref == message.ref
+        if job is not None and job.has_task(message.ref.task) and is_current:
             self._bring(turn, message.ref, message.blobs, (sender,))
 
     def _bring(self, turn: Turn, ref: AttemptRef, blobs: tuple[BlobAddress, ...], hints: tuple[NodeId, ...]) -> None:
