@@ -46,10 +46,10 @@ class Dispatch:
                 node.measure(turn, event)
             case ev.StoreFailed(error):
                 turn.note("store-failed", error, node=node.id)
-                node.set_store_fault(error)
+                node.condition.set_store_fault(error)
             case ev.StoreHealed():
                 turn.note("store-healed", "the disk takes writes again", node=node.id)
-                node.set_store_fault("")
+                node.condition.set_store_fault("")
             case ev.Stopping():
                 self._stopping(turn)
             case ev.Connected() | ev.Disconnected() | ev.PeerHeardOf() | ev.JoinAsked():

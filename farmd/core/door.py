@@ -192,7 +192,7 @@ class Door:
         return spec.deliver.value if spec.output_dir is not None else "none"
 
     def _refuse_on_full_disk(self) -> None:
-        fault = self._node.disk_fault()
+        fault = self._node.condition.disk_fault()
         if fault:
             raise UserError(
                 "the node accepts nothing new", fault, "free space under its data dir, or ask another node (--node)"
@@ -263,7 +263,7 @@ class Door:
         patience = _seconds(event, "timeout_s", WATCH_PATIENCE_S)
         since = _number(event, "since", -1)
         watch = _Watch(event.client, job.id, since, turn.now.mono + patience)
-        if self._node.version_of(job.id) != since or patience <= 0:
+        if self._node.chronicle.version_of(job.id) != since or patience <= 0:
             self._answer_watch(turn, watch)
         else:
             self._watches[event.client] = watch
@@ -292,7 +292,7 @@ class Door:
             fault = (5, f"job {watch.job} is no more", "it was deleted", "")
             turn.effects.append(Reply(watch.client, error=fault))
             return
-        data = {"version": self._node.version_of(watch.job), "job": self._view(job, turn)}
+        data = {"version": self._node.chronicle.version_of(watch.job), "job": self._view(job, turn)}
         turn.effects.append(Reply(watch.client, data))
 
     def _result_fetch(self, turn: Turn, event: ClientAsked) -> None:

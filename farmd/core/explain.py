@@ -155,9 +155,9 @@ class Explain:
         willing = [c for c in fitting if c.node not in avoided and node.registry.hold_of(c.node) is None]
         if not willing:
             return because(ReasonCode.NODES_HELD, count=len(fitting))
-        roomy = [c for c in willing if node.free_disk_of(c.node) >= MIN_FREE_BYTES]
+        roomy = [c for c in willing if node.condition.free_disk_of(c.node) >= MIN_FREE_BYTES]
         if not roomy:
-            most = max(node.free_disk_of(capacity.node) for capacity in willing)
+            most = max(node.condition.free_disk_of(capacity.node) for capacity in willing)
             return because(ReasonCode.NODE_DISK_FULL, needs=MIN_FREE_BYTES, has=most)
         willing = roomy
         if job.spec.manifest is not None:

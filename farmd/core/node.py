@@ -22,11 +22,12 @@ from typing import TYPE_CHECKING, Any
 from farmd.core.acknowledge import Acknowledge
 from farmd.core.assets import Assets
 from farmd.core.capacity import MIN_FREE_BYTES
+from farmd.core.chronicle import Chronicle
+from farmd.core.condition import Condition
 from farmd.core.dispatch import Dispatch
 from farmd.core.door import Door
 from farmd.core.effects import Save, Send
 from farmd.core.election import Election
-from farmd.core.events import Measured
 from farmd.core.gossip import Gossip
 from farmd.core.jobs import Jobs
 from farmd.core.leader import Leader
@@ -34,7 +35,7 @@ from farmd.core.links import Links
 from farmd.core.logs import Logs
 from farmd.core.losses import Losses
 from farmd.core.membership import Membership
-from farmd.core.outlook import Outlook, Standing
+from farmd.core.outlook import Outlook
 from farmd.core.outputs import Outputs
 from farmd.core.registry import Registry
 from farmd.core.replica import Replica
@@ -44,7 +45,6 @@ from farmd.core.worker import Worker
 from protocol.bodies import FarmBody, KeyBody, NodeBody, pack_body
 from protocol.clock import HybridClock
 from protocol.ids import node_id_of, pack_node
-from protocol.messages import Advert
 from protocol.records import Kind
 from protocol.states import JOB_TERMINAL, MemberState
 
@@ -53,12 +53,11 @@ if TYPE_CHECKING:
     from random import Random
 
     from farmd.core.effects import Effect
-    from farmd.core.events import Event
+    from farmd.core.events import Event, Measured
     from farmd.core.roster import MemberChange
     from farmd.core.turn import Instant
     from protocol.ids import AttemptRef, JobId, NodeId
     from protocol.records import Rec
-    from protocol.states import JobState
 
 INTRODUCE_S = 3.0
 """Longest wait for peers to confirm our change stream before the first row is written."""
@@ -106,7 +105,8 @@ class Node:
         self.membership = Membership(self.id, self.epoch, self.body.address, rng, admitted=self._is_trusted)
         self.links = Links(self.id, self.registry, learn=self._learn, forget=self._forget)
         self._started = self._now = now
-        self._measured = Measured(self.body.ram_bytes, 1 << 40, 0.0)
+        self.condition = Condition(self.id, self.membership, self.body, now)
+        self.chronicle = Chronicle(self.jobs)
         self._build(rng, meta)
         self._begin_life()
         self._load(loaded, meta, now)
@@ -114,7 +114,11 @@ class Node:
     def _build(self, rng: Random, meta: Mapping[str, Any]) -> None:
         """Make the machines and tell them of each other."""
         outlook = Outlook(
-            self.membership.alive, self.membership.suspects, self.membership.dead, self._own_advert, self._standing
+            self.membership.alive,
+            self.membership.suspects,
+            self.membership.dead,
+            lambda: self.condition.advert(self._now),
+            lambda: self.condition.standing(self._now),
         )
         self.election = Election(self.id, rng, outlook, meta)
         self.gossip = Gossip(self.id, self.replica, rng, self.membership.alive_others)
@@ -128,6 +132,7 @@ class Node:
             election=self.election,
             assets=self.assets,
         )
+        self.condition.worker = self.worker
         self.leader = Leader(
             self.id,
             election=self.election,
@@ -164,15 +169,9 @@ class Node:
     def _begin_life(self) -> None:
         """Set what a life begins with."""
         self._cause = 0
-        self._advert_counter = 0
-        self._store_fault = ""
         self._introduced = False
         self._introduce_at = self._started.mono + INTRODUCE_S
         self._newcomers: set[NodeId] = set()
-        self._versions: dict[JobId, int] = {}
-        self._version = 0
-        self._changed_jobs: dict[JobId, None] = {}
-        self._states: dict[JobId, JobState] = {}
 
     # -- start ----------------------------------------------------------------------------------------------------
 
@@ -182,8 +181,7 @@ class Node:
         for rec in self.replica.rows():
             self.registry.apply(rec)
         self.jobs.load(self.replica.rows(), now)
-        for job in self.jobs:
-            self._states[job.id] = self.jobs.state_of(job.id)
+        self.chronicle.load()
 
     def start(self, now: Instant) -> list[Effect]:
         """Speak first: raise the epoch durably, end what an earlier life left, look for the others."""
@@ -254,7 +252,7 @@ class Node:
                 machine.on_timer(turn)
         self.leader.on_timer(turn)
         for job_id in self.jobs.release(turn.now):
-            self._touch(job_id)
+            self.chronicle.touch(job_id)
             self.leader.on_jobs_changed()
         self.acknowledge.review(turn)
 
@@ -334,7 +332,7 @@ class Node:
         if folded is None:
             return
         job = self.jobs.get(folded.job)
-        self._touch(folded.job)
+        self.chronicle.touch(folded.job)
         if rec.kind == Kind.ATTEMPT:
             self.leader.on_attempt_row(rec, turn.now.mono)
         else:
@@ -364,39 +362,15 @@ class Node:
             self.worker.held = self.registry.hold_of(self.id) is not None
         self.leader.on_nodes_changed()
 
-    def _touch(self, job_id: JobId) -> None:
-        self._version += 1
-        self._versions[job_id] = self._version
-        self._changed_jobs[job_id] = None
-
-    def version_of(self, job_id: JobId) -> int:
-        """Number that changes whenever what is known of a job changes, within this life."""
-        return self._versions.get(job_id, 0)
-
     def _answer_clients(self, turn: Turn) -> None:
         if self.gossip.take_acks():
             self.acknowledge.review(turn)
-        if not self._changed_jobs:
-            return
-        changed, self._changed_jobs = self._changed_jobs, {}
+        changed = self.chronicle.take_changed()
         for job_id in changed:
-            self._note_state(turn, job_id)
-        self.door.review_watches(turn, changed)
-
-    def _note_state(self, turn: Turn, job_id: JobId) -> None:
-        job = self.jobs.get(job_id)
-        if job is None:
-            self._states.pop(job_id, None)
-            self._versions.pop(job_id, None)
-            return
-        state = self.jobs.state_of(job_id)
-        before = self._states.get(job_id)
-        if state is before:
-            return
-        self._states[job_id] = state
-        turn.note("job", f"{job.spec.name}: {before.value if before else 'new'} -> {state.value}", job=job_id)
-        if state in JOB_TERMINAL:
-            self.assets.stop(job_id)
+            if self.chronicle.note_state(turn, job_id):
+                self.assets.stop(job_id)
+        if changed:
+            self.door.review_watches(turn, changed)
 
     def _is_open(self, job_id: JobId) -> bool:
         return self.jobs.state_of(job_id) not in JOB_TERMINAL
@@ -465,7 +439,7 @@ class Node:
         for key in self.swarm.take_finished():
             if isinstance(key, tuple) and key[0] == "outputs":
                 self.outputs.on_fetched(turn, key)
-                self._touch(key[1].job)
+                self.chronicle.touch(key[1].job)
             else:
                 self.assets.on_fetched(turn, key)
         for job_id in self.assets.take_newly_held():
@@ -475,44 +449,10 @@ class Node:
 
     def measure(self, turn: Turn, event: Measured) -> None:
         """Take the machine's state, and spread it."""
-        self._measured = event
-        self.worker.disk_full = bool(self.disk_fault())
-        advert = self.advert(turn.now)
+        self.condition.measured(event)
+        advert = self.condition.advert(turn.now)
         self.membership.set_own_advert(advert)
         self.leader.on_advert(turn, advert)
-
-    def set_store_fault(self, fault: str) -> None:
-        """The store cannot commit (or can again, with an empty text): take nothing new meanwhile."""
-        self._store_fault = fault
-        self.worker.disk_full = bool(self.disk_fault())
-
-    def disk_fault(self) -> str:
-        """Why nothing new can be accepted here, or empty."""
-        if self._store_fault:
-            return self._store_fault
-        if self._measured.free_disk_bytes < MIN_FREE_BYTES:
-            return f"its disk is full: {self._measured.free_disk_bytes >> 10} KiB are free under the data dir"
-        return ""
-
-    def advert(self, now: Instant) -> Advert:
-        """Say what this node is doing now."""
-        self._advert_counter += 1
-        return Advert(
-            self.id,
-            self.epoch,
-            self._advert_counter,
-            self._measured.free_ram_bytes,
-            self._measured.free_disk_bytes,
-            self._measured.load,
-            self.worker.running(now.mono),
-        )
-
-    def _own_advert(self) -> Advert:
-        return self.advert(self._now)
-
-    def _standing(self) -> Standing:
-        uptime = self._now.mono - self._started.mono
-        return Standing(0, self._measured.load / max(1, self.body.cores), uptime)
 
     def progress_of(self, ref: AttemptRef) -> float | None:
         """Progress 0..1 of a running attempt, as far as is known here."""
@@ -531,15 +471,8 @@ class Node:
         return (
             self.registry.is_admitted(node)
             and self.registry.hold_of(node) is None
-            and self.free_disk_of(node) >= MIN_FREE_BYTES
+            and self.condition.free_disk_of(node) >= MIN_FREE_BYTES
         )
-
-    def free_disk_of(self, node: NodeId) -> int:
-        """Free bytes under a node's data dir as it last said; plenty if it has not said yet."""
-        if node == self.id:
-            return self._measured.free_disk_bytes
-        advert = self.membership.advert_of(node)
-        return advert.free_disk_bytes if advert is not None else 1 << 62
 
     def _may_ever_run(self, spec: Any, node: NodeId) -> bool:
         del spec

@@ -37,7 +37,7 @@ def farm_status(node: Node, now: Instant) -> dict[str, Any]:
         "as_of_ms": now.wall_ms,
         "nodes": node_list(node, now)["nodes"],
         "jobs": _job_counts(node),
-        "disk_fault": node.disk_fault(),
+        "disk_fault": node.condition.disk_fault(),
     }
 
 
@@ -70,7 +70,7 @@ def node_view(node: Node, which: NodeId, now: Instant) -> dict[str, Any]:
     if body is None:
         raise NotFound(f"no node is called {which!r}", "", "farmctl node list")
     member = node.membership.members().get(which)
-    advert = node.advert(now) if which == node.id else node.membership.advert_of(which)
+    advert = node.condition.advert(now) if which == node.id else node.membership.advert_of(which)
     running = node.jobs.running_on(which)
     return {
         "id": which,
@@ -146,7 +146,7 @@ def job_view(node: Node, job: Job, now: Instant, *, brief: bool = False) -> dict
         "ended_ms": status.ended_at_ms,
         "eta_s": _eta_s(node, job, status),
         "reason": None if status.reason is None else _reason(status.reason),
-        "version": node.version_of(job.id),
+        "version": node.chronicle.version_of(job.id),
     }
     return view if brief else view | _job_details(node, job, status)
 
@@ -304,7 +304,7 @@ def doctor(node: Node, now: Instant) -> dict[str, Any]:
     checks = [
         _check("members", len(alive) > 0, f"{len(alive)} nodes answer"),
         _check("leader", leader is not None, node.registry.name_of(leader) if leader else "no leader is known"),
-        _check("disk", not node.disk_fault(), node.disk_fault() or "the data dir has room"),
+        _check("disk", not node.condition.disk_fault(), node.condition.disk_fault() or "the data dir has room"),
         _check("renderers", bool(renderers), renderers or "none found: only command jobs can run here"),
         _check("copies", len(alive) < 2 or lonely == 0, f"{lonely} results are on one node only"),
     ]

@@ -137,7 +137,7 @@ class Daemon:
         facts = await asyncio.to_thread(registry.probe)
         body = self._body(address, facts)
         node = self._node(opened, body)
-        operations = Operations(storage.blobs, self._store, node, node.disk_fault)
+        operations = Operations(storage.blobs, self._store, node, node.condition.disk_fault)
         door = ClientDoor(self._zap.context, self._settings.data_dir, self._post, operations.handlers)
         self._door = door
         hands = RealHands(transport=transport, door=door, runner=runner, storage=storage)

@@ -15,6 +15,7 @@ from tests.sim.world import World
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from protocol.ids import AttemptRef, NodeId
     from tests.sim.world import Answer
 
 SPEC = JobSpec(
@@ -37,6 +38,12 @@ class Farm:
     def __init__(self, world: World) -> None:
         self.world = world
         self.machines = world.machines
+
+    @property
+    def started(self) -> dict[AttemptRef, NodeId]:
+        """Attempts whose process was started, and where, in order."""
+        found: dict[AttemptRef, Any] = dict(self.world.watch.started)
+        return {ref: where[0] if isinstance(where, tuple) else where for ref, where in found.items()}
 
     async def ask(self, op: str, on: int = 0, wait_s: float = 5.0, **args: Any) -> Answer:
         """Ask one machine and wait for its answer."""

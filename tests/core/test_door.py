@@ -43,7 +43,7 @@ def test_nothing_but_test_frames_starts_before_a_person_approves() -> None:
     async def scene(farm: Farm) -> None:
         job = await farm.submit(gate=GateSpec(GateMode.HOLD, (1, 20)))
         await farm.until_state(job, "awaiting_approval")
-        assert len(farm.world.watch.started) == 2
+        assert len(farm.started) == 2
         why = await farm.data("why", job=job)
         assert why["reasons"][0]["code"] == "gate_approval"
         answer = await farm.data("job.control", job=job, action="approve", why="looks good")
@@ -59,7 +59,7 @@ def test_rejection_is_the_end_and_approval_after_it_is_a_new_decision() -> None:
         await farm.until_state(job, "awaiting_approval")
         await farm.data("job.control", job=job, action="reject", why="pink")
         assert await farm.state(job) == "rejected"
-        assert len(farm.world.watch.started) == 1
+        assert len(farm.started) == 1
 
     play(scene)
 
@@ -238,14 +238,14 @@ def test_watch_answers_when_the_job_changes_and_otherwise_after_its_time() -> No
 def test_full_disk_refuses_what_is_new_and_says_so() -> None:
     async def scene(farm: Farm) -> None:
         farm.machines[0].free_disk = 1 << 20
-        await farm.until(lambda: bool(farm.machines[0].node.disk_fault()), 3)
+        await farm.until(lambda: bool(farm.machines[0].node.condition.disk_fault()), 3)
         client = farm.world.submit(farm.machines[0], SPEC)
         await farm.until(lambda: client in farm.world.answers, 3)
         error = farm.world.answers[client].error
         assert error is not None
         assert "disk is full" in error[2]
         farm.machines[0].free_disk = 1 << 40
-        await farm.until(lambda: not farm.machines[0].node.disk_fault(), 3)
+        await farm.until(lambda: not farm.machines[0].node.condition.disk_fault(), 3)
         await farm.until_state(await farm.submit(), "completed")
 
     play(scene)
@@ -307,7 +307,7 @@ def test_job_waits_for_disk_space_and_starts_when_there_is_some() -> None:
     async def scene(farm: Farm) -> None:
         farm.machines[0].free_disk = 1 << 20
         await farm.data("node.hold", on=1, node="n01")
-        await farm.until(lambda: farm.machines[1].node.free_disk_of(farm.machines[0].id) == 1 << 20, 20)
+        await farm.until(lambda: farm.machines[1].node.condition.free_disk_of(farm.machines[0].id) == 1 << 20, 20)
         job = await farm.submit(on=1)
         why = await farm.data("why", on=1, job=job)
         assert why["reasons"][0]["code"] == "node_disk_full"

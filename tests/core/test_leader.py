@@ -19,7 +19,7 @@ def leader_of(farm: Farm) -> int:
 
 
 def starts_by_task(farm: Farm) -> Counter[int]:
-    return Counter(ref.task for ref in farm.world.watch.started)
+    return Counter(ref.task for ref in farm.started)
 
 
 def test_new_leader_adopts_what_runs_and_renders_nothing_twice() -> None:
@@ -29,7 +29,7 @@ def test_new_leader_adopts_what_runs_and_renders_nothing_twice() -> None:
         farm.world.mean_frame_s = 12.0
         job = await farm.submit(on=(first + 1) % 4, gate=OFF)
         await farm.until(lambda: farm.world.counts.starts >= 6)
-        victims = {ref.task for ref, node in farm.world.watch.started.items() if node == farm.machines[first].id}
+        victims = {ref.task for ref, node in farm.started.items() if node == farm.machines[first].id}
         farm.machines[first].crash()
         await farm.until_state(job, "completed", on=(first + 1) % 4, limit_s=300)
         again = {task for task, count in starts_by_task(farm).items() if count > 1}
@@ -50,7 +50,7 @@ def test_restarted_node_gives_its_tasks_back_at_once() -> None:
         other.start()
         crashed_at = farm.world.loop.time()
         await farm.until(
-            lambda: any(ref.task == old.task and ref != old for ref in farm.world.watch.started for old in lost),
+            lambda: any(ref.task == old.task and ref != old for ref in farm.started for old in lost),
             20,
         )
         assert farm.world.loop.time() - crashed_at < 15
@@ -64,7 +64,7 @@ def test_node_that_stays_away_loses_its_tasks_only_after_its_patience() -> None:
         lead = leader_of(farm)
         other = farm.machines[(lead + 1) % 3]
         job = await farm.submit(on=lead, gate=OFF, frames="1-6")
-        await farm.until(lambda: len(farm.world.watch.started) == 6)
+        await farm.until(lambda: len(farm.started) == 6)
         lost = {ref.task for ref in other.node.worker.live}
         assert lost
         other.crash()
@@ -95,7 +95,7 @@ def test_grant_that_never_arrives_is_void_and_given_to_another() -> None:
         job = await farm.submit(on=lead, gate=OFF)
         await farm.until_state(job, "completed", on=lead, limit_s=200)
         assert dropped
-        assert deaf.id not in farm.world.watch.started.values()
+        assert deaf.id not in farm.started.values()
 
     play(scene, 3)
 
@@ -133,7 +133,7 @@ def test_higher_priority_goes_first_and_equal_priority_in_order() -> None:
         jobs = [await farm.submit(gate=OFF, frames="1-8", priority=priority) for priority in (50, 50, 80)]
         await farm.until_state(jobs[0], "completed", limit_s=200)
         await farm.until_state(jobs[1], "completed", limit_s=200)
-        order = [ref.job for ref in farm.world.watch.started]
+        order = [ref.job for ref in farm.started]
         ends = [max(index for index, job in enumerate(order) if job == wanted) for wanted in jobs]
         assert ends[2] < ends[0] < ends[1]
 
@@ -148,11 +148,9 @@ def test_small_half_of_a_split_farm_walks_backwards_or_waits_as_the_job_wishes()
         small, large = farm.machines[:1], farm.machines[1:]
         farm.world.network.split([[m.id for m in small], [m.id for m in large]])
         await farm.until(lambda: small[0].node.election.may_grant(small[0].clock.now().mono), 60)
-        before = len(farm.world.watch.started)
-        await farm.until(
-            lambda: sum(node == small[0].id for node in list(farm.world.watch.started.values())[before:]) >= 4, 120
-        )
-        fresh = [ref for ref, node in list(farm.world.watch.started.items())[before:] if node == small[0].id]
+        before = len(farm.started)
+        await farm.until(lambda: sum(node == small[0].id for node in list(farm.started.values())[before:]) >= 4, 120)
+        fresh = [ref for ref, node in list(farm.started.items())[before:] if node == small[0].id]
         assert {ref.job for ref in fresh} == {keen}
         assert min(ref.task for ref in fresh) > 50
         why = await farm.data("why", job=patient)
@@ -168,12 +166,12 @@ def test_frame_that_takes_two_nodes_down_is_held_until_a_person_looks() -> None:
         for _ in range(2):
             await farm.until(lambda: _runner(farm) is not None, 90)
             await _bring_down(farm, _runner(farm) or 0)
-        assert len(set(farm.world.watch.started.values())) == 2
-        starts = len(farm.world.watch.started)
+        assert len(set(farm.started.values())) == 2
+        starts = len(farm.started)
         why = await farm.data("why", on=2, job=job)
         assert [reason["code"] for reason in why["reasons"]] == ["poison"]
         await farm.until(lambda: farm.world.loop.time() > 150, 200)
-        assert len(farm.world.watch.started) == starts
+        assert len(farm.started) == starts
         farm.world.mean_frame_s = 2.0
         await farm.data("job.control", on=2, job=job, action="retry")
         await farm.until_state(job, "completed", on=2)

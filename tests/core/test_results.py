@@ -38,7 +38,7 @@ def test_files_reach_the_nodes_that_render_and_each_says_when_it_has_them() -> N
         manifest = scene_files(farm.machines[1].blobs)
         job = await farm.submit(on=1, manifest=manifest, scene="s.blend", frames="1-40")
         await farm.until_state(job, "completed", on=1, limit_s=300)
-        rendered = set(farm.world.watch.started.values())
+        rendered = set(farm.started.values())
         assert len(rendered) > 1
         assert rendered <= set(holders(farm, HoldingWhat.ASSETS, on=1))
         for machine in farm.machines:

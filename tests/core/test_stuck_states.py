@@ -64,10 +64,10 @@ def test_sick_node_is_left_out_while_others_are_well_and_tried_after_a_while() -
         )
         await farm.data("node.release", on=2, node="n00")
         await farm.data("node.release", on=2, node="n02")
-        before = len(farm.world.watch.started)
+        before = len(farm.started)
         good = await farm.submit(on=2, gate=OFF, frames="1-40")
         await farm.until_state(good, "completed", on=2, limit_s=300)
-        nodes = list(farm.world.watch.started.values())[before:]
+        nodes = list(farm.started.values())[before:]
         assert nodes.count(sick.id) <= 1
 
     play(scene, 3)
@@ -93,7 +93,7 @@ def test_node_that_comes_back_late_is_not_lost_for_ever() -> None:
     async def scene(farm: Farm) -> None:
         farm.world.mean_frame_s = 20.0
         await farm.submit(gate=OFF, frames="1-200")
-        await farm.until(lambda: len(farm.world.watch.started) >= 6)
+        await farm.until(lambda: len(farm.started) >= 6)
         for machine in farm.machines:
             machine.crash()
         farm.machines[0].start()
@@ -166,7 +166,7 @@ def test_restored_node_lives_on_above_the_life_that_peers_remember() -> None:
         await farm.until(lambda: restored.node.epoch > 4, 20)
         job = await farm.submit(gate=OFF, frames="1-20")
         await farm.until_state(job, "completed")
-        assert restored.id in farm.world.watch.started.values()
+        assert restored.id in farm.started.values()
 
     play(scene, 2)
 
