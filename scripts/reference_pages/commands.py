@@ -24,15 +24,18 @@ def pages() -> dict[str, str]:
 
 
 def _farmd() -> str:
-    context = click.Context(farmd, info_name="farmd")
+    context = click.Context(farmd, info_name="farmd", **farmd.context_settings)
     parts = [_text(farmd), _options(farmd.params)]
     for name, command in farmd.commands.items():
-        parts += [f"## farmd {name}", *_command(command, click.Context(command, context, name))]
+        parts += [
+            f"## farmd {name}",
+            *_command(command, click.Context(command, context, name, **command.context_settings)),
+        ]
     return page("farmd", *parts)
 
 
 def _farmctl() -> str:
-    context = click.Context(farmctl, info_name="farmctl")
+    context = click.Context(farmctl, info_name="farmctl", **farmctl.context_settings)
     shared = [option for option in farmctl.params if option.name in _SHARED]
     parts = [_text(farmctl), "## Options of all commands", _options(shared)]
     done: dict[int, str] = {}
@@ -50,7 +53,7 @@ def _walk(group: click.Group, context: click.Context) -> Iterator[tuple[str, cli
     for name in group.list_commands(context):
         command = group.get_command(context, name)
         assert command is not None
-        inner = click.Context(command, context, name)
+        inner = click.Context(command, context, name, **command.context_settings)
         if isinstance(command, Tree):
             yield from _walk(command, inner)
         else:
