@@ -342,6 +342,7 @@ class Node:
             self.outputs.forget(folded.job)
             self.assets.forget(folded.job)
             return
+        self.worker.disown(turn, rec, job)
         for task in folded.results:
             self.outputs.on_changed(turn, folded.job, job, task)
 

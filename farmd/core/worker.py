@@ -25,18 +25,20 @@ from protocol.bodies import AttemptBody, pack_body
 from protocol.errors import PeerError, UserError
 from protocol.jobspec import JobSpec, spec_from_bytes
 from protocol.messages import Grant, GrantReply, Inventory, Refusal, Running, Stop
-from protocol.records import JobField, Kind, Rank, attempt_pk
+from protocol.records import JobField, Kind, Rank, attempt_pk, attempt_ref_of
 from protocol.states import AttemptState, FailureClass
 
 if TYPE_CHECKING:
     from farmd.core.assets import Assets
     from farmd.core.election import Election
     from farmd.core.events import AttemptEnded, AttemptProgressed
+    from farmd.core.job import Job
     from farmd.core.jobs import Jobs
     from farmd.core.replica import Replica
     from farmd.core.turn import Turn
     from protocol.bodies import NodeBody
     from protocol.ids import AttemptRef, JobId, NodeId
+    from protocol.records import Rec
 
 PAUSE_NOW = 2
 """Value of the PAUSED register that stops running attempts too; 1 lets them finish."""
@@ -110,6 +112,20 @@ class Worker:
         for ref, body in self._jobs.running_rows_of(self._node):
             if body.epoch < self._epoch and ref not in self.live:
                 self._end(turn, ref, body, FailureClass.NODE_LOST, text="the node was restarted while this ran")
+
+    def disown(self, turn: Turn, rec: Rec, job: Job) -> None:
+        """End rows of ours that say `running` and came back from peers: a lying disk had lost even the row."""
+        if rec.kind == Kind.JOB:
+            attempts = list(job.running.values())
+        elif rec.kind == Kind.ATTEMPT and rec.rank == Rank.NORMAL:
+            ref = attempt_ref_of(rec.pk)
+            attempts = list(filter(None, [job.running.get((ref.task, ref.attempt))]))
+        else:
+            return
+        for attempt in attempts:
+            if attempt.node == self._node and attempt.ref not in self.live:
+                text = "the node was restarted while this ran, and its disk had forgotten it"
+                self._end(turn, attempt.ref, attempt.body, FailureClass.NODE_LOST, text=text)
 
     def running(self, now_mono: float) -> tuple[Running, ...]:
         """List what runs here, for adverts and inventories."""
