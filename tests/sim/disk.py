@@ -10,7 +10,7 @@ from protocol.errors import FarmError
 from protocol.records import Kind, Rank
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from random import Random
 
     from farmd.core.effects import Note, Save
@@ -89,11 +89,18 @@ class SimDisk:
         self._flight = None
 
     def forget_ends(self) -> None:
-        """The disk lied: all that it confirmed after the first version of its attempts is gone."""
+        """The disk lied: all that it confirmed since the first end of an attempt is gone."""
+        self._forget(lambda rec: rec.kind == Kind.ATTEMPT and rec.rank > Rank.NORMAL)
+
+    def forget_starts(self) -> None:
+        """The disk lied: all that it confirmed since the first attempt is gone."""
+        self._forget(lambda rec: rec.kind == Kind.ATTEMPT)
+
+    def _forget(self, which: Callable[[Rec], bool]) -> None:
         flat = [save for saves in self._before for save in saves]
         self._before, self.image = [], self._base.copy()
         for save in flat:
-            if any(rec.kind == Kind.ATTEMPT and rec.rank > Rank.NORMAL for rec in save.rows):
+            if any(map(which, save.rows)):
                 return
             self.image.apply(save)
 

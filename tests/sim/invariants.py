@@ -55,7 +55,7 @@ class Watch:
         self.exact = exact
         self.digest = 0
         self.content: dict[tuple[int, int], Rec] = {}
-        self.started: dict[AttemptRef, NodeId] = {}
+        self.started: dict[AttemptRef, tuple[NodeId, float]] = {}
         self.votes: dict[tuple[NodeId, int], NodeId] = {}
         self.accepted: dict[NodeId, tuple[int, str]] = {}
         self.done: dict[AttemptRef, tuple[Rec, dict[NodeId, None]]] = {}
@@ -249,14 +249,20 @@ class Watch:
     def on_start(self, node: NodeId, effect: StartAttempt) -> None:
         """A process starts: an attempt id runs at most once (7), and its row is durable (2)."""
         machine = self.world.by_id[node]
-        if effect.ref in self.started:
-            self.fail(7, f"{effect.ref} starts on {machine.name} after {self.started[effect.ref]}")
-        self.started[effect.ref] = node
+        before = self.started.get(effect.ref)
+        if before is not None and not self._has_forgotten(effect.ref, before[1]):
+            self.fail(7, f"{effect.ref} starts on {machine.name} after {before[0]}")
+        self.started[effect.ref] = (node, self.world.loop.time())
         if effect.ref.attempt.leader == node:
             self._check_reign(machine, effect.ref.attempt.term)
         key = (int(Kind.ATTEMPT), attempt_pk(effect.ref))
         if key not in machine.disk.image.rows and not machine.node.jobs.is_deleted(effect.ref.job):
             self.fail(2, f"{effect.ref} starts on {machine.name} before its row is durable")
+
+    def _has_forgotten(self, ref: AttemptRef, at: float) -> bool:
+        """The leader's disk has lied since: it no longer knows the term in which it gave that number away."""
+        lied_at = self.world.by_id[ref.attempt.leader].lied_at
+        return lied_at is not None and lied_at >= at
 
     def on_ask(self, machine: Machine, client: int, op: str, args: dict[str, Any]) -> None:
         """A client asks."""

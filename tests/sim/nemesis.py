@@ -245,17 +245,18 @@ class Nemesis:
         self._world.say(f"the disk of {machine.name} is well again")
 
     def _wipe(self) -> bool:
-        """A content store is emptied while the daemon is off; nothing of it was the only copy."""
+        """A content store is emptied, under the running daemon or while it is off; nothing of it was the only copy."""
         machine = self._victim()
         if machine is None:
             return False
-        others = [other for other in self._world.machines if other is not machine]
+        others = [other for other in self._world.machines if other is not machine and not other.evicted]
         if not all(any(blob in other.blobs.held for other in others) for blob in machine.blobs.held):
             return False
-        machine.crash()
         machine.blobs.wipe()
         self._world.say(f"the content store of {machine.name} is wiped")
-        self._later(self._between(0.5, 20), self._start, machine)
+        if self._rng.random() < 0.5:
+            machine.crash()
+            self._later(self._between(0.5, 20), self._start, machine)
         return True
 
     def _corrupt(self) -> bool:

@@ -13,6 +13,8 @@ from tests.sim.hands import address_of
 
 if TYPE_CHECKING:
     from farmd.core.job import Job
+    from protocol.bodies import OutputFact
+    from protocol.ids import AttemptRef
     from protocol.records import Rec
     from tests.sim.invariants import Watch
     from tests.sim.machine import Machine
@@ -148,19 +150,24 @@ def check_blobs(watch: Watch) -> None:
 def undelivered(watch: Watch) -> list[str]:
     """Say which results do not stand, as they are, in the folder into which their node delivers (7)."""
     world = watch.world
+    here = {blob: None for machine in world.up() for blob in machine.blobs.held}
     faults: list[str] = []
     for machine in world.up():
         for job in machine.node.jobs:
             spec = job.spec
-            if spec.submit_node == machine.id and spec.output_dir is not None and spec.deliver is DeliverBy.NODE:
-                faults += [
-                    f"{machine.name} has not delivered {output.name} of {result.ref}, but {found!r}"
-                    for result in filter(None, map(job.result_of, job.done_tasks()))
-                    for output in result.body.outputs
-                    if any(output.blob in other.blobs.held for other in world.up())
-                    and (
-                        (found := world.delivered.get((spec.output_dir, output.name))) is None
-                        or address_of(found) != output.blob
-                    )
-                ]
+            if spec.submit_node != machine.id or spec.output_dir is None or spec.deliver is not DeliverBy.NODE:
+                continue
+            for result in filter(None, map(job.result_of, job.done_tasks())):
+                outputs = result.body.outputs
+                if all(output.blob in here for output in outputs):
+                    faults += _misdelivered(watch, spec.output_dir, result.ref, outputs)
     return faults
+
+
+def _misdelivered(watch: Watch, folder: str, ref: AttemptRef, outputs: tuple[OutputFact, ...]) -> list[str]:
+    found = [(output, watch.world.delivered.get((folder, output.name))) for output in outputs]
+    return [
+        f"{output.name} of {ref} was not delivered, but {content!r}"
+        for output, content in found
+        if content is None or address_of(content) != output.blob
+    ]

@@ -12,6 +12,7 @@ from farmd.core.events import MessageReceived
 from protocol.ids import AttemptId, JobId, TaskIndex
 from protocol.jobspec import GateMode, GateSpec, JobSpec
 from protocol.messages import Grant
+from protocol.states import JobState
 from tests.sim import passes
 from tests.sim.invariants import Watch
 from tests.sim.machine import SimDriver
@@ -177,7 +178,7 @@ async def done_and_forgotten(stage: Stage) -> None:
     await asyncio.sleep(8.0)
     stage.watch.note_done()
     victim = stage.world.by_id[next(iter(stage.watch.done)).attempt.leader]
-    for ref, node in stage.watch.started.items():
+    for ref, (node, _) in stage.watch.started.items():
         if ref in stage.watch.done:
             victim = stage.world.by_id[node]
     victim.crash(power_cut=True)
@@ -186,6 +187,23 @@ async def done_and_forgotten(stage: Stage) -> None:
     await asyncio.sleep(1.0)
     victim.start()
     await asyncio.sleep(10.0)
+
+
+async def start_forgotten(stage: Stage) -> None:
+    """A disk forgets that its node had begun a frame, and that node then leads alone."""
+    stage.world.mean_frame_s = 8.0
+    job = await stage.job(stage.leader(), frames="1-4")
+    victim = stage.leader()
+    for other in stage.machines:
+        if other is not victim:
+            stage.order(victim, job, "priority", value=other.index)
+    victim.crash(power_cut=True)
+    stage.watch.on_lie(victim)
+    victim.disk.forget_starts()
+    victim.start()
+    await asyncio.sleep(45.0)
+    if any(row.state != JobState.COMPLETED for row in (m.node.jobs.get(job) for m in stage.machines) if row):
+        stage.watch.fail(0, "a frame whose start was forgotten never ends")
 
 
 async def late_grants(stage: Stage) -> None:
@@ -259,6 +277,7 @@ SCENES: tuple[tuple[SceneOf, int], ...] = (
     (contradictory_orders, 3),
     (lost_tail, 3),
     (done_and_forgotten, 3),
+    (start_forgotten, 2),
     (late_grants, 3),
     (everything_twice, 3),
     (lossy, 5),
