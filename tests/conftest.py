@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 E2E = Path(__file__).with_name("e2e")
+SIMULATED = Path(__file__).with_name("sim")
+"""Its tests share nothing and take long, so parallel workers divide them; those of other files stay together."""
 
 # Seconds a test may take when it has no `timeout` mark of its own; all others have the 20 s of pyproject.toml.
 TIME_LIMITS_S = {"e2e": 120, "slow": 300}
@@ -47,6 +49,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.path.is_relative_to(E2E):
             item.add_marker("e2e")
         _limit_time(item)
+        if not item.path.is_relative_to(SIMULATED):
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
         for marker, text in absent.items():
             if item.get_closest_marker(marker) and marker not in required:
                 item.add_marker(pytest.mark.skip(reason=f"needs {text}"))
