@@ -27,6 +27,7 @@ from protocol.errors import PeerError, UsageError
 from protocol.frames import MAX_FRAME, MAX_TEST_FRAMES, FrameSet, parse_frames, test_frame_choice
 from protocol.human import nearest_word, parse_duration, parse_size
 from protocol.ids import BlobAddress, JobId, NodeId, pack_job, parse_blob_address
+from protocol.templates import render_template
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter, ValidationError
@@ -299,43 +300,6 @@ def _check_inner_path(name: str, path: str) -> None:
 
 def _is_manifest_address(address: BlobAddress) -> bool:
     return 0 <= address.xxh64 < 1 << 64 and 0 <= address.size <= MAX_MANIFEST_BYTES and len(address.md5) == 16
-
-
-# Templates ------------------------------------------------------------------------------------------------------
-
-_TOKEN = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
-_PLACEHOLDER = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::(0?[0-9]{0,2}d?))?")
-
-
-def render_template(template: str, values: Mapping[str, str | int]) -> str:
-    """Fill `{name}` and, for whole numbers, `{name:04d}` in; `{{` and `}}` stand for braces.
-
-    Not `str.format`, which would follow attributes and indexes of whatever it is given. No value is quoted: a command
-    is split into words first and filled in word by word, so that a blank or a quote in a value stays inside its word.
-
-    Raises:
-        UsageError: A placeholder is malformed or has no value.
-    """
-    return _TOKEN.sub(partial(_fill, values), template)
-
-
-def _fill(values: Mapping[str, str | int], token: re.Match[str]) -> str:
-    if token[0] in ("{{", "}}"):
-        return token[0][0]
-    what = f"cannot read the template at column {token.start() + 1}"
-    found = _PLACEHOLDER.fullmatch(token[1] or "")
-    if found is None:
-        raise UsageError(what, f"{token[0][:40]!r} is not a placeholder", "write {frame} or {frame:04d}; {{ is a brace")
-    name, form = found.groups()
-    if name not in values:
-        meant = nearest_word(name, values) or "frame"
-        raise UsageError(what, f"nothing is called {name[:40]!r} here", f"did you mean {{{meant}}}? {{{{ is a brace")
-    value = values[name]
-    if form is None:
-        return str(value)
-    if isinstance(value, str):
-        raise UsageError(what, f"{name!r} is a text and takes no format", f"write {{{name}}}")
-    return format(value, form)
 
 
 # Bytes ----------------------------------------------------------------------------------------------------------

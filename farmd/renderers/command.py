@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from farmd.renderers import Command, Progress, classify_tail, parse_said
 from protocol.bodies import RendererFact
 from protocol.errors import UsageError
-from protocol.jobspec import render_template
+from protocol.templates import render_template
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from farmd.renderers import Problem, Progress, Promise, RenderTask, Saved
 from protocol.bodies import RendererFact
 from protocol.errors import NotFound, UsageError
-from protocol.jobspec import render_template
 from protocol.states import FailureClass
+from protocol.templates import render_template
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -24,12 +24,12 @@ from protocol.jobspec import (
     Limits,
     PartitionPolicy,
     Requirements,
-    render_template,
     spec_from_bytes,
     spec_from_user,
     spec_json_schema,
     spec_to_bytes,
 )
+from protocol.templates import render_template
 
 NODE = NodeId("00112233445566aa")
 JOB = unpack_job(bytes(range(10)))
