@@ -33,26 +33,42 @@ FETCH_TRIES: Final = 4
 """Each is a long poll of half a minute at the node."""
 
 
+class Missing(NamedTuple):
+    """An output that could not be had.
+
+    Attributes:
+        frame: The first frame of its task.
+        holders: The machines that have it, by name.
+        silent: None of them answers, so that it was not even asked for.
+    """
+
+    frame: int
+    holders: str
+    silent: bool
+
+
 class Brought(NamedTuple):
     """What is in the folder now.
 
     Attributes:
         files: Names below the folder, those that were there already too.
         size_bytes: Of what was copied.
-        missing: Names of outputs that no reachable machine has, with the machines that have them.
+        missing: Outputs that no reachable machine has.
         frames: All frames of which every output is here.
     """
 
     files: tuple[str, ...]
     size_bytes: int
-    missing: tuple[tuple[str, str], ...]
+    missing: tuple[Missing, ...]
     frames: FrameSet
 
 
 def bring(
     call: Call, job: str, frames: FrameSet, folder: Path, progress: Progress, *, tries: int = FETCH_TRIES
 ) -> Brought:
-    """Copy the outputs of these frames into a folder.
+    """Copy the outputs of these frames into a folder: first what the node has, then what others that answer have.
+
+    What only silent machines have is not waited for.
 
     Args:
         call: Asks the node; must have the patience for transfers.
@@ -68,26 +84,39 @@ def bring(
     outputs: list[View] = call("result.list", job=job, frames=str(frames))["outputs"] if frames else []
     total = sum(int(output["size"]) for output in outputs)
     there: dict[int, bool] = {}
-    files, missing, lacking, done, copied = [], [], set(), 0, 0
+    files, missing, done, copied = set(), [], 0, 0
     with Tree(folder) as tree:
-        for output in outputs:
+        for output in sorted(outputs, key=_distance):
             place, address = place_of(output["name"]), parse_blob_address(output["blob"])
             progress.update(
                 done, total, f"fetching {place}, {format_size(done)} of {format_size(total)}", change="fetch", steps=10
             )
             done += address.size
             if _has(tree, folder, place, address):
-                files.append(place)
-            elif _is_at_node(call, job, output, there, tries):
+                files.add(place)
+            elif not _is_out_of_reach(output) and _is_at_node(call, job, output, there, tries):
                 _copy(call, tree, place, address)
-                files.append(place)
+                files.add(place)
                 copied += address.size
             else:
-                lacking.add(int(output["frame"]))
-                missing.append((place, ", ".join(str(node.get("name")) for node in output.get("nodes") or [])))
+                holders = ", ".join(str(node.get("name")) for node in output.get("nodes") or [])
+                missing.append(Missing(int(output["frame"]), holders, _is_out_of_reach(output)))
     # An output names the first frame of its task: only if all are here, it is sure that all frames are.
+    lacking = {output.frame for output in missing}
     whole = frames if not lacking else FrameSet.of({int(output["frame"]) for output in outputs} - lacking)
-    return Brought(tuple(files), copied, tuple(missing), whole)
+    places = (place_of(output["name"]) for output in outputs)
+    return Brought(tuple(place for place in places if place in files), copied, tuple(missing), whole)
+
+
+def _distance(output: View) -> int:
+    """Say how far an output is: at the node, at another that answers, out of reach."""
+    return 0 if output.get("here") else 2 if _is_out_of_reach(output) else 1
+
+
+def _is_out_of_reach(output: View) -> bool:
+    """Tell whether all machines that have an output are known, and none of them answers."""
+    holders = output.get("nodes") or []
+    return bool(holders) and not output.get("here") and not any(node.get("alive") for node in holders)
 
 
 def _has(tree: Tree, folder: Path, place: str, address: BlobAddress) -> bool:
@@ -130,11 +159,26 @@ def _copy(call: Call, tree: Tree, place: str, address: BlobAddress) -> None:
 
 
 def missing_error(brought: Brought, job: str) -> UserError:
-    """Say which results could not be had."""
-    place, holders = brought.missing[0]
-    more = f" and {len(brought.missing) - 1} more" if len(brought.missing) > 1 else ""
-    why = f"only {holders} has it, and does not answer" if holders else "no machine that answers has it"
-    return UserError(f"{place}{more} could not be fetched", why, f"switch it on, then: farmctl job download {job}")
+    """Say which results could not be had, by their frames, and who has them."""
+    by_holders: dict[tuple[str, bool], set[int]] = {}
+    for output in brought.missing:
+        by_holders.setdefault((output.holders, output.silent), set()).add(output.frame)
+    why = "; ".join(_whereabouts(frames, *holders) for holders, frames in by_holders.items())
+    lacking = named_frames(FrameSet.of(frame for frames in by_holders.values() for frame in frames))
+    hint = "switch it on, then" if any(output.silent for output in brought.missing) else "try again"
+    return UserError(f"{lacking} could not be fetched", why, f"{hint}: farmctl job download {job}")
+
+
+def _whereabouts(frames: set[int], holders: str, silent: bool) -> str:
+    named = named_frames(FrameSet.of(frames))
+    if not holders:
+        return f"no machine that answers has {named}"
+    return f"{named}: only on {holders}, " + ("not reachable now" if silent else "which did not send in time")
+
+
+def named_frames(frames: FrameSet) -> str:
+    """Write frames with their noun: frame 7, frames 1-4."""
+    return f"frame {frames}" if len(frames) == 1 else f"frames {frames}"
 
 
 class Delivery:

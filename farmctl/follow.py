@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from farmctl.links import POLL_S, Links
-from protocol.errors import NotFound, Unreachable
+from protocol.errors import NotFound, Unreachable, UserError
 from protocol.exitcodes import JOB_END_CODES, ExitCode
-from protocol.human import format_duration, format_progress
+from protocol.human import counted, format_duration, format_progress, printable
 from protocol.reasons import ReasonCode
-from protocol.states import JOB_TERMINAL, JobState
+from protocol.states import JOB_TERMINAL, JobState, NodeState
 
 if TYPE_CHECKING:
     from farmctl.context import Session
@@ -26,6 +26,7 @@ RETRY_S: Final = 1.0
 _NONE_SEEN: Final = -1
 ARRIVAL_S: Final = 15.0
 """How long an ended job is watched without any more of its results coming into the output folder."""
+_AWAY: Final = frozenset((NodeState.LOST, NodeState.LEFT, NodeState.RECONNECTING))
 
 
 class Delivery(Protocol):
@@ -197,12 +198,13 @@ class Follower:
 
     def _await_arrival(self, job: str) -> None:
         """Let the last results come into the output folder; say so if they do not."""
-        since, seen = self._session.clock(), self.view.get("delivered")
+        since, seen, away = self._session.clock(), self.view.get("delivered"), ""
         while (missing := results_done(self.view) - int(self.view.get("delivered") or 0)) > 0:
             if self._left_s() <= 0 or self._session.clock() - since > ARRIVAL_S:
-                why = self.view.get("delivery_error") or f"{missing} results are not there yet"
-                folder = self.view.get("output_dir")
-                self._session.warn(f"not everything is in {folder}: {why}; fetch it: farmctl job download {job}")
+                if not away:
+                    why = self.view.get("delivery_error") or f"{counted(missing, 'result')} still missing"
+                    folder = self.view.get("output_dir")
+                    self._session.warn(f"not everything is in {folder}: {why}; fetch it: farmctl job download {job}")
                 return
             answer = self._ask(job)
             if answer is not None:
@@ -211,6 +213,23 @@ class Follower:
                 self._progress.update(arrived, expected, f"results arrive: {arrived} / {expected}", change="arriving")
                 if self.view.get("delivered") != seen:
                     since, seen = self._session.clock(), self.view.get("delivered")
+                elif not away and (away := self._deliverer_away()):
+                    self._progress.clear()
+                    self._session.warn(
+                        f"the output folder is on {away}, which does not answer;"
+                        f" fetch the results with: farmctl job download {job}"
+                    )
+
+    def _deliverer_away(self) -> str:
+        """Name the node that writes into the output folder if the farm has lost sight of it; "" if not."""
+        try:
+            nodes = self._links.call("node.list").get("nodes") or []
+        except UserError:
+            return ""  # whoever answers next is asked
+        deliverer = next((node for node in nodes if node.get("id") == self.view.get("submit_node")), None)
+        if deliverer is None or deliverer.get("state") not in _AWAY:
+            return ""
+        return printable(str(deliverer.get("name") or deliverer["id"]))
 
     def _give_up(self) -> ExitCode:
         seconds = format_duration(self._wish.timeout_s or 0)

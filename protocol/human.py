@@ -114,6 +114,11 @@ def format_progress(done: int, total: int) -> str:
     return f"{done} / {total} ({format_percent(done, total)})"
 
 
+def counted(count: int, noun: str) -> str:
+    """Write a number with its noun: 1 frame, 2 frames."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def printable(text: str) -> str:
     """Make text harmless on a terminal: control, format and unpaired characters become a replacement mark."""
     if text.isascii() and text.isprintable():

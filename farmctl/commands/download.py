@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -9,10 +10,11 @@ import click
 from farmctl.context import Session, pass_session
 from farmctl.lazy import Verb
 from farmctl.options import job_argument
+from farmctl.progress import is_terminal
 from farmctl.selecting import select_job
 from protocol.errors import UsageError, UserError
 from protocol.frames import parse_frames
-from protocol.human import format_size
+from protocol.human import counted, format_size
 
 
 @click.command(
@@ -28,7 +30,7 @@ from protocol.human import format_size
 def download(session: Session, job_word: str, frames: str | None, output: str | None) -> None:
     """Fetch the finished frames of a job, verified; what is there already is left alone.
 
-    Prints the path of every file that is in the folder then.
+    Prints the path of every file that is in the folder then; on a terminal, only how many there are (paths: -q).
     """
     from farmctl.fetching import bring, frames_of, missing_error
     from farmctl.submission import prepare_folder
@@ -44,9 +46,13 @@ def download(session: Session, job_word: str, frames: str | None, output: str | 
     session.begin_transfer()
     with session.progress_line() as progress:
         brought = bring(session.call, job, wanted - unfinished, folder, progress)
-    for place in brought.files:
-        click.echo(str(folder / place))
-    session.note(f"{len(brought.files)} files in {folder}, {format_size(brought.size_bytes)} copied")
+    summary = f"{counted(len(brought.files), 'file')} in {folder}, {format_size(brought.size_bytes)} copied"
+    if is_terminal(sys.stdout) and not session.quiet:
+        click.echo(summary)
+    else:
+        for place in brought.files:
+            click.echo(str(folder / place))
+        session.note(summary)
     if unfinished and frames is not None:
         session.note(f"not finished yet: {unfinished}")
     if brought.missing:

@@ -114,11 +114,47 @@ def test_what_only_a_silent_machine_has_is_said(tmp_path: Path) -> None:
     done = run(results.node(), "job", "download", JOB, "-o", str(tmp_path))
     assert done.exit_code == 1
     assert done.stderr.splitlines()[-3:] == [
-        "error: f.png and 1 more could not be fetched",
-        "  why: only n02 has it, and does not answer",
+        "error: frames 1-2 could not be fetched",
+        "  why: frames 1-2: only on n02, not reachable now",
         f"  try: switch it on, then: farmctl job download {JOB}",
     ]
-    assert results.fetches == [0, 1]
+    assert results.fetches == []
+
+
+def test_what_can_be_had_comes_before_what_cannot(tmp_path: Path) -> None:
+    results = Results(FILES)
+    node = results.node()
+
+    def listed(job: str, frames: str) -> dict[str, Any]:
+        answer = results.list(job, frames)
+        away, afar, _ = answer["outputs"]
+        away |= {"here": False, "nodes": [{"id": "c" * 16, "name": "n03", "alive": False}]}
+        afar["here"] = False
+        return answer
+
+    node.answers["result.list"] = listed
+    done = run(node, "job", "download", JOB, "-o", str(tmp_path))
+    assert done.exit_code == 1
+    assert done.stdout.splitlines() == [str(tmp_path / name) for name in list(FILES)[1:]]
+    assert "  why: frame 1: only on n03, not reachable now\n" in done.stderr
+    assert results.fetches == [1, 1, 1]
+
+
+def test_what_a_machine_that_answers_does_not_send_is_said(tmp_path: Path) -> None:
+    results = Results({"f.png": b"x"}, here=False)
+    node = results.node()
+    node.answers["result.fetch"] = {"here": False}
+    done = run(node, "job", "download", JOB, "-o", str(tmp_path))
+    assert done.exit_code == 1
+    assert "  why: frame 1: only on n02, which did not send in time\n" in done.stderr
+
+
+def test_a_terminal_gets_a_summary_and_quiet_gets_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("farmctl.commands.download.is_terminal", lambda stream: True)
+    words = ("job", "download", JOB, "-o", str(tmp_path))
+    node = Results(FILES).node()
+    assert run(node, *words).stdout == f"3 files in {tmp_path}, 2.9M copied\n"
+    assert run(node, *words, "-q").stdout.splitlines() == [str(tmp_path / name) for name in FILES]
 
 
 def test_only_the_frames_that_were_asked_for_are_listed(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from protocol.errors import NotFound, Unreachable, UserError
 from protocol.exitcodes import ExitCode
 from protocol.places import RunningDaemon
 from protocol.states import JOB_TERMINAL, JobState
-from tests.farmctl.fakes import JOB, Clock, FakeNode, farm, job_view, run, session_for
+from tests.farmctl.fakes import JOB, NODE_B, Clock, FakeNode, farm, job_view, node_view, run, session_for
 
 if TYPE_CHECKING:
     from farmctl.output import View
@@ -195,8 +195,29 @@ def test_the_last_results_are_waited_for_but_not_for_ever() -> None:
     assert clock.now == 100
     result = run(watched(late[0], clock=clock), "job", "wait", JOB, clock=clock)
     assert result.exit_code == 0
-    assert "not everything is in /home/ada/renders: 2 results are not there yet" in result.stderr
+    assert "not everything is in /home/ada/renders: 2 results still missing" in result.stderr
     assert clock.now < 130
+
+
+@pytest.mark.parametrize(("state", "said"), [("lost", 1), ("left", 1), ("reconnecting", 1), ("idle", 0)])
+def test_an_output_folder_on_a_machine_that_is_away_is_told_and_the_wait_ends(state: str, said: int) -> None:
+    clock = Clock()
+    node = watched(job_view(state="completed", done=100, delivered=98, submit_node=NODE_B), clock=clock)
+    node.answers["node.list"] = {"nodes": [node_view(id=NODE_B, name="n02", state=state)]}
+    result = run(node, "job", "wait", JOB, clock=clock)
+    told = f"the output folder is on n02, which does not answer; fetch the results with: farmctl job download {JOB}"
+    assert (result.exit_code, result.stderr.count(told)) == (0, said)
+    assert ("not everything is in" in result.stderr) is (not said)
+    assert clock.now < 130
+
+
+def test_a_delivery_that_goes_on_is_not_called_away() -> None:
+    clock = Clock()
+    late = [job_view(state="completed", done=100, delivered=count, submit_node=NODE_B) for count in (98, 99, 100)]
+    node = watched(*late, clock=clock)
+    node.answers["node.list"] = {"nodes": [node_view(id=NODE_B, state="lost")]}
+    result = run(node, "job", "wait", JOB, clock=clock)
+    assert (result.exit_code, "does not answer" in result.stderr) == (0, False)
 
 
 def test_tasks_of_several_frames_that_all_arrived_are_not_waited_for() -> None:
