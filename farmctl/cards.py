@@ -16,6 +16,7 @@ from farmctl.columns import (
 from farmctl.follow import advice, results_done
 from farmctl.output import fields, paint
 from protocol.human import (
+    counted,
     format_age,
     format_duration,
     format_progress,
@@ -83,7 +84,8 @@ def _reason(job: View) -> str:
 def _output(job: View) -> str:
     delivered, safe = (int(job.get(name) or 0) for name in ("delivered", "safe"))
     done = results_done(job)
-    kept = f"{done - safe} of them on one machine only" if done > safe else "all on two machines" if done else ""
+    both = "all on two machines" if done and not job.get("unavailable_frames") else ""
+    kept = f"{done - safe} of them on one machine only" if done > safe else both
     folder = _text(job, "output_dir")
     if not folder:
         return f"stays in the farm until: farmctl job download {job.get('id')}" + (f"; {kept}" if kept else "")
@@ -92,7 +94,9 @@ def _output(job: View) -> str:
             f"; {kept}" if kept else ""
         )
     fault = _text(job, "delivery_error")
-    return f"{folder}: {delivered} of {done} results are there" + "".join(f", {text}" for text in (kept, fault) if text)
+    where = f"{folder} on {_text(job, 'submit_node_name')}" if job.get("submit_node_name") else folder
+    verb = "is" if done == 1 else "are"
+    return f"{delivered} of {counted(done, 'result')} {verb} in {where}" + "".join(f"; {t}" for t in (kept, fault) if t)
 
 
 def _away(job: View) -> str:
@@ -159,16 +163,15 @@ def farm_card(farm: View, now_ms: int) -> Iterator[str]:
     """Describe the farm as a whole."""
     nodes, jobs = farm.get("nodes") or [], farm.get("jobs") or {}
     states = [str(node.get("state")) for node in nodes]
-    counted = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
-    leader = (
-        f"{_text(farm, 'leader_name') or farm['leader']}, term {farm.get('term')}" if farm.get("leader") else "none"
-    )
-    order = ("pending", "running", "completed", "failed")
+    by_state = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+    named = f"{_text(farm, 'leader_name') or farm.get('leader')}, term {farm.get('term')}"
+    leader = named if farm.get("leader") else "none yet (electing)"
+    order = ("pending", "running", "completed", "failed", "cancelled")
     yield from fields(
         [
             ("farm", _text(farm, "farm")),
             ("leader", leader),
-            ("machines", f"{len(nodes)}: {counted}" if nodes else "none"),
+            ("machines", f"{len(nodes)}: {by_state}" if nodes else "none"),
             ("jobs", f"{jobs.get('total', 0)}: " + ", ".join(f"{jobs.get(name, 0)} {name}" for name in order)),
             ("disk", _text(farm, "disk_fault")),
             ("answered by", _text(farm, "node_name") or _text(farm, "node")),

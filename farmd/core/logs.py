@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from farmd.core.effects import ReadLog, Reply
 from protocol.errors import NotFound
+from protocol.frames import FrameSet
 from protocol.ids import TaskIndex, pack_job, pack_node
 from protocol.messages import LogAsk, LogIs
 from protocol.states import AttemptState
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 LIMIT_BYTES = 256 << 10
 PATIENCE_S = 5.0
+SHOWN_LETTERS = 80
+"""So much of a list of frames is told to a person."""
 
 
 @dataclass(slots=True)
@@ -57,7 +60,7 @@ class Logs:
         """
         attempt = _attempt_of(job, task, event.args.get("attempt"))
         if attempt is None:
-            raise NotFound(f"job {job.id} has no log yet", "nothing of it has run", f"farmctl why {job.id}")
+            raise _nothing_yet(job, task)
         offset, limit = _int(event.args.get("offset"), 0), _int(event.args.get("limit"), LIMIT_BYTES)
         limit = max(1, min(limit, LIMIT_BYTES))
         self._number += 1
@@ -149,6 +152,20 @@ def _attempt_of(job: Job, task: int | None, wanted: object) -> Attempt | None:
         attempts = [attempt for attempt in attempts if str(attempt.id) == wanted]
     urgent = (AttemptState.FAILED, AttemptState.RUNNING)
     return max(attempts, key=lambda attempt: (attempt.state in urgent, attempt.started_ms, attempt.id), default=None)
+
+
+def _nothing_yet(job: Job, task: int | None) -> NotFound:
+    """Say that a task has not run yet, and which have."""
+    ran = [index for index in job.tasks.touched() if job.tasks.attempts_of(index)]
+    if task is None or task in ran or not ran:
+        return NotFound(f"job {job.id} has no log yet", "nothing of it has run", f"farmctl why {job.id}")
+    frames = FrameSet.of(job.plan.frames_of(TaskIndex(task)))
+    name = f"frame {frames} has" if len(frames) == 1 else f"frames {frames} have"
+    shown = str(FrameSet.of(frame for index in ran for frame in job.plan.frames_of(index)))
+    if len(shown) > SHOWN_LETTERS:
+        shown = shown[:SHOWN_LETTERS].rpartition(",")[0] + " and more"
+    why = f"these have: {shown}"
+    return NotFound(f"{name} not run yet", why, f"farmctl why {job.id} --frame {frames.first}")
 
 
 def _int(value: object, default: int) -> int:

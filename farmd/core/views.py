@@ -42,14 +42,16 @@ def farm_status(node: Node, now: Instant) -> dict[str, Any]:
 
 
 def _job_counts(node: Node) -> dict[str, int]:
-    counts = {"total": 0, "pending": 0, "running": 0, "completed": 0, "failed": 0}
+    counts = {"total": 0, "pending": 0, "running": 0, "completed": 0, "failed": 0, "cancelled": 0}
     for job in node.jobs:
         counts["total"] += 1
         match node.jobs.state_of(job.id):
             case JobState.COMPLETED:
                 counts["completed"] += 1
-            case JobState.FAILED | JobState.CANCELLED | JobState.REJECTED:
+            case JobState.FAILED:
                 counts["failed"] += 1
+            case JobState.CANCELLED | JobState.REJECTED:
+                counts["cancelled"] += 1
             case JobState.TESTING | JobState.RENDERING:
                 counts["running"] += 1
             case _:
@@ -170,6 +172,7 @@ def _job_details(node: Node, job: Job, status: JobStatus) -> dict[str, Any]:
         "peak_ram_bytes": status.peak_ram_bytes,
         "mean_task_s": round(status.mean_task_s, 3),
         "submit_node": spec.submit_node,
+        "submit_node_name": node.registry.name_of(spec.submit_node),
         "gate": {
             "mode": spec.gate.mode.value,
             "state": status.gate.value,

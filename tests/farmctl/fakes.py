@@ -197,7 +197,7 @@ def farm() -> dict[str, Any]:
             "term": 42,
             "as_of_ms": NOW_MS - 2_000,
             "nodes": nodes,
-            "jobs": {"total": 2, "pending": 1, "running": 1, "completed": 0, "failed": 0},
+            "jobs": {"total": 2, "pending": 1, "running": 1, "completed": 0, "failed": 0, "cancelled": 0},
         },
         "node.list": {"schema": "farm.nodes.v1", "nodes": nodes},
         "node.show": lambda node: nodes[node == NODE_B],

@@ -227,7 +227,7 @@ def test_tasks_of_several_frames_that_all_arrived_are_not_waited_for() -> None:
     assert (result.exit_code, clock.now) == (0, 100)
     assert "not everything" not in result.stderr
     shown = run(FakeNode(farm() | {"job.show": chunked}), "job", "show", JOB).stdout
-    assert "28 of 28 results are there, all on two machines" in shown
+    assert "28 of 28 results are in /home/ada/renders; all on two machines" in shown
 
 
 def test_of_several_jobs_the_first_that_was_not_completed_decides() -> None:

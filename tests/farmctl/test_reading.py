@@ -137,6 +137,20 @@ def test_status_is_of_the_farm_or_of_a_job() -> None:
     assert run(FakeNode(farm()), "status", JOB).stdout == run(FakeNode(farm()), "job", "show", JOB).stdout
 
 
+@pytest.mark.parametrize(("unavailable", "promised"), [("", True), ("7", False)])
+def test_two_copies_are_promised_only_of_what_can_be_had(unavailable: str, promised: bool) -> None:
+    view = job_view(safe=45, submit_node_name="ws07", unavailable_frames=unavailable)
+    shown = run(FakeNode(farm() | {"job.show": view}), "job", "show", JOB).stdout
+    assert "44 of 45 results are in /home/ada/renders on ws07" in shown
+    assert ("all on two machines" in shown) is promised
+
+
+def test_a_farm_without_a_leader_is_electing_one() -> None:
+    answers = farm()
+    answers["farm.status"] |= {"leader": None, "leader_name": None}
+    assert "none yet (electing)" in run(FakeNode(answers), "status").stdout
+
+
 def test_the_interface_that_others_build_on() -> None:
     job = json.loads(run(FakeNode(farm()), "job", "show", JOB, "-o", "json").stdout)
     assert {"state", "progress", "total", "completed_frames", "failed_frames", "nodes"} <= set(job)

@@ -1,0 +1,30 @@
+"""What clients are shown: counts that add up, and words that say what is so."""
+
+from __future__ import annotations
+
+from protocol.jobspec import GateMode, GateSpec
+from tests.core.small_farm import Farm, play
+
+
+def test_a_frame_without_a_log_is_told_apart_from_a_job_without_one() -> None:
+    async def scene(farm: Farm) -> None:
+        job = await farm.submit(gate=GateSpec(GateMode.HOLD, (1, 20)))
+        await farm.until_state(job, "awaiting_approval")
+        answer = await farm.ask("logs", job=job, frame=5)
+        assert answer.error == (5, "frame 5 has not run yet", "these have: 1,20", f"farmctl why {job} --frame 5")
+
+    play(scene)
+
+
+def test_rejected_and_cancelled_jobs_do_not_count_as_failed() -> None:
+    async def scene(farm: Farm) -> None:
+        rejected = await farm.submit(gate=GateSpec(GateMode.HOLD, (1,)))
+        await farm.until_state(rejected, "awaiting_approval")
+        await farm.data("job.control", job=rejected, action="reject", why="pink")
+        cancelled = await farm.submit()
+        await farm.data("job.control", job=cancelled, action="cancel")
+        counts = (await farm.data("farm.status"))["jobs"]
+        assert (counts["failed"], counts["cancelled"], counts["total"]) == (0, 2, 2)
+        assert counts["total"] == sum(count for state, count in counts.items() if state != "total")
+
+    play(scene)
