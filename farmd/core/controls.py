@@ -2,7 +2,7 @@
 
 Checks come before writes; asking for what already holds changes nothing and is no error (idempotent). A retry raises
 the generation of the tasks that it names; an approval names the generation and the outputs that were looked at, so
-that it opens nothing else.
+that it opens nothing else. The event log hears of each from `farmd.core.orders`, on every node alike.
 """
 
 from __future__ import annotations
@@ -63,8 +63,6 @@ class Controls:
         if job.cancelled and name not in ("cancel", "delete"):
             raise UserError(f"job {job.id} was cancelled", "a cancelled job stays so", "submit it again")
         written = action(turn, event, job)
-        if written:
-            turn.note(str(name), _why(event) or job.spec.name, job=job.id, actor=event.actor)
         self._answer(turn, event, {"job": job.id, "changed": bool(written)}, written, job)
 
     def _answer(
@@ -209,7 +207,6 @@ class Controls:
             body = ControlBody(value, event.actor, _why(event))
             pk = node_control_pk(node, NodeField.HELD)
             written.append(self._node.replica.write(turn, Kind.NODE_CONTROL, pk, pack_body(body)))
-            turn.note("hold" if value else "release", _why(event), node=node, actor=event.actor)
         self._answer(turn, event, {"node": node, "changed": bool(written)}, written)
 
 

@@ -35,6 +35,7 @@ from farmd.core.links import Links
 from farmd.core.logs import Logs
 from farmd.core.losses import Losses
 from farmd.core.membership import Membership
+from farmd.core.orders import Orders
 from farmd.core.outlook import Outlook
 from farmd.core.outputs import Outputs
 from farmd.core.registry import Registry
@@ -107,6 +108,7 @@ class Node:
         self._started = self._now = now
         self.condition = Condition(self.id, self.membership, self.body, now)
         self.chronicle = Chronicle(self.jobs)
+        self._orders = Orders(self.jobs, self.registry)
         self._build(rng, meta)
         self._begin_life()
         self._load(loaded, meta, now)
@@ -325,6 +327,7 @@ class Node:
         self._introduce(turn)
 
     def _fold_change(self, turn: Turn, rec: Rec) -> None:
+        self._orders.note(turn, rec)
         if rec.kind in (Kind.FARM, Kind.KEY, Kind.NODE, Kind.NODE_CONTROL):
             self._fold_registry(turn, rec)
             return

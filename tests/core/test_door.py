@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from protocol.jobspec import GateMode, GateSpec, Requirements
 from tests.core.small_farm import SPEC, Farm, play
 from tests.sim.world import RenderPlan
+
+if TYPE_CHECKING:
+    from farmd.core.effects import Note
 
 GIB = 1 << 30
 
@@ -133,6 +136,31 @@ def test_pause_lets_running_frames_finish_and_pause_now_stops_them_at_no_cost() 
         await farm.until_state(job, "completed")
 
     play(scene)
+
+
+def test_order_is_logged_on_every_node_with_who_gave_it_and_once() -> None:
+    async def scene(farm: Farm) -> None:
+        job = await farm.submit(gate=GateSpec(GateMode.OFF))
+        await farm.until(lambda: job in farm.machines[1].node.jobs)
+        await farm.data("job.control", job=job, action="pause", why="need the machines", on=1)
+        await farm.data("job.control", job=job, action="priority", value=80, on=1)
+        await farm.data("job.control", job=job, action="retry", frames="1,3,5", on=1)
+        await farm.data("node.hold", node="n00", why="I work here", on=1)
+        for machine in farm.machines:
+
+            def told(notes: list[Note] = machine.disk.notes) -> list[tuple[str, str, bool]]:
+                orders = ("pause", "priority", "retry", "hold")
+                return [(note.what, note.text, bool(note.actor)) for note in notes if note.what in orders]
+
+            await farm.until(lambda: len(told()) >= 4, 20)
+            assert told() == [
+                ("pause", "need the machines", True),
+                ("priority", "80: shot", True),
+                ("retry", "shot", True),
+                ("hold", "n00: I work here", True),
+            ]
+
+    play(scene, 2)
 
 
 def test_cancelled_job_stops_and_stays_so() -> None:

@@ -1,0 +1,79 @@
+"""What people ordered, in words for the event log of every node.
+
+An order is a register (see `farmd.core.controls`) that spreads like any row. Each node notes it when it learns of it,
+with the word, the reason and the actor that stand in it, so that all logs name who ordered, not only the log of the
+node where it was typed. A retry is a row for each run of tasks: its equal rows of one turn are one line.
+
+Called by `farmd.core.node` for each change of a row. Never changes anything but the log.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from protocol.bodies import ControlBody, unpack_body
+from protocol.errors import PeerError
+from protocol.ids import unpack_job, unpack_node
+from protocol.records import JobField, Kind, NodeField
+
+if TYPE_CHECKING:
+    from farmd.core.jobs import Jobs
+    from farmd.core.registry import Registry
+    from farmd.core.turn import Turn
+    from protocol.records import Rec
+
+MAX_TEXT = 400
+_JOB_BYTES, _NODE_BYTES = 10, 8
+_JOB_WORDS: dict[int, tuple[str, ...]] = {
+    JobField.PAUSED: ("resume", "pause"),
+    JobField.CANCELLED: ("cancel", "cancel"),
+    JobField.DELETED: ("delete", "delete"),
+    JobField.GATE: ("gate", "approve", "reject"),
+}
+"""Word of each value of a register; larger values share the last one."""
+
+
+class Orders:
+    """Notes each order once."""
+
+    def __init__(self, jobs: Jobs, registry: Registry) -> None:
+        self._jobs = jobs
+        self._registry = registry
+        self._last: tuple[object, ...] = ()
+
+    def note(self, turn: Turn, rec: Rec) -> None:
+        """Write a changed row into the event log, if it is an order."""
+        try:
+            if rec.kind == Kind.JOB_CONTROL and len(rec.pk) > _JOB_BYTES:
+                self._note_job(turn, rec, unpack_body(ControlBody, rec.body))
+            elif rec.kind == Kind.NODE_CONTROL and rec.pk[_NODE_BYTES:] == bytes((NodeField.HELD,)):
+                self._note_node(turn, rec, unpack_body(ControlBody, rec.body))
+        except PeerError:
+            return  # whoever folds it counts it
+
+    def _note_job(self, turn: Turn, rec: Rec, body: ControlBody) -> None:
+        job_id = unpack_job(rec.pk[:_JOB_BYTES])
+        job = self._jobs.get(job_id)
+        what, text = _word(rec.pk[_JOB_BYTES], body.value), body.why[:MAX_TEXT] or (job.spec.name if job else "")
+        if what == "priority":
+            text = f"{body.value}: {text}"
+        line = turn.cause, what, text, job_id, body.actor
+        if what and line != self._last:
+            self._last = line
+            turn.note(what, text, job=job_id, actor=body.actor[:MAX_TEXT])
+
+    def _note_node(self, turn: Turn, rec: Rec, body: ControlBody) -> None:
+        node = unpack_node(rec.pk[:_NODE_BYTES])
+        name, why = self._registry.name_of(node), body.why[:MAX_TEXT]
+        text = f"{name}: {why}" if why else name
+        turn.note("hold" if body.value else "release", text, node=node, actor=body.actor[:MAX_TEXT])
+
+
+def _word(field: int, value: int) -> str:
+    """Name an order as the command that gives it; nothing for a register that a newer node made up."""
+    if field == JobField.PRIORITY:
+        return "priority"
+    if field == JobField.REQUEUE:
+        return "retry"
+    words = _JOB_WORDS.get(field)
+    return words[max(0, min(value, len(words) - 1))] if words else ""
