@@ -238,7 +238,7 @@ def test_join_without_an_answer_is_unreachable() -> None:
     run(story())
 
 
-def test_hello_of_a_key_that_is_not_trusted_yet_is_no_warning(caplog: pytest.LogCaptureFixture) -> None:
+def test_message_of_a_key_that_is_not_trusted_yet_is_counted_and_no_warning(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
 
     async def story() -> None:
@@ -254,7 +254,7 @@ def test_hello_of_a_key_that_is_not_trusted_yet_is_no_warning(caplog: pytest.Log
         ]
         assert said == [
             ("DEBUG", "Hello from a key that is not trusted"),
-            ("WARNING", "Ping from a key that is not trusted"),
+            ("DEBUG", "Ping from a key that is not trusted"),
         ]
 
     run(story())

@@ -12,8 +12,8 @@ MAX_NAMES = 1024
 """Peers with a line of their own; strangers make up as many keys as they like, so the oldest line goes."""
 
 
-class EarlyHello(PeerError):
-    """A Hello of a key that is not trusted: at every join, since a connection stands before the farm's answer does."""
+class NotYetTrusted(PeerError):
+    """A message of a key that is not trusted: at every join, since a connection stands before the farm's answer does."""
 
 
 @dataclass(slots=True)
@@ -42,7 +42,7 @@ class Tally:
         self.faults[sender] = count
         last = self._logged_at.get(sender)
         # A version does not change by repetition: said once.
-        if isinstance(error, EarlyHello):
+        if isinstance(error, NotYetTrusted):
             _log.debug("dropped message %d of %s: %s", count, sender, error)
         elif last is None or (now - last >= 1 and not isinstance(error, VersionError)):
             self._logged_at.pop(sender, None)

@@ -23,7 +23,7 @@ import zmq
 from farmd.adapters.zmq_transport import sockets
 from farmd.adapters.zmq_transport.joining import Doors, ask_to_join
 from farmd.adapters.zmq_transport.link import Link
-from farmd.adapters.zmq_transport.tally import EarlyHello, Tally
+from farmd.adapters.zmq_transport.tally import NotYetTrusted, Tally
 from farmd.core.events import Connected, Disconnected, MessageReceived
 from protocol.api import API_MARK, MAX_API_BYTES
 from protocol.codec import MAX_JOIN_BYTES, NEWEST_VERSION, OLDEST_VERSION, decode, encode, negotiate
@@ -248,7 +248,7 @@ class ZmqTransport:
             self._on_event(self._doors.open(routing_id, bytes.fromhex(user), message))
             return
         if node is None:
-            kind = EarlyHello if type(message) is Hello else PeerError
+            kind = PeerError if user in self._revoked else NotYetTrusted
             raise kind(f"{type(message).__name__} from a key that is not trusted")
         if type(message) is Hello:
             self._hear_hello(node, message)
