@@ -254,7 +254,7 @@ def check_denoising(scene: Any, settings: Settings) -> None:
         raise Refused(
             "start_failed",
             f"the scene denoises and this Blender {bpy.app.version_string} is built without OpenImageDenoise: "
-            "render on a node with the feature 'oidn', or submit with denoise=off",
+            "render on a node with the feature 'oidn', or submit with --param denoise=off",
         )
 
 

@@ -90,7 +90,7 @@ def test_denoising_without_the_denoiser_is_refused_with_what_to_do(farm: Farm, f
     event = farm.render("denoise.blend")
     assert event.cause == FailureClass.START_FAILED, event
     assert "OpenImageDenoise" in event.text
-    assert "denoise=off" in event.text
+    assert "--param denoise=off" in event.text
 
 
 # Trap 1
