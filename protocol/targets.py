@@ -87,7 +87,7 @@ def _local(data_dir: Path) -> Target:
     """Check that a daemon listens there: asking the kernel takes microseconds, a time-out takes seconds."""
     path = find_socket(data_dir)
     what = f"no daemon answers for {data_dir}"
-    hint = f"start it: farmd run --data-dir {data_dir}; or name a node: --node HOST:PORT"
+    hint = _how_to_start(data_dir)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         try:
             probe.connect(str(path))
@@ -99,6 +99,14 @@ def _local(data_dir: Path) -> Target:
             why = "it is not running" if path.exists() else f"there is no {path}"
             raise Unreachable(what, why, hint) from error
     return Target(str(data_dir), f"ipc://{path}")
+
+
+def _how_to_start(data_dir: Path) -> str:
+    """Say what comes next: for a data dir without a key, a farm must be founded or joined before anything runs."""
+    option = f"--data-dir {data_dir}"
+    if _is_there(data_dir / KEY_NAME):
+        return f"start it: farmd run {option}; or name a node: --node HOST:PORT"
+    return f"found a farm: farmd init {option}; or join one: farmd join {option} TOKEN; then farmd run {option}"
 
 
 def _data_dir_of(host: str, port: int) -> Path | None:

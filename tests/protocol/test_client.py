@@ -223,7 +223,13 @@ def listed(tmp_path: Path, address: str, data_dir: str, pid: int, started: int =
 def test_daemon_that_does_not_run_is_unreachable_at_once(tmp_path: Path) -> None:
     with pytest.raises(Unreachable) as caught:
         Client(tmp_path)
+    assert f"farmd init --data-dir {tmp_path};" in caught.value.hint
+    assert f"farmd join --data-dir {tmp_path} TOKEN;" in caught.value.hint
+    (tmp_path / "identity.key").touch()
+    with pytest.raises(Unreachable) as caught:
+        Client(tmp_path)
     assert f"farmd run --data-dir {tmp_path};" in caught.value.hint
+    assert "init" not in caught.value.hint
 
 
 @pytest.mark.parametrize("named", [None, "system", "system/inner"])
