@@ -84,7 +84,13 @@ def renderers(row: View, _now: int = 0) -> str:
 
 
 def _slots(row: View, _now: int) -> str:
-    return f"{row.get('running', 0)}/{row.get('slots', 0)}"
+    running, slots = int(row.get("running") or 0), int(row.get("slots") or 0)
+    return f"{running} of {slots}" if slots else str(running)  # without slots, cores and memory decide how many
+
+
+def load(row: View, _now: int = 0) -> str:
+    """Write the load of a machine with one decimal."""
+    return f"{float(row['load']):.1f}" if row.get("load") is not None else ""
 
 
 def _seen(row: View, _now: int) -> str:
@@ -154,7 +160,7 @@ NODES: Final = Listing(
         Column("ADDRESS", text("address"), wide=True),
         Column("FREE RAM", size("free_ram_bytes"), wide=True, right=True),
         Column("FREE DISK", size("free_disk_bytes"), wide=True, right=True),
-        Column("LOAD", text("load"), wide=True, right=True),
+        Column("LOAD", load, wide=True, right=True),
         Column("RENDERERS", renderers, wide=True),
         Column("SOFTWARE", text("software"), wide=True),
         Column("REASON", lambda row, _now: plain_reason(row.get("reason"))),

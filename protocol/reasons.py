@@ -59,11 +59,19 @@ class ReasonCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ReasonWords:
-    """How one code is shown; `{name}`, `{name:size}` and `{name:time}` stand for arguments."""
+    """How one code is shown; `{name}`, `{name:size}` and `{name:time}` stand for arguments.
+
+    Attributes:
+        glyph: The mark beside the text.
+        text: Says why.
+        hint: Says what can be done.
+        one: Instead of the text where the count is 1.
+    """
 
     glyph: str
     text: str
     hint: str
+    one: str = ""
 
 
 _LIST_NODES = "see what each machine offers: farmctl node list -o wide"
@@ -81,6 +89,7 @@ REASON_WORDS: Final[Mapping[ReasonCode, ReasonWords]] = {
         "⏸",
         "the job paused itself after {failed} failed tasks",
         "see farmctl logs {job}, then farmctl job resume {job}",
+        "the job paused itself after a failed task",
     ),
     ReasonCode.CANCELLED: ReasonWords("⌀", "cancelled by {actor}", "submit the job again if it is still wanted"),
     ReasonCode.GATE_TESTING: ReasonWords(
@@ -95,7 +104,10 @@ REASON_WORDS: Final[Mapping[ReasonCode, ReasonWords]] = {
     ),
     ReasonCode.AFTER_JOB: ReasonWords("○", "waits for job {other} to complete", "farmctl job show {other}"),
     ReasonCode.ASSETS_MISSING: ReasonWords(
-        "✖", "{count} files are on no machine that is there", "switch on the machine that has them: {holder}"
+        "✖",
+        "{count} files are on no machine that is there",
+        "switch on the machine that has them: {holder}",
+        "one file is on no machine that is there",
     ),
     ReasonCode.ASSETS_MOVING: ReasonWords(
         "⧗",
@@ -117,23 +129,38 @@ REASON_WORDS: Final[Mapping[ReasonCode, ReasonWords]] = {
         "✖", "no disk has room: {needs:size} needed, {has:size} free at most", "free space, or raise the quota"
     ),
     ReasonCode.AVOIDED: ReasonWords(
-        "✖", "failed on every machine that fits ({count})", "farmctl logs {job}, then farmctl job retry {job}"
+        "✖",
+        "failed on every machine that fits ({count})",
+        "farmctl logs {job}, then farmctl job retry {job}",
+        "failed on the one machine that fits",
     ),
     ReasonCode.NODES_HELD: ReasonWords(
-        "⏸", "all {count} machines that fit are held or in use", "farmctl node list; farmctl node release NODE"
+        "⏸",
+        "all {count} machines that fit are held or in use",
+        "farmctl node list; farmctl node release NODE",
+        "the one machine that fits is held or in use",
     ),
     ReasonCode.NODES_BUSY: ReasonWords(
-        "○", "all {count} machines that fit are busy", "wait, or raise it: farmctl job priority {job} 80"
+        "○",
+        "all {count} machines that fit are busy",
+        "wait, or raise it: farmctl job priority {job} 80",
+        "the one machine that fits is busy",
     ),
     ReasonCode.QUEUED_BEHIND: ReasonWords(
-        "○", "{count} tasks of higher priority go first", "wait, or raise it: farmctl job priority {job} 80"
+        "○",
+        "{count} tasks of higher priority go first",
+        "wait, or raise it: farmctl job priority {job} 80",
+        "one task of higher priority goes first",
     ),
     ReasonCode.RETRY_DELAY: ReasonWords("⧗", "failed, tried again in {wait:time}", "farmctl logs {job}"),
     ReasonCode.LICENSE: ReasonWords(
         "⧗", "no licence of {renderer} is free, tried again in {wait:time}", "nothing to do: it costs no retry"
     ),
     ReasonCode.POISON: ReasonWords(
-        "✖", "was running on {count} machines when they were lost", "look at the frame, then farmctl job retry {job}"
+        "✖",
+        "was running on {count} machines when they were lost",
+        "look at the frame, then farmctl job retry {job}",
+        "was running on a machine when it was lost",
     ),
     ReasonCode.UNKNOWN: ReasonWords("○", "a reason that this version does not know: {code}", "update this machine"),
 }
@@ -185,7 +212,8 @@ class Reason:
 
     def text(self) -> str:
         """Say it in one line."""
-        return _filled(REASON_WORDS[self.code].text, dict(self.args))
+        words, args = REASON_WORDS[self.code], dict(self.args)
+        return _filled(words.one if words.one and args.get(_COUNTED.get(self.code, "count")) == 1 else words.text, args)
 
     def hint(self) -> str:
         """Say in one line what can be done about it."""
@@ -234,6 +262,8 @@ def reason_from_dict(plain: object) -> Reason:
 
 
 _CODES: Final = frozenset(code.value for code in ReasonCode)
+_COUNTED: Final[Mapping[ReasonCode, str]] = {ReasonCode.JOB_PAUSED_ITSELF: "failed"}
+"""The argument that decides between one and many, where it is not `count`."""
 _FIELD = re.compile(r"\{(\w+)(?::(\w+))?\}")
 _UNITS: Final[Mapping[str, Callable[[float], str]]] = {
     "size": lambda value: format_size(int(value)),

@@ -16,7 +16,7 @@ from farmctl.output import fields
 from farmctl.selecting import select_jobs
 from farmctl.submission import Order, order_of
 from protocol.frames import Dialect
-from protocol.human import format_size, parse_duration, parse_size, printable
+from protocol.human import counted, format_size, parse_duration, parse_size, printable
 from protocol.jobspec import GateMode, spec_to_bytes
 
 if TYPE_CHECKING:
@@ -182,8 +182,16 @@ def _lines(document: View, _now_ms: int) -> Iterable[str]:
                 f"{document['job']}  {printable(document['name'])}" if document["job"] else printable(document["name"]),
             ),
             ("renderer", document["renderer"]),
-            ("frames", f"{document['frames']} ({document['total']} frames, {document['tasks']} tasks)"),
-            ("gate", f"{gate['mode']}, test frames {tests}" if tests else f"{gate['mode']}"),
+            (
+                "frames",
+                f"{document['frames']} ({counted(document['total'], 'frame')}, {counted(document['tasks'], 'task')})",
+            ),
+            (
+                "gate",
+                f"{gate['mode']}, test {'frame' if tests.isdigit() else 'frames'} {tests}"
+                if tests
+                else f"{gate['mode']}",
+            ),
             ("output", printable(document["output_dir"] or "")),
             ("files", _files(document)),
         ]

@@ -10,8 +10,9 @@ from farmctl.context import Session, pass_session
 from farmctl.lazy import Verb
 from farmctl.options import job_argument
 from farmctl.selecting import select_job
-from protocol.human import printable
+from protocol.human import counted, printable
 from protocol.reasons import REASON_WORDS, ReasonCode
+from protocol.states import TaskState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,18 +31,32 @@ def why(session: Session, job_word: str, frame: int | None) -> None:
     """
     asked = {} if frame is None else {"frame": frame}
     document: View = session.call("why", job=select_job(session, job_word), **asked)
-    session.printer.one(document, str(document.get("job", "")), _lines)
+    reasons = document.get("reasons") or []
+    failed = session.printer.is_for_people and any(item.get("code") == ReasonCode.GATE_FAILED for item in reasons)
+    faults = _faults(session.call("job.show", job=document.get("job"))) if failed else []
+    session.printer.one(document, str(document.get("job", "")), lambda told, _now_ms: _lines(told, faults))
 
 
-def _lines(document: View, _now_ms: int) -> Iterator[str]:
+def _faults(job: View) -> list[str]:
+    """Say why test frames failed, a line each."""
+    tests = (job.get("gate") or {}).get("test_frames") or []
+    failed = [test for test in tests if test.get("state") == TaskState.FAILED and test.get("text")]
+    return [f"    frame {test.get('frame')}: {printable(str(test['text']))}" for test in failed]
+
+
+def _lines(document: View, faults: list[str]) -> Iterator[str]:
     reasons = document.get("reasons") or []
     if not reasons:
         yield f"nothing waits: the job is {printable(str(document.get('state', '')))}"
     for reason in reasons:
         count = int(reason.get("count") or 0)
         frames = printable(str(reason.get("frames") or ""))
-        which = f"frames {frames}" if frames else f"{count} frames"
+        which = (
+            f"{'frame' if count == 1 else 'frames'} {frames}" if frames else counted(count, "frame") if count else "job"
+        )
         yield f"{_glyph(reason)} {which}: {printable(str(reason.get('text', '')))}"
+        if reason.get("code") == ReasonCode.GATE_FAILED:
+            yield from faults
         if reason.get("hint"):
             yield f"    try: {printable(str(reason['hint']))}"
         for fit in reason.get("nearest") or []:

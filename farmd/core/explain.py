@@ -8,6 +8,7 @@ nearest nodes are listed with what they have. Invariant 13: there is always an a
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from farmd.core.bitmap import Mark
@@ -60,21 +61,22 @@ class Explain:
         return None if of_job is None else _plain(of_job)
 
     def why(self, job: Job, task: TaskIndex | None, now: Instant) -> dict[str, Any]:
-        """Reasons of all waiting tasks, equal ones together; or of one task."""
+        """Reasons of all waiting tasks, equal ones together, or of one task; of several waits the shortest is told."""
         tasks = [task] if task is not None else self._waiting(job)
-        groups: dict[str, tuple[Reason, list[int], int]] = {}
+        groups: dict[Reason, tuple[Reason, list[int]]] = {}
         of_nodes: Reason | None = None
         for index in tasks:
             reason = self.of_task(job, index, now) if of_nodes is None else task_reason(job, index, now)
             if reason is None:
                 of_nodes = of_nodes or self._of_nodes(job, now)
                 reason = of_nodes
-            key = f"{reason.code.value}|{reason.text()}"
-            _, frames, _ = groups.setdefault(key, (reason, [], 0))
+            first, frames = groups.setdefault(_likeness(reason), (reason, []))
             frames.extend(job.plan.frames_of(index))
+            if _wait_s(reason) < _wait_s(first):
+                groups[_likeness(reason)] = (reason, frames)
         reasons = [
             _plain(reason) | {"count": len(frames), "frames": str(FrameSet.of(frames))}
-            for reason, frames, _ in groups.values()
+            for reason, frames in groups.values()
         ]
         of_job = None if reasons else job_reason(job, now, self._blocked(job))
         if of_job is not None:
@@ -174,6 +176,16 @@ class Explain:
 
 def _as_number(value: int | str) -> int:
     return value if isinstance(value, int) else 0
+
+
+def _likeness(reason: Reason) -> Reason:
+    """Return what reasons have in common that differ in how long they wait only."""
+    return replace(reason, args=tuple(pair for pair in reason.args if pair[0] != "wait"))
+
+
+def _wait_s(reason: Reason) -> float:
+    wait_s = dict(reason.args).get("wait", 0.0)
+    return 0.0 if isinstance(wait_s, str) else wait_s
 
 
 def _plain(reason: Reason) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from farmd.core.jobstatus import task_state
 from protocol.errors import NotFound
 from protocol.frames import FrameSet, parse_frames
+from protocol.human import counted
 from protocol.ids import TaskIndex
 from protocol.states import JOB_TERMINAL, JobState, MemberState, NodeState
 
@@ -305,11 +306,11 @@ def doctor(node: Node, now: Instant) -> dict[str, Any]:
     collecting = [job for job in node.jobs if job.spec.leaves_outputs]
     lonely = sum([sum(1 for _ in job.lonely_tasks()) for job in collecting])
     checks = [
-        _check("members", len(alive) > 0, f"{len(alive)} nodes answer"),
+        _check("members", len(alive) > 0, f"{counted(len(alive), 'node')} {'answers' if len(alive) == 1 else 'answer'}"),
         _check("leader", leader is not None, node.registry.name_of(leader) if leader else "no leader is known"),
         _check("disk", not node.condition.disk_fault(), node.condition.disk_fault() or "the data dir has room"),
         _check("renderers", bool(renderers), renderers or "none found: only command jobs can run here"),
-        _check("copies", len(alive) < 2 or lonely == 0, f"{lonely} results are on one node only"),
+        _check("copies", len(alive) < 2 or lonely == 0, f"{counted(lonely, 'result')} on one node only"),
     ]
     return {"schema": "farm.doctor.v1", "node": node.id, "checks": checks}
 

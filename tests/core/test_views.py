@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from protocol.jobspec import GateMode, GateSpec
 from tests.core.small_farm import Farm, play
+from tests.sim.world import RenderPlan
 
 
 def test_a_frame_without_a_log_is_told_apart_from_a_job_without_one() -> None:
@@ -26,5 +29,23 @@ def test_rejected_and_cancelled_jobs_do_not_count_as_failed() -> None:
         counts = (await farm.data("farm.status"))["jobs"]
         assert (counts["failed"], counts["cancelled"], counts["total"]) == (0, 2, 2)
         assert counts["total"] == sum(count for state, count in counts.items() if state != "total")
+
+    play(scene)
+
+
+def test_frames_that_wait_for_their_next_try_have_one_reason_whatever_the_seconds() -> None:
+    async def scene(farm: Farm) -> None:
+        job = await farm.submit(gate=GateSpec(GateMode.OFF), frames="1-4")
+        fall = RenderPlan(0.1, 1, "it fell")
+        farm.world.failing[job] = lambda rng, effect: fall  # type: ignore[index]  # a job id
+        most = 0
+        for _ in range(200):
+            told = (await farm.data("why", job=job))["reasons"]
+            delays = [reason for reason in told if reason["code"] == "retry_delay"]
+            assert len(delays) <= 1
+            most = max([most, *(reason["count"] for reason in delays)])
+            if most > 1:
+                return
+        pytest.fail("no two frames ever waited")
 
     play(scene)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from protocol.errors import NotFound, Unreachable
-from tests.farmctl.fakes import JOB, NOW_MS, OTHER, FakeNode, farm, job_view, run
+from tests.farmctl.fakes import JOB, NOW_MS, OTHER, FakeNode, farm, job_view, node_view, run
 
 LOG = b"".join(b"line %d\n" % number for number in range(2_000))
 
@@ -143,6 +143,22 @@ def test_two_copies_are_promised_only_of_what_can_be_had(unavailable: str, promi
     shown = run(FakeNode(farm() | {"job.show": view}), "job", "show", JOB).stdout
     assert "44 of 45 results are in /home/ada/renders on ws07" in shown
     assert ("all on two machines" in shown) is promised
+
+
+def test_a_failed_test_frame_says_what_went_wrong() -> None:
+    gate = {"test_frames": [{"frame": 7, "state": "failed", "text": "no camera"}, {"frame": 9, "state": "done"}]}
+    reason = {"code": "gate_failed", "text": "test frame 7 failed", "hint": "", "count": 0, "frames": ""}
+    answers = {"why": {"job": JOB, "state": "failed", "reasons": [reason]}, "job.show": job_view(gate=gate)}
+    result = run(FakeNode(farm() | answers), "why", JOB)
+    assert result.stdout == "✖ job: test frame 7 failed\n    frame 7: no camera\n"
+
+
+@pytest.mark.parametrize(("slots", "tasks"), [(4, "1 of 4"), (0, "1")])
+def test_the_numbers_of_a_machine_are_written_for_people(slots: int, tasks: str) -> None:
+    node = node_view(running=1, slots=slots, load=0.12345678)
+    head, row = run(FakeNode({"node.list": {"nodes": [node]}}), "node", "list", "-o", "wide").stdout.splitlines()
+    assert f"  {tasks}  " in row
+    assert row[head.index("LOAD") :].split()[0] == "0.1"
 
 
 def test_a_farm_without_a_leader_is_electing_one() -> None:

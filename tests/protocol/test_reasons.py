@@ -55,6 +55,14 @@ def test_a_reason_speaks_in_units() -> None:
     assert because(ReasonCode.RETRY_DELAY, wait=90.0, job="j").text() == "failed, tried again in 1m 30s"
 
 
+def test_one_is_not_spoken_of_as_many() -> None:
+    assert because(ReasonCode.NODES_BUSY, count=1).text() == "the one machine that fits is busy"
+    assert because(ReasonCode.NODES_BUSY, count=2).text() == "all 2 machines that fit are busy"
+    assert because(ReasonCode.JOB_PAUSED_ITSELF, failed=1).text() == "the job paused itself after a failed task"
+    for code, words in REASON_WORDS.items():
+        assert "1" not in because(code, **dict.fromkeys(("count", "failed"), 1)).text() or not words.one
+
+
 def test_a_missing_argument_shows_as_a_question_mark() -> None:
     assert because(ReasonCode.AFTER_JOB).text() == "waits for job ? to complete"
 
