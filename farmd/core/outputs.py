@@ -93,11 +93,15 @@ class Outputs:
             self._bring(turn, result.ref, blobs, job.copies_of(task))
 
     def on_changed(self, turn: Turn, job_id: JobId, job: Job, task: TaskIndex) -> None:
-        """The result of a task is another one now, or none: what was said of the old one is taken back."""
+        """The result of a task is another one now, or none: what was said of the old one is taken back.
+
+        In the same turn, hence in one commit: a power cut in between would leave the word that the new one is here.
+        """
         for what in (HoldingWhat.OUTPUTS, HoldingWhat.DELIVERED):
             runs = self._kept.get((what, job_id), ())
             if in_runs(runs, task):
                 self._set(turn, what, job_id, remove_from_runs(runs, task))
+                self.flush(turn)
         result, before = job.result_of(task), self._fetching.get((job_id, task))
         if before is not None and (result is None or result.ref != before):
             self._stop_fetching((job_id, task))
