@@ -13,7 +13,7 @@ import time
 from tests.sim.big_farm import BigFarm
 
 LIMIT_S = 1.5
-SAMPLES = {200: 20, 500: 6}
+SAMPLES = {200: 20, 500: 3}
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from protocol.ids import JobId, NodeId
     from tests.sim.machine import Machine
 
-SETTLE_S = 12.0
+SETTLE_S = 6.0
 STEP_S = 0.01
 GIVE_UP_S = 10.0
 ENOUGH = 0.99
