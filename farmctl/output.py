@@ -12,17 +12,22 @@ import json
 import os
 import shutil
 import sys
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import click
 
 from farmctl.forms import Format
 from farmctl.progress import is_terminal, shorten
-from protocol.human import plain_table, printable
+from protocol.human import cell_width, plain_table, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+_TOLD_CELLS: Final = 32
+"""So much of the last column, a reason or a text, is worth more than the spare columns before it."""
+_LEAST_CELLS: Final = 8
+"""What is left at least of a cell that is cut."""
+_GAP_CELLS: Final = 2
 View: TypeAlias = dict[str, Any]
 """Plain data as a node sends it; fields may be missing (an older node) or unknown (a newer one)."""
 
@@ -36,6 +41,8 @@ class Column(NamedTuple):
         wide: Shown with -o wide only.
         right: Numbers are aligned to the right.
         colour: Names the colour of a row's cell, or "".
+        spare: The lowest is left out first where a terminal is too narrow for the last column; 0 always stays.
+        cut: Its cells are cut where leaving columns out does not suffice.
     """
 
     title: str
@@ -43,6 +50,8 @@ class Column(NamedTuple):
     wide: bool = False
     right: bool = False
     colour: Callable[[View], str] | None = None
+    spare: int = 0
+    cut: bool = False
 
 
 class Listing(NamedTuple):
@@ -106,11 +115,12 @@ class Printer:
                 click.echo(line)
 
     def _table(self, rows: list[View], columns: Sequence[Column]) -> None:
-        cells = [[column.cell(row, self.now_ms) for column in columns] for row in rows]
-        right = [at for at, column in enumerate(columns) if column.right]
-        head, *body = plain_table([column.title for column in columns], cells, right=right)
         fits = self.form is Format.TABLE and is_terminal(sys.stdout)
         room = shutil.get_terminal_size().columns if fits else 10_000
+        cells = [[printable(column.cell(row, self.now_ms)) for column in columns] for row in rows]
+        columns, cells = _fitted(columns, cells, room)
+        right = [at for at, column in enumerate(columns) if column.right]
+        head, *body = plain_table([column.title for column in columns], cells, right=right, gap=_GAP_CELLS)
         click.echo(shorten(head, room))
         for line, row, texts in zip(body, rows, cells, strict=True):
             shown = shorten(line, room)
@@ -118,6 +128,29 @@ class Printer:
                 if column.colour is not None:
                     shown = shown.replace(text, paint(text, column.colour(row)), 1)
             click.echo(shown)
+
+
+def _fitted(columns: Sequence[Column], cells: list[list[str]], room: int) -> tuple[Sequence[Column], list[list[str]]]:
+    """Leave out spare columns, then cut long cells, until enough of the last column, which says most, can be read."""
+    widths = [
+        max(map(cell_width, (column.title, *texts)))
+        for column, texts in zip(columns, zip(*cells, strict=True), strict=True)
+    ]
+    widths[-1] = min(widths[-1], _TOLD_CELLS)
+    kept = list(range(len(columns)))
+
+    def excess() -> int:
+        return sum(widths[at] + _GAP_CELLS for at in kept) - _GAP_CELLS - room
+
+    for spare in sorted((at for at in kept if columns[at].spare), key=lambda at: columns[at].spare):
+        if excess() > 0:
+            kept.remove(spare)
+    for at in kept:
+        if columns[at].cut and (over := excess()) > 0:
+            widths[at] = min(widths[at], max(_LEAST_CELLS, widths[at] - over))
+            for row in cells:
+                row[at] = shorten(row[at], widths[at])
+    return [columns[at] for at in kept], [[row[at] for at in kept] for row in cells]
 
 
 def paint(text: str, colour: str) -> str:

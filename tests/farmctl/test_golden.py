@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.farmctl.fakes import JOB, FakeNode, farm, run
+from tests.farmctl.fakes import JOB, NOW_MS, FakeNode, farm, job_view, run
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "farmctl"
 
@@ -56,6 +56,42 @@ def test_an_older_node_that_leaves_fields_out_is_shown_all_the_same() -> None:
     )
     for words in (("job", "list"), ("job", "show", JOB), ("node", "list")):
         assert run(node, *words, "-o", "wide").exit_code == 0, words
+
+
+def on_a_terminal(monkeypatch: pytest.MonkeyPatch, columns: int, *words: str, node: FakeNode) -> list[str]:
+    monkeypatch.setattr("farmctl.output.is_terminal", lambda stream: True)
+    return run(node, *words, env={"COLUMNS": str(columns), "NO_COLOR": "1"}).stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("columns", "left_out"),
+    [(80, {"OWNER", "PRIO", "RUNNING", "FAILED", "AGE"}), (106, {"OWNER", "PRIO", "RUNNING"}), (140, set())],
+)
+def test_a_narrow_terminal_keeps_the_reason(columns: int, left_out: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    reason = {"code": "no_node_fits_ram", "text": "no machine has 128G of memory; the largest has 64G"}
+    jobs = FakeNode({"job.list": {"jobs": [job_view(reason=reason)]}})
+    head, row = on_a_terminal(monkeypatch, columns, "job", "list", node=jobs)
+    titles = {"OWNER", "PRIO", "RUNNING", "FAILED", "AGE"}
+    assert titles - set(head.split()) == left_out
+    assert row[head.index("REASON") :].startswith("no machine has 12")
+    assert len(row) <= columns
+
+
+def test_a_long_name_does_not_push_the_reason_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    job = job_view(name="a_very_long_name_of_a_shot" * 4, reason={"code": "x", "text": "because of this"})
+    _, row = on_a_terminal(monkeypatch, 80, "job", "list", node=FakeNode({"job.list": {"jobs": [job]}}))
+    assert "because of this" in row
+    assert JOB in row
+
+
+def test_a_long_event_neither_pads_the_others_nor_leaves_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    long = {"id": 1, "at_ms": NOW_MS, "what": "job", "text": "x" * 200, "node": "ws07", "job": JOB, "actor": "ada"}
+    node = FakeNode({"events": {"events": [long, long | {"id": 2, "text": "short"}]}})
+    lines = on_a_terminal(monkeypatch, 80, "events", node=node)
+    assert max(map(len, lines)) == 80
+    assert lines[2].endswith("short")
+    monkeypatch.undo()
+    assert len(run(node, "events").stdout.splitlines()[2]) < 80
 
 
 def test_nothing_to_list_is_said_on_stderr_only() -> None:
