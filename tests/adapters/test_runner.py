@@ -39,14 +39,15 @@ def command(script: str, **given: Any) -> Any:
     return spec_of(command="/bin/sh -c {script}", params={"script": script}, **given)
 
 
-def living(mark: str) -> list[int]:
+def living(mark: str, under: Path) -> list[int]:
+    """Processes of an attempt whose output goes below a folder: other tests name their attempts alike."""
     found = []
     for stat in all_processes():
         try:
             environ = Path(f"/proc/{stat.pid}/environ").read_bytes()
         except OSError:
             continue
-        if f"{MARK}={mark}".encode() in environ.split(b"\0"):
+        if f"{MARK}={mark}".encode() in environ.split(b"\0") and f"FARM_OUTPUT={under}".encode() in environ:
             found.append(stat.pid)
     return found
 
@@ -208,12 +209,12 @@ def test_stop_ends_the_whole_group_and_carries_its_cause(tmp_path: Path) -> None
     async def scenario() -> None:
         kit = Kit(tmp_path)
         ref = kit.start(command("sleep 1000 & sleep 1000 & wait"))
-        await kit.until(lambda: len(living(str(ref))) == 3)
+        await kit.until(lambda: len(living(str(ref), tmp_path)) == 3)
         kit.stop(ref, FailureClass.SUPERSEDED)
         event = await kit.end_of(ref)
         assert event.cause == FailureClass.SUPERSEDED
         assert event.text == "a person asked"
-        assert living(str(ref)) == []
+        assert living(str(ref), tmp_path) == []
         assert "stopping it: a person asked" in kit.log(ref)
 
     run(scenario)
@@ -227,7 +228,7 @@ def test_process_that_ignores_the_request_is_killed_after_the_grace(tmp_path: Pa
         kit.stop(ref, grace_s=0.2)
         event = await kit.end_of(ref)
         assert (event.cause, event.exit_code) == (FailureClass.CANCELLED, -signal.SIGKILL)
-        assert living(str(ref)) == []
+        assert living(str(ref), tmp_path) == []
 
     run(scenario)
 
@@ -236,7 +237,7 @@ def test_frozen_process_can_be_stopped(tmp_path: Path) -> None:
     async def scenario() -> None:
         kit = Kit(tmp_path)
         ref = kit.start(command("kill -STOP $$; exit 0"))
-        await kit.until(lambda: [pid for pid in living(str(ref)) if (stat := read_stat(pid)) and stat.state == "T"])
+        await kit.until(lambda: [pid for pid in living(str(ref), tmp_path) if (stat := read_stat(pid)) and stat.state == "T"])
         kit.stop(ref)
         event = await kit.end_of(ref)
         assert event.cause == FailureClass.CANCELLED
@@ -282,7 +283,7 @@ def test_background_child_does_not_outlive_the_frame(tmp_path: Path) -> None:
         kit = Kit(tmp_path)
         event = await kit.run(command("sleep 1000 & exit 0"))
         assert event.cause == 0
-        assert living(str(event.ref)) == []
+        assert living(str(event.ref), tmp_path) == []
 
     run(scenario)
 
@@ -442,7 +443,7 @@ def test_close_ends_everything(tmp_path: Path) -> None:
     async def scenario() -> None:
         kit = Kit(tmp_path)
         refs = [kit.start(command("sleep 1000"), n=n) for n in (1, 2, 3)]
-        await kit.until(lambda: all(living(str(ref)) for ref in refs))
+        await kit.until(lambda: all(living(str(ref), tmp_path) for ref in refs))
         await kit.runner.close(grace_s=0.5)
         assert [event.cause for event in kit.ended] == [FailureClass.NODE_LOST] * 3
 
@@ -504,12 +505,12 @@ def test_daemon_ends_what_its_former_life_left_running(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", ABANDON, str(tmp_path)], check=False, cwd=Path.cwd())
     assert done.returncode == 9
     mark = str(ref_of())
-    assert len(living(mark)) >= 3, "the abandoned render still runs"
+    assert len(living(mark, tmp_path)) >= 3, "the abandoned render still runs"
 
     async def scenario() -> None:
         kit = Kit(tmp_path)
         assert await kit.runner.reap_leftovers(grace_s=0.2) == (mark,)
-        assert living(mark) == []
+        assert living(mark, tmp_path) == []
         assert await kit.runner.reap_leftovers() == ()
 
     run(scenario)
