@@ -114,7 +114,7 @@ class Explain:
         capacities = [self._capacity(which) for which in alive if which in node.registry.bodies]
         if not capacities:
             return because(ReasonCode.NO_NODES)
-        need = need_of(job.spec, job.ram_floor_bytes)
+        need = self._need(job, now)
         fitting, misfits = [], []
         for capacity in capacities:
             misfit = capacity.never_fits(need)
@@ -125,6 +125,12 @@ class Explain:
         if not fitting:
             return self._nearest(need, misfits)
         return self._of_fitting(job, fitting, now)
+
+    def _need(self, job: Job, now: Instant) -> Need:
+        """What a task needs; what was only learned from failures never exceeds the largest node that there is."""
+        bodies, recent = self._node.registry.bodies, self._node.membership.recent(now.mono)
+        largest = max((bodies[which].ram_bytes for which in recent if which in bodies), default=0)
+        return need_of(job.spec, min(job.ram_floor_bytes, largest))
 
     def _capacity(self, which: NodeId) -> Capacity:
         capacity = Capacity(which, self._node.registry.bodies[which])
@@ -149,7 +155,7 @@ class Explain:
     def _of_fitting(self, job: Job, fitting: list[Capacity], now: Instant) -> Reason:
         """Some nodes could run it: why do they not, now?"""
         node = self._node
-        need, recent = need_of(job.spec, job.ram_floor_bytes), dict.fromkeys(node.membership.recent(now.mono))
+        need, recent = self._need(job, now), dict.fromkeys(node.membership.recent(now.mono))
         bodies = {which: body for which, body in node.registry.bodies.items() if which in recent}
         avoided = avoided_nodes(job, need, bodies, now)
         if all(capacity.node in avoided for capacity in fitting):

@@ -118,6 +118,7 @@ class Leader:
         self._prefetched: dict[tuple[NodeId, JobId], float] = {}
         self._wake_at: float | None = None
         self._usable: dict[NodeId, None] = {}
+        self._largest_ram_bytes = 0
         self._nodes_dirty = True
         self._dirty = False
         self._lined_up: list[Job] = []
@@ -356,6 +357,8 @@ class Leader:
         self._nodes_dirty = False
         bodies = self._nodes()
         usable = {node: None for node in self._membership.alive() if node in bodies and self._may_work(node)}
+        recent = self._membership.recent(turn.now.mono, SEEN_LATELY_S)
+        self._largest_ram_bytes = max((bodies[node].ram_bytes for node in recent if node in bodies), default=0)
         for capacity in list(self.matcher):
             if capacity.node not in usable and not capacity.claims:
                 self.matcher.drop(capacity.node)
@@ -445,7 +448,8 @@ class Leader:
                     break
 
     def _need(self, job: Job) -> Need:
-        return need_of(job.spec, job.ram_floor_bytes)
+        """What a task needs; what was only learned from failures never exceeds the largest node that there is."""
+        return need_of(job.spec, min(job.ram_floor_bytes, self._largest_ram_bytes))
 
     def _is_usable(self, node: NodeId) -> bool:
         return node in self._usable

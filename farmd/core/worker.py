@@ -209,8 +209,11 @@ class Worker:
 
     def _claim_for(self, ref: AttemptRef, spec: JobSpec) -> Claim | None:
         job = self._jobs.get(ref.job)
-        need = need_of(spec, job.ram_floor_bytes if job is not None else 0)
-        if self._capacity is None or self._capacity.never_fits(need) is not None:
+        if self._capacity is None:
+            return None
+        learned = job.ram_floor_bytes if job is not None else 0
+        need = need_of(spec, min(learned, self._capacity.body.ram_bytes))
+        if self._capacity.never_fits(need) is not None:
             return None
         return self._capacity.fit_now(need)
 
