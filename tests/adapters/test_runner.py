@@ -237,7 +237,9 @@ def test_frozen_process_can_be_stopped(tmp_path: Path) -> None:
     async def scenario() -> None:
         kit = Kit(tmp_path)
         ref = kit.start(command("kill -STOP $$; exit 0"))
-        await kit.until(lambda: [pid for pid in living(str(ref), tmp_path) if (stat := read_stat(pid)) and stat.state == "T"])
+        await kit.until(
+            lambda: [pid for pid in living(str(ref), tmp_path) if (stat := read_stat(pid)) and stat.state == "T"]
+        )
         kit.stop(ref)
         event = await kit.end_of(ref)
         assert event.cause == FailureClass.CANCELLED
