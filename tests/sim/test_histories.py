@@ -5,23 +5,28 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.sim.history import History, Report, run_history
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 pytestmark = pytest.mark.timeout(300)  # ten times what it takes when nobody else computes
-QUICK, LONG, CHUNK = range(50), range(50, 550), 5
+QUICK, CHUNK = range(100, 150), 5
+LONG = [*range(100), *range(150, 550)]
 REGRESSIONS = {
-    2: "corrupt pieces made their sender no source for a whole life",
-    12: "a lost commit is no second content of a number",
-    21: "a disk that lied excuses the loss of what nobody else had",
-    44: "a late answer to a comparison counted as one to a later question",
-    45: "a job avoided all nodes there are for five hours",
+    116: "a peer's request ended the fetch of the true result",
+    136: "a power cut between a new result and the word about the old one",
+    152: "a start that a lying disk had forgotten came back from the peers",
+    198: "a peer's request ended the fetch of the true result",
+    420: "failures asked for more memory than any machine has",
 }
 
 
-def broken(seeds: range) -> list[str]:
+def broken(seeds: Iterable[int]) -> list[str]:
     """Run seeds and list what broke, with the command that replays it."""
     reports = [run_history(seed) for seed in seeds]
     return [
@@ -36,9 +41,9 @@ def test_histories_keep_all_invariants(first: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("first", range(LONG.start, LONG.stop, 2 * CHUNK))
+@pytest.mark.parametrize("first", range(0, len(LONG), 2 * CHUNK))
 def test_many_histories_keep_all_invariants(first: int) -> None:
-    assert broken(range(first, first + 2 * CHUNK)) == []
+    assert broken(LONG[first : first + 2 * CHUNK]) == []
 
 
 @pytest.mark.parametrize("seed", REGRESSIONS, ids=str)
