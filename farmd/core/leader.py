@@ -28,7 +28,7 @@ from protocol.records import Rank, attempt_ref_of
 from protocol.states import FailureClass
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from farmd.core.capacity import Need
     from farmd.core.election import Election
@@ -294,17 +294,28 @@ class Leader:
         """Void grants that nobody accepted; let cooled nodes be asked again."""
         if not self.active or self._wake_at is None or turn.now.mono < self._wake_at:
             return
-        self._wake_at = None
+        now = turn.now.mono
         self._dirty = True
         self._nodes_dirty = self._nodes_dirty or bool(self._cool)
         for ref, known in list(self.granted.items()):
-            if known.accepted:
-                continue
-            if known.granted_at + ACCEPT_S <= turn.now.mono:
+            if not known.accepted and known.granted_at + ACCEPT_S <= now:
                 turn.send(known.node, Stop(ref, FailureClass.SUPERSEDED, "the grant was not accepted in time"))
                 self._let_go(ref, lost=False)
-            else:
-                self._wake(known.granted_at + ACCEPT_S)
+        self._stale_until = {job: until for job, until in self._stale_until.items() if until > now}
+        self._wake_at = min([at for at in self._times() if at > now], default=None)
+
+    def _times(self) -> Iterator[float]:
+        """Every moment at which something may become grantable, or void; those that are over may be among them."""
+        if self._asking is not None:
+            yield self._ask_until
+        yield from self._stale_until.values()
+        yield from self._cool.values()
+        for known in self.granted.unaccepted():
+            yield known.granted_at + ACCEPT_S
+        for at in self._prefetched.values():
+            yield at + PREFETCH_S
+        for node in self._sick:
+            yield self._canary_at.get(node, -CANARY_S) + CANARY_S
 
     def pump(self, turn: Turn) -> None:
         """Grant what can be granted now; called once after every event."""

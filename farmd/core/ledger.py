@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import ItemsView
+    from collections.abc import ItemsView, Iterator
 
     from protocol.ids import AttemptRef, JobId, NodeId, TaskIndex
 
@@ -57,6 +57,10 @@ class Ledger:
     def items(self) -> ItemsView[AttemptRef, Granted]:
         """All of them."""
         return self._all.items()
+
+    def unaccepted(self) -> Iterator[Granted]:
+        """Those of which neither the node nor a row has said yet that they were accepted."""
+        return (granted for granted in self._all.values() if not granted.accepted)
 
     def add(self, ref: AttemptRef, granted: Granted) -> None:
         """Believe that an attempt lives."""

@@ -217,7 +217,7 @@ def test_nothing_to_render_is_2(node: FakeNode) -> None:
     assert run(node, "submit").exit_code == 2
 
 
-@pytest.mark.parametrize("content", [b"BLENDER-v405", gzip.compress(b"BLENDER"), b"\x28\xb5\x2f\xfd rest"])
+@pytest.mark.parametrize("content", [b"BLENDER-v405", gzip.compress(b"BLENDER", mtime=0), b"\x28\xb5\x2f\xfd rest"])
 def test_blender_files_of_all_three_kinds_are_taken(node: FakeNode, content: bytes) -> None:
     Path("a.blend").write_bytes(content)
     assert run(node, "submit", "a.blend", "--frames", "1").exit_code == 0

@@ -28,7 +28,7 @@ from tests.sim.world import World
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from protocol.ids import JobId
+    from protocol.ids import JobId, NodeId
     from tests.sim.machine import Machine
 
 SIZES = ((1, 14), (2, 20), (3, 38), (5, 20), (24, 8))
@@ -43,6 +43,7 @@ DELIVERED_WITHIN_S = 45.0
 SAMPLE_S = 0.5
 PASS_EVERY = 50
 UNACCEPTED_S = 12.0
+IDLE_S = 8.0
 
 
 @dataclass(slots=True)
@@ -97,6 +98,7 @@ class History:
         self._samples = 0
         self._two_leaders = False
         self._unaccepted: dict[object, float] = {}
+        self._idle_since: dict[tuple[NodeId, int, int], float] = {}
 
     def run(self) -> Report:
         """Live through it; what breaks stands in the report."""
@@ -159,6 +161,7 @@ class History:
             self.report.two_leaders_episodes += not self._two_leaders
         self._two_leaders = len(leading) > 1
         self._check_accepted(leading)
+        self._check_idle(leading)
         if self._samples % PASS_EVERY == 0:
             self._pass()
 
@@ -175,6 +178,15 @@ class History:
         for key, since in self._unaccepted.items():
             if now - since > UNACCEPTED_S:
                 self.watch.fail(9, f"{key} was granted {now - since:.1f} s ago and not accepted")
+
+    def _check_idle(self, leading: list[Machine]) -> None:
+        """No leader leaves a ready task waiting beside a node with room: grants need no outside event."""
+        now = self.loop.now
+        idle = {(m.id, m.node.epoch, m.node.leader._n): m for m in leading if passes.could_grant(m)}
+        self._idle_since = {key: self._idle_since.get(key, now) for key in idle}
+        for key, since in self._idle_since.items():
+            if now - since > IDLE_S:
+                self.watch.fail(9, f"{idle[key].name} leads and has granted nothing for {now - since:.1f} s")
 
     def _pass(self) -> None:
         passes.check_replicas(self.watch)

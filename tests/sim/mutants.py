@@ -20,6 +20,7 @@ from farmd.core.fence import Fence
 from farmd.core.gate import grantable_below
 from farmd.core.gossip import Gossip
 from farmd.core.job import Job
+from farmd.core.leader import Leader
 from farmd.core.replica import Replica
 from farmd.core.swarm import Swarm
 from farmd.core.worker import Worker
@@ -205,6 +206,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("forget own starts", scenes.start_forgotten, ((Worker, "disown", lambda self, turn, rec, job: None),), 2),
     Mutant("obey any term", scenes.late_grants, ((Worker, "_refusal", _any_term(Worker._refusal)),)),
     Mutant("obey grants to an earlier life", scenes.late_grants, ((Worker, "_refusal", _any_epoch(Worker._refusal)),)),
+    Mutant("wake the leader once", scenes.healed_link_by_link, ((Leader, "_times", lambda self: iter(())),), 4),
     Mutant("run an attempt id twice", scenes.everything_twice, ((Fence, "admit", _admit_twice),)),
     Mutant("forget to save the vote", scenes.quiet, ((Ballot, "vote", _unsaved("vote")),)),
     Mutant("forget to save whom one follows", scenes.quiet, ((Ballot, "accept", _unsaved("accept")),)),

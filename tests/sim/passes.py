@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from farmd.core.capacity import Capacity
 from farmd.core.jobs import Jobs
+from farmd.core.leader import SEEN_LATELY_S
+from farmd.core.match import avoided_nodes
 from protocol.bodies import AttemptBody, unpack_body
 from protocol.ids import pack_job
-from protocol.jobspec import DeliverBy
+from protocol.jobspec import DeliverBy, PartitionPolicy
 from protocol.records import JobField, Kind, NodeField, attempt_ref_of, job_pk, node_control_pk, stamp
 from tests.sim.hands import address_of
 
@@ -171,3 +174,28 @@ def _misdelivered(watch: Watch, folder: str, ref: AttemptRef, outputs: tuple[Out
         for output, content in found
         if content is None or address_of(content) != output.blob
     ]
+
+
+def could_grant(machine: Machine) -> bool:
+    """Say whether a leader has a ready task, and a node that may take it and has room now; nothing cached is used."""
+    node, now = machine.node, machine.clock.now()
+    leader, bodies = node.leader, node.registry.bodies
+    recent = node.membership.recent(now.mono, SEEN_LATELY_S)
+    alive = node.membership.alive()
+    rooms = {
+        name: Capacity(name, bodies[name], claims=dict(room.claims) if (room := leader.matcher.get(name)) else {})
+        for name in alive
+        if name in bodies and node._may_work(name) and not node.jobs.health.is_sick(name)
+    }
+    for job in node.jobs.line():
+        need = leader._need(job)
+        avoided = avoided_nodes(job, need, {name: bodies[name] for name in recent if name in bodies}, now)
+        waits = 2 * len(alive) < len(recent) and job.spec.on_partition is PartitionPolicy.HOLD_IN_MINORITY
+        if waits or not job.ready_tasks(1, now):
+            continue
+        holders = rooms if job.spec.manifest is None else dict.fromkeys(job.copies.asset_holders())
+        for name, room in rooms.items():
+            fits = room.never_fits(need) is None and room.fit_now(need) is not None
+            if fits and name in holders and name not in avoided:
+                return True
+    return False

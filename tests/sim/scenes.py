@@ -6,6 +6,7 @@ A scene is a coroutine on a small farm that has already elected its leader. It e
 from __future__ import annotations
 
 import asyncio
+from random import Random
 from typing import TYPE_CHECKING
 
 from farmd.core.events import MessageReceived
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from tests.sim.machine import Machine
 
     SceneOf = Callable[["Stage"], Awaitable[None]]
+
+LINK_BY_LINK = 8
+"""A seed with which two jobs are refused at different moments and nothing else happens afterwards."""
 
 
 class Stage:
@@ -233,6 +237,32 @@ def _renamed(grant: Grant, attempt: AttemptId, task: TaskIndex) -> Grant:
     return grant._replace(ref=grant.ref._replace(attempt=attempt._replace(n=10_000), task=task))
 
 
+async def healed_link_by_link(stage: Stage) -> None:
+    """A node that was cut off gave orders; its links come back one by one, and the rest refuses what it grants."""
+    rng, world = Random(LINK_BY_LINK), stage.world
+    world.mean_frame_s = 0.6
+    at, alone = stage.machines[0], stage.machines[-1]
+    endless: dict[str, Any] = {"frames": "1-2000", "output_name": None, "output_dir": None}
+    paused, stopped = [
+        await stage.job(at, gate=GateSpec(GateMode.OFF), priority=value, **endless) for value in (50, 60)
+    ]
+    stage.order(at, paused, "pause")
+    await asyncio.sleep(3.0)
+    world.network.split([[alone.id], [machine.id for machine in stage.machines if machine is not alone]])
+    await asyncio.sleep(8.0 + 5.0 * rng.random())
+    stage.order(alone, stopped, "pause")
+    stage.order(alone, paused, "resume")
+    await asyncio.sleep(1.0)
+    for link in list(world.network.cut):
+        stage.loop.call_later(3.0 * rng.random(), world.network.cut.pop, link, None)
+    await asyncio.sleep(10.0)
+    if passes.could_grant(stage.leader()) and not stage.leader().node.leader.granted:
+        stage.watch.fail(0, "a job that was resumed is not granted again")
+    for job in (paused, stopped):
+        stage.order(stage.leader(), job, "cancel")
+    await asyncio.sleep(5.0)
+
+
 async def everything_twice(stage: Stage) -> None:
     """Every message arrives twice, and late."""
     stage.world.network.weather = Weather(duplicate=1.0, reorder=0.5)
@@ -279,6 +309,7 @@ SCENES: tuple[tuple[SceneOf, int], ...] = (
     (done_and_forgotten, 3),
     (start_forgotten, 2),
     (late_grants, 3),
+    (healed_link_by_link, 4),
     (everything_twice, 3),
     (lossy, 5),
     (restarts, 3),
