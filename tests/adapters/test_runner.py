@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from farmd.adapters.runner.leftovers import MARK, Records
-from farmd.adapters.runner.process import all_processes, read_stat
+from farmd.adapters.runner.leftovers import MARK, Records, survivors
+from farmd.adapters.runner.process import Born, all_processes, read_stat, reap, spawn
 from farmd.core.events import AttemptEnded
 from farmd.renderers.images import inspect
 from farmd.renderers.registry import Registry
@@ -524,7 +524,7 @@ def test_recorded_pid_that_belongs_to_another_process_now_is_left_alone(tmp_path
         stat = read_stat(stranger.pid)
         assert stat is not None
         records = Records(tmp_path / "attempts")
-        records.complete(str(ref_of()), stranger.pid, stat.started_ticks - 1)
+        records.complete(str(ref_of()), stranger.pid, Born(stat.started_ticks - 2, stat.started_ticks - 1))
 
         async def scenario() -> None:
             assert await Kit(tmp_path).runner.reap_leftovers(grace_s=0.1) == (str(ref_of()),)
@@ -536,12 +536,25 @@ def test_recorded_pid_that_belongs_to_another_process_now_is_left_alone(tmp_path
         stranger.wait()
 
 
+def test_process_is_known_by_pid_and_time_of_its_start_alone(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("wb") as log:
+        child = spawn(["sleep", "1000"], env={}, cwd=tmp_path, log_fd=log.fileno())
+    try:
+        assert child.born.last_ticks - child.born.first_ticks < 100
+        records = Records(tmp_path / "attempts")
+        records.complete("unmarked", child.pid, child.born)
+        assert list(survivors(records.read())) == [child.pid]
+    finally:
+        os.kill(child.pid, signal.SIGKILL)
+        reap(child)
+
+
 def test_journal_forgets_what_has_ended_and_stays_small(tmp_path: Path) -> None:
     records = Records(tmp_path)
     records.open("kept")
     for n in range(6000):
         records.open(f"job/{n}/1.{'a' * 16}.{n}")
-        records.complete(f"job/{n}/1.{'a' * 16}.{n}", 100 + n, 5)
+        records.complete(f"job/{n}/1.{'a' * 16}.{n}", 100 + n, Born(5, 6))
         records.close(f"job/{n}/1.{'a' * 16}.{n}")
     assert [record.mark for record in records.read()] == ["kept"]
     assert (tmp_path / "journal.jsonl").stat().st_size < 2 << 20
@@ -549,7 +562,7 @@ def test_journal_forgets_what_has_ended_and_stays_small(tmp_path: Path) -> None:
 
 def test_torn_last_line_of_the_journal_is_passed_over(tmp_path: Path) -> None:
     records = Records(tmp_path)
-    records.complete("a", 10, 20)
+    records.complete("a", 10, Born(20, 21))
     with (tmp_path / "journal.jsonl").open("a") as file:
         file.write('["b", "boo')
     assert [(record.mark, record.pid) for record in Records(tmp_path).read()] == [("a", 10)]

@@ -146,7 +146,7 @@ class Attempt:
         except (FileNotFoundError, PermissionError) as error:
             return self._failed(FailureClass.START_FAILED, f"cannot start {error.filename!r}: {error.strerror}")
         try:
-            self._host.records.complete(mark, child.pid, child.started_ticks)
+            self._host.records.complete(mark, child.pid, child.born)
             self._watch(len(command.frames))
             await exited(child)
         finally:

@@ -22,13 +22,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from farmd.adapters.runner.process import all_processes, boot_id, read_stat
+from farmd.adapters.runner.process import Born, all_processes, boot_id, read_stat
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 MAX_JOURNAL_BYTES: Final = 1 << 20
 _JOURNAL_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+NEVER: Final = Born(1, 0)
 MARK: Final = "FARM_ATTEMPT"
 KILL_PATIENCE_S: Final = 10.0
 """How long killed processes may take to go; what stays longer hangs in the kernel (a dead network drive)."""
@@ -41,7 +42,7 @@ class Record:
     mark: str
     boot_id: str
     pid: int = 0
-    started_ticks: int = 0
+    born: Born = NEVER
 
 
 class Records:
@@ -68,9 +69,9 @@ class Records:
         """A process of this attempt is about to start."""
         self._write(Record(mark, self._boot_id))
 
-    def complete(self, mark: str, pid: int, started_ticks: int) -> None:
+    def complete(self, mark: str, pid: int, born: Born) -> None:
         """The process has started."""
-        self._write(Record(mark, self._boot_id, pid, started_ticks))
+        self._write(Record(mark, self._boot_id, pid, born))
 
     def close(self, mark: str) -> None:
         """No process of this attempt runs any more."""
@@ -118,14 +119,15 @@ class Records:
 
 def _line(record: Record) -> str:
     """Write one line of JSON; marks and boot ids are made of letters, digits and plain signs."""
-    return f'["{record.mark}", "{record.boot_id}", {record.pid}, {record.started_ticks}]\n'
+    first, last = record.born
+    return f'["{record.mark}", "{record.boot_id}", {record.pid}, {first}, {last}]\n'
 
 
 def _read_record(line: str) -> Record | None:
     """Read one line; the last one may be torn, and then the one before it still names the attempt."""
     try:
-        mark, boot, pid, ticks = json.loads(line)
-        return Record(str(mark), str(boot), int(pid), int(ticks))
+        mark, boot, pid, first, last = json.loads(line)
+        return Record(str(mark), str(boot), int(pid), Born(int(first), int(last)))
     except (ValueError, TypeError):
         return None
 
@@ -134,8 +136,8 @@ def survivors(records: Sequence[Record]) -> dict[int, int]:
     """Find the living processes of recorded attempts: pid -> start time."""
     here = [record for record in records if record.boot_id == boot_id()]
     marks = {f"{MARK}={record.mark}".encode() for record in here}
-    leaders = {record.pid: record.started_ticks for record in here if record.pid}
-    sessions = {pid for pid, ticks in leaders.items() if (stat := read_stat(pid)) and stat.started_ticks == ticks}
+    leaders = {record.pid: record.born for record in here if record.pid}
+    sessions = {pid for pid, born in leaders.items() if (stat := read_stat(pid)) and born.includes(stat.started_ticks)}
     found = {}
     for stat in all_processes():
         if stat.pid == os.getpid():
