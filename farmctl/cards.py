@@ -14,8 +14,8 @@ from farmctl.columns import (
     renderers,
     task_state,
 )
-from farmctl.follow import advice, results_done
 from farmctl.output import fields, paint
+from farmctl.standing import advice, results_done
 from protocol.human import (
     counted,
     format_age,

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from click.shell_completion import CompletionItem
-
 from farmctl.context import Session
 from protocol.errors import FarmError
 
 if TYPE_CHECKING:
     import click
+    from click.shell_completion import CompletionItem
 
     from farmctl.output import View
 
@@ -22,6 +21,8 @@ BUDGET_S: Final = 0.3
 
 def complete_jobs(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Offer ids and names of jobs."""
+    from click.shell_completion import CompletionItem
+
     rows = _rows(ctx, "job.list", "jobs")
     offered = [CompletionItem(str(row["id"]), help=f"{row.get('name', '')} {row.get('state', '')}") for row in rows]
     offered += [CompletionItem(str(row["name"]), help=str(row.get("state", ""))) for row in rows if row.get("name")]
@@ -30,6 +31,8 @@ def complete_jobs(ctx: click.Context, _param: click.Parameter, incomplete: str) 
 
 def complete_nodes(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Offer names of machines."""
+    from click.shell_completion import CompletionItem
+
     rows = _rows(ctx, "node.list", "nodes")
     offered = [CompletionItem(str(row.get("name") or row["id"]), help=str(row.get("state", ""))) for row in rows]
     return [item for item in offered if item.value.startswith(incomplete)]

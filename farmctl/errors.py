@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -30,6 +29,8 @@ def three_lines(what: str, why: str = "", hint: str = "") -> str:
 def report(error: BaseException, *, debug: bool) -> int:
     """Print an error and return the code to exit with."""
     if debug:
+        import traceback
+
         traceback.print_exception(error)
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         error.show()

@@ -9,12 +9,13 @@ not, so another node is asked, and the wait goes on. What cannot change any more
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from farmctl.links import POLL_S, Links
+from farmctl.standing import advice, describe, reason_of, results_done
 from protocol.errors import NotFound, Unreachable, UserError
 from protocol.exitcodes import JOB_END_CODES, ExitCode
-from protocol.human import counted, format_duration, format_progress, printable
+from protocol.human import counted, format_duration, printable
 from protocol.reasons import ReasonCode
 from protocol.states import JOB_TERMINAL, JobState, NodeState
 
@@ -69,42 +70,8 @@ def end_of(view: View, *, stop_at_gate: bool) -> ExitCode | None:
 def waits_for_person(view: View) -> bool:
     """Tell whether nothing will happen until a person decides: at the gate, or after the job paused itself."""
     state = view.get("state")
-    itself = _reason(view).get("code") == ReasonCode.JOB_PAUSED_ITSELF
+    itself = reason_of(view).get("code") == ReasonCode.JOB_PAUSED_ITSELF
     return state == JobState.AWAITING_APPROVAL or (state == JobState.PAUSED and itself)
-
-
-def describe(view: View) -> str:
-    """Say in one line where a job stands and what it waits for."""
-    state = str(view.get("state", "unknown")).replace("_", " ")
-    parts = [f"{state} {format_progress(int(view.get('done', 0)), int(view.get('total', 0)))}"]
-    parts += [f"{view[name]} {name}" for name in ("running", "failed") if view.get(name)]
-    if view.get("eta_s") is not None:
-        parts.append(f"{format_duration(view['eta_s'])} left")
-    text, hint = str(_reason(view).get("text") or ""), str(_reason(view).get("hint") or "")
-    if text and view.get("state") != JobState.COMPLETED:
-        parts.append(f"{text} ({hint})" if hint and not hint.startswith("nothing to do") else text)
-    return ", ".join(parts)
-
-
-def advice(view: View) -> str:
-    """Say what a person has to do for the job to go on; "" if nothing."""
-    job = view.get("id", "JOB")
-    if view.get("state") == JobState.AWAITING_APPROVAL:
-        return f"the test frames wait for you: farmctl job approve {job}   or   farmctl job reject {job}"
-    if view.get("state") == JobState.PAUSED:
-        why = view.get("why_stopped") or _reason(view).get("text") or "it is paused"
-        return f"{why}; go on with: farmctl job resume {job}"
-    return ""
-
-
-def results_done(view: View) -> int:
-    """Count the done tasks, as `delivered` and `safe` do; `done` counts frames."""
-    tasks = view.get("done_tasks")
-    return int(tasks if tasks is not None else view.get("done") or 0)
-
-
-def _reason(view: View) -> dict[str, Any]:
-    return view.get("reason") or {}
 
 
 class Follower:
@@ -179,7 +146,7 @@ class Follower:
 
     def _show(self) -> None:
         view = self.view
-        change = (view.get("state"), view.get("failed"), _reason(view).get("code"))
+        change = (view.get("state"), view.get("failed"), reason_of(view).get("code"))
         self._progress.update(int(view.get("done", 0)), int(view.get("total", 0)), describe(view), change=change)
         told = advice(view)
         if told != self._advised:

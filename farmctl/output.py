@@ -8,16 +8,14 @@ JSON is written in ASCII, which cannot move a cursor.
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 import sys
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import click
 
 from farmctl.forms import Format
-from farmctl.progress import is_terminal, shorten
+from farmctl.progress import is_terminal, shorten, terminal_cells
 from protocol.human import cell_width, plain_table, printable
 
 if TYPE_CHECKING:
@@ -116,7 +114,7 @@ class Printer:
 
     def _table(self, rows: list[View], columns: Sequence[Column]) -> None:
         fits = self.form is Format.TABLE and is_terminal(sys.stdout)
-        room = shutil.get_terminal_size().columns if fits else 10_000
+        room = terminal_cells() if fits else 10_000
         cells = [[printable(column.cell(row, self.now_ms)) for column in columns] for row in rows]
         columns, cells = _fitted(columns, cells, room)
         right = [at for at, column in enumerate(columns) if column.right]
@@ -165,6 +163,8 @@ def wants_colour() -> bool:
 
 def print_json(document: object, *, one_line: bool = False) -> None:
     """Print plain data as JSON."""
+    import json
+
     click.echo(json.dumps(document, indent=None if one_line else 2))
 
 

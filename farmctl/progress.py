@@ -7,7 +7,6 @@ a control character. Everything goes to stderr; stdout is for data.
 from __future__ import annotations
 
 import os
-import shutil
 from typing import TYPE_CHECKING, Final, Self, TextIO
 
 from farmctl.forms import ProgressMode
@@ -24,6 +23,13 @@ _CLEAR: Final = "\r\x1b[2K"
 def is_terminal(stream: TextIO) -> bool:
     """Tell whether a person looks at this stream, on something that can move its cursor."""
     return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def terminal_cells() -> int:
+    """Return how many cells a line of the terminal has."""
+    from shutil import get_terminal_size  # brings the compressors, which nothing here needs
+
+    return get_terminal_size().columns
 
 
 class Progress:
@@ -85,7 +91,7 @@ class Progress:
         self._drawn_at = at
         full = _BAR_CELLS * done // total if total else 0
         bar = "█" * full + "░" * (_BAR_CELLS - full)
-        room = shutil.get_terminal_size().columns - _BAR_CELLS - 2
+        room = terminal_cells() - _BAR_CELLS - 2
         self._write(f"{_CLEAR}{bar} {shorten(printable(text), room)}")
 
     def _write(self, text: str) -> None:

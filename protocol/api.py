@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import msgpack
 
-from protocol.codec import unpack
 from protocol.errors import (
     InvariantBroken,
     NotAllowed,
@@ -22,6 +21,7 @@ from protocol.errors import (
     UserError,
     VersionError,
 )
+from protocol.plaindata import unpack
 
 API_VERSION = 1
 MAX_API_BYTES = 4 << 20

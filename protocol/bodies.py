@@ -10,8 +10,9 @@ from typing import NamedTuple, TypeVar
 
 import msgpack
 
-from protocol.codec import decoder_of, unpack
+from protocol.codec import decoder_of
 from protocol.ids import BlobAddress, NodeId
+from protocol.plaindata import unpack
 
 Body = TypeVar("Body")
 

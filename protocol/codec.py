@@ -14,6 +14,7 @@ import msgpack
 
 from protocol.errors import InvariantBroken, PeerError, VersionError
 from protocol.messages import TAGS, Message
+from protocol.plaindata import unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,8 +25,6 @@ MAX_MESSAGE_BYTES = 4 << 20
 """Largest frame accepted from an admitted node."""
 MAX_JOIN_BYTES = 64 << 10
 """Largest frame accepted from an unknown key."""
-MAX_ITEMS = 200_000
-"""Longest array, in elements."""
 
 _TAG_OF = {cls: tag for tag, cls in TAGS.items()}
 
@@ -73,19 +72,6 @@ def decode(frame: bytes, limit: int = MAX_MESSAGE_BYTES) -> Message:
         raise PeerError(f"message with unknown tag {tag!r}")
     message: Message = decoder_of(cls)(fields[2:])
     return message
-
-
-def unpack(data: bytes) -> Any:
-    """Unpack msgpack with limits.
-
-    Raises:
-        PeerError: Not msgpack, or an array, map or string in it is too long.
-    """
-    most = min(MAX_ITEMS, len(data))  # msgpack allocates what a header claims before it sees the elements
-    try:
-        return msgpack.unpackb(data, raw=False, strict_map_key=False, max_array_len=most, max_map_len=most)
-    except (ValueError, msgpack.UnpackException, RecursionError, TypeError, OverflowError) as error:
-        raise PeerError(f"not msgpack: {error}") from error
 
 
 _DECODERS: dict[Any, Any] = {}

@@ -22,11 +22,12 @@ from typing import TYPE_CHECKING, Any, Final, get_type_hints
 
 import msgpack
 
-from protocol.codec import decoder_of, unpack
+from protocol.codec import decoder_of
 from protocol.errors import PeerError, UsageError
 from protocol.frames import MAX_FRAME, MAX_TEST_FRAMES, FrameSet, parse_frames, test_frame_choice
 from protocol.human import nearest_word, parse_duration, parse_size
 from protocol.ids import BlobAddress, JobId, NodeId, pack_job, parse_blob_address
+from protocol.plaindata import unpack
 from protocol.templates import render_template
 
 if TYPE_CHECKING:

@@ -6,8 +6,6 @@ if it belongs to the reader and nobody else can write there.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import stat
 from collections.abc import Iterator
@@ -75,6 +73,8 @@ def socket_path(data_dir: Path) -> Path:
     path = data_dir.absolute() / SOCKET_NAME
     if len(os.fsencode(path)) <= MAX_SOCKET_PATH_BYTES:
         return path
+    import hashlib  # a client seldom needs it, and OpenSSL takes longer to load than a question to answer
+
     short = hashlib.blake2b(os.fsencode(data_dir.resolve()), digest_size=8).hexdigest()
     return user_runtime_dir() / f"{short}.sock"
 
@@ -129,6 +129,8 @@ def list_in_registry(daemon: RunningDaemon) -> Path:
     Raises:
         UserError: There is no safe runtime dir.
     """
+    import json
+
     system = os.access(SYSTEM_RUNTIME_DIR, os.W_OK) or (os.getuid() == 0 and SYSTEM_RUNTIME_DIR.parent.is_dir())
     folder = SYSTEM_RUNTIME_DIR if system else user_runtime_dir()
     folder.mkdir(mode=0o755, exist_ok=True)
@@ -142,6 +144,8 @@ def list_in_registry(daemon: RunningDaemon) -> Path:
 
 def running_daemons() -> Iterator[RunningDaemon]:
     """List the daemons of this machine that a client of this user can know of; those that were killed are struck."""
+    import json
+
     folders = [SYSTEM_RUNTIME_DIR]
     with suppress(UserError, OSError):  # then nothing of ours is there
         folders.insert(0, user_runtime_dir())

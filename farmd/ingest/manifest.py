@@ -15,10 +15,11 @@ import msgpack
 
 from farmd.ingest.hashing import hash_files
 from farmd.ingest.tree import place_of
-from protocol.codec import MAX_ITEMS, decoder_of, unpack
+from protocol.codec import decoder_of
 from protocol.errors import PeerError, UserError
 from protocol.ids import BlobAddress
 from protocol.jobspec import MAX_MANIFEST_BYTES
+from protocol.plaindata import MAX_ITEMS, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

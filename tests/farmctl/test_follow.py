@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from farmctl.follow import Follower, Wish, describe, end_of
+from farmctl.follow import Follower, Wish, end_of
+from farmctl.standing import describe
 from protocol import places
 from protocol.errors import NotFound, Unreachable, UserError
 from protocol.exitcodes import ExitCode

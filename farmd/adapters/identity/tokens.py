@@ -26,9 +26,10 @@ from farmd.adapters.identity.keys import (
     write_farm,
     write_secret,
 )
-from protocol.codec import decoder_of, unpack
+from protocol.codec import decoder_of
 from protocol.errors import NotAllowed, NotFound, PeerError, UserError
 from protocol.places import KEY_NAME, damaged, read_secret_file
+from protocol.plaindata import unpack
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
