@@ -7,11 +7,18 @@ import os
 import resource
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
 from farmctl.cli import TREE
 from farmctl.lazy import Branch
+from protocol.api import Response
+from tests.protocol.answering import Daemon
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 PROBE = """
 import json, sys
@@ -21,10 +28,24 @@ try:
 finally:
     print("LOADED", json.dumps(sorted(sys.modules)), file=sys.stderr)
 """
+NODE = {"id": "97f2c3fca16a6477", "name": "n0", "state": "idle"}
+FARM = {"farm": "f", "leader": NODE["id"], "leader_name": "n0", "term": 1, "nodes": [NODE], "jobs": {"total": 0}}
+JOB = {"id": "3f9a-1", "name": "shot", "state": "rendering", "done": 1, "total": 2}
+# Python's own that take milliseconds, and that a question needs as little as help does.
+COSTLY = ("hashlib", "shutil", "traceback", "protocol.messages", "protocol.codec", "protocol.reasons")
 HEAVY = ("zmq", "textual", "pydantic", "msgpack", "asyncio", "sqlite3", "xxhash", "farmd", "protocol.client")
 ALL = [(name,) for name, item in TREE.items()] + [
     (name, verb) for name, item in TREE.items() if isinstance(item, Branch) for verb in item.leaves
 ]
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Iterator[Path]:
+    """Where a daemon answers that has one job."""
+    answers = {"farm.status": FARM, "job.list": {"jobs": [JOB]}}
+    daemon = Daemon(f"ipc://{tmp_path}/client.sock", lambda request: [Response(request.id, answers[request.op])])
+    yield tmp_path
+    daemon.close()
 
 
 def probe(*args: str) -> tuple[subprocess.CompletedProcess[str], list[str]]:
@@ -47,6 +68,36 @@ def test_help_of_a_command_loads_that_command_alone() -> None:
     _, loaded = probe("why", "--help")
     assert [name for name in loaded if name.startswith("farmctl.commands.")] == ["farmctl.commands.why"]
     assert [name for name in loaded if name.startswith(HEAVY)] == []
+
+
+def test_status_asks_its_question_without_zmq_and_the_messages_of_the_nodes(data_dir: Path) -> None:
+    done, loaded = probe("--node", str(data_dir), "status")
+    assert done.returncode == 0, done.stderr
+    assert "n0, term 1" in done.stdout
+    light = {"msgpack", "msgpack._cmsgpack", "msgpack.exceptions", "msgpack.ext", "protocol.client"}
+    assert [name for name in loaded if name.startswith(HEAVY) and name not in light] == []
+    assert [name for name in loaded if name in COSTLY] == []
+    assert [name for name in loaded if name.startswith("farmctl.commands.")] == ["farmctl.commands.farm"]
+
+
+def test_completion_of_a_job_loads_what_a_question_needs(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FARM_NODE", str(data_dir))
+    monkeypatch.setenv("_FARMCTL_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", "farmctl job show ")
+    monkeypatch.setenv("COMP_CWORD", "3")
+    done, loaded = probe()
+    assert "plain,3f9a-1" in done.stdout
+    assert [name for name in loaded if name.startswith(("zmq", "pydantic", "asyncio", "farmd"))] == []
+    assert [name for name in loaded if name.startswith("farmctl.commands.")] == ["farmctl.commands.job"]
+
+
+def test_completion_of_a_name_loads_no_command_and_no_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_FARMCTL_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", "farmctl jo")
+    monkeypatch.setenv("COMP_CWORD", "1")
+    done, loaded = probe()
+    assert done.stdout.split() == ["plain,job"]
+    assert [name for name in loaded if name.startswith((*HEAVY, "farmctl.commands."))] == []
 
 
 @pytest.mark.parametrize("words", ALL, ids=" ".join)
