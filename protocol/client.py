@@ -12,9 +12,8 @@ caller's own data dir ($FARM_DATA_DIR or the default one), which must be admitte
 from the local daemon (operation `node.key`, args {"address": HOST:PORT} -> {"public_key": 32 bytes}), so an impostor
 at that address is never spoken to.
 
-Errors of the daemon are raised as the `UserError` of their exit code; silence is `Unreachable`. A `Client` of a daemon
-on this machine speaks over the Unix socket by itself (`protocol.zmtp`); zmq (by a client of a node elsewhere, and by
-`AsyncClient`) and asyncio (by `AsyncClient`) are imported late: most commands need neither. Not thread-safe: one client
+Errors of the daemon are raised as the `UserError` of their exit code; silence is `Unreachable`. zmq (when a connection
+is made) and asyncio (by `AsyncClient`) are imported late: `farmctl --help` needs neither. Not thread-safe: one client
 for each thread or loop.
 """
 
@@ -25,7 +24,7 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from protocol.api import (
     API_MARK,
@@ -40,7 +39,6 @@ from protocol.api import (
 from protocol.errors import PeerError, Unreachable, UserError
 from protocol.pacing import Drain
 from protocol.targets import Target, find_target
-from protocol.zmtp import Dealer
 
 if TYPE_CHECKING:
     import asyncio
@@ -56,7 +54,7 @@ class Client:
     def __init__(self, target: str | Path | None = None, timeout_s: float = TIMEOUT_S) -> None:
         self.target = _find(target, timeout_s)
         self.timeout_s = timeout_s
-        self._wire = _wire_to(self.target, timeout_s)
+        self._wire = _Wire(self.target)
 
     def call(self, op: str, /, **args: Any) -> Any:
         """Ask for one operation and return its data (the first part, if the daemon sends several).
@@ -129,9 +127,8 @@ class AsyncClient:
         import asyncio
 
         target = await asyncio.to_thread(_find, self._named, self.timeout_s)
-        dealer = _ZmqDealer(target)
-        self._wire = _Wire(target, dealer)
-        self._drain = Drain(dealer.descriptor, self._take)
+        self._wire = _Wire(target)
+        self._drain = Drain(self._wire.descriptor, self._take)
         self._drain.start()
         return self
 
@@ -215,72 +212,14 @@ class AsyncClient:
         await self.close()
 
 
-class _Dealer(Protocol):
-    """What carries messages to the daemon's ROUTER and back; `protocol.zmtp.Dealer` is one."""
-
-    @property
-    def connected(self) -> bool: ...
-    def send(self, message: bytes) -> None: ...
-    def wait(self, wait_s: float) -> bool: ...
-    def take(self) -> bytes: ...
-    def close(self) -> None: ...
-
-
 class _Wire:
-    """One connection, the numbers of requests, and its errors in a user's words."""
-
-    def __init__(self, target: Target, dealer: _Dealer, patience_s: float = 0) -> None:
-        self.target = target
-        self._last = 0
-        self._dealer = dealer
-        self._patience_s = patience_s
-
-    def ask(self, op: str, args: dict[str, Any]) -> int:
-        """Send a request and return its number."""
-        self._last += 1
-        self._send(Request(self._last, op, args))
-        return self._last
-
-    def cancel(self, number: int) -> None:
-        """Say that nobody waits any more."""
-        if self._dealer.connected:
-            with suppress(Unreachable):
-                self._send(Request(0, OP_CANCEL, {"id": number}))
-
-    def _send(self, request: Request) -> None:
-        message = pack_request(request)
-        try:
-            self._dealer.send(message)
-        except TimeoutError:
-            raise _silence(self.target, self._patience_s) from None
-        except (OSError, PeerError) as error:
-            raise _cut_off(self.target, error) from error
-
-    def wait(self, wait_s: float) -> bool:
-        """Wait for a response, so many seconds at most."""
-        try:
-            return self._dealer.wait(wait_s)
-        except (OSError, PeerError) as error:
-            raise _cut_off(self.target, error) from error
-
-    def take(self) -> Response | None:
-        """Take the response that is there; None if it is none that this version can read."""
-        try:
-            return unpack_response(self._dealer.take())
-        except PeerError:
-            return None
-
-    def close(self) -> None:
-        self._dealer.close()
-
-
-class _ZmqDealer:
-    """A DEALER of libzmq with its context: for nodes elsewhere, and for event loops."""
+    """One DEALER with its context, and the numbers of requests."""
 
     def __init__(self, target: Target) -> None:
         import zmq
 
-        self._mark = [API_MARK] if target.remote else []
+        self.target = target
+        self._last = 0
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._dealer = self._context.socket(zmq.DEALER)
         options: dict[int, int | bytes] = {zmq.LINGER: 0, zmq.MAXMSGSIZE: MAX_API_BYTES, zmq.CONNECT_TIMEOUT: 2000}
@@ -293,10 +232,6 @@ class _ZmqDealer:
         self._dealer.connect(target.endpoint)
 
     @property
-    def connected(self) -> bool:
-        return not self._dealer.closed
-
-    @property
     def descriptor(self) -> int:
         import zmq
 
@@ -304,29 +239,44 @@ class _ZmqDealer:
         assert isinstance(number, int)
         return number
 
-    def send(self, message: bytes) -> None:
+    def ask(self, op: str, args: dict[str, Any]) -> int:
+        """Send a request and return its number."""
+        self._last += 1
+        self._send(Request(self._last, op, args))
+        return self._last
+
+    def cancel(self, number: int) -> None:
+        """Say that nobody waits any more."""
+        with suppress(Unreachable):
+            self._send(Request(0, OP_CANCEL, {"id": number}))
+
+    def _send(self, request: Request) -> None:
         import zmq
 
+        frames = [pack_request(request)]
+        if self.target.remote:
+            frames.insert(0, API_MARK)
+        if self._dealer.closed:
+            return
         try:
-            self._dealer.send_multipart([*self._mark, message], zmq.NOBLOCK)
+            self._dealer.send_multipart(frames, zmq.NOBLOCK)
         except zmq.Again:
-            raise TimeoutError from None
+            raise _silence(self.target, 0) from None
 
     def wait(self, wait_s: float) -> bool:
+        """Wait for a response, so many seconds at most."""
         return bool(self._dealer.poll(int(wait_s * 1000) + (wait_s > 0)))
 
-    def take(self) -> bytes:
-        return self._dealer.recv_multipart()[-1]
+    def take(self) -> Response | None:
+        """Take the response that is there; None if it is none that this version can read."""
+        try:
+            return unpack_response(self._dealer.recv_multipart()[-1])
+        except PeerError:
+            return None
 
     def close(self) -> None:
         self._dealer.close(linger=100)  # a last cancel may leave
         self._context.term()
-
-
-def _wire_to(target: Target, patience_s: float) -> _Wire:
-    if target.remote:
-        return _Wire(target, _ZmqDealer(target))
-    return _Wire(target, Dealer(target.endpoint.removeprefix("ipc://"), MAX_API_BYTES, patience_s), patience_s)
 
 
 def _find(named: str | Path | None, timeout_s: float) -> Target:
@@ -344,12 +294,4 @@ def _silence(target: Target, wait_s: float) -> UserError:
         f"no answer from {target.name}",
         f"it said nothing for {wait_s:g} s: it is off, cut off, or very busy" if wait_s else "its queue is full",
         "try again with a longer --timeout; farmctl --node HOST:PORT asks another node",
-    )
-
-
-def _cut_off(target: Target, error: Exception) -> UserError:
-    return Unreachable(
-        f"no answer from {target.name}",
-        f"the connection broke: {error}; the daemon has stopped, or stops just now",
-        "try again; farmctl --node HOST:PORT asks another node",
     )

@@ -3,12 +3,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import zmq
@@ -37,10 +38,8 @@ from protocol.errors import (
     VersionError,
 )
 from protocol.targets import find_target
-from tests.protocol.answering import Answerer, Daemon
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+Answerer = Callable[[Request], list[Response]]
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +49,43 @@ def no_daemon_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.delenv("FARM_NODE", raising=False)
     monkeypatch.setattr(places, "SYSTEM_RUNTIME_DIR", tmp_path / "absent" / "farmd")
     (tmp_path / "own").mkdir()
+
+
+class Daemon:
+    """Answers requests on a socket from a thread of its own, as a daemon would."""
+
+    def __init__(self, endpoint: str, answerer: Answerer, secret_key: bytes = b"") -> None:
+        self.heard: list[Request] = []
+        self._answerer = answerer
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._router = self._context.socket(zmq.ROUTER)
+        self._router.setsockopt(zmq.LINGER, 0)
+        if secret_key:
+            self._router.setsockopt(zmq.CURVE_SERVER, 1)
+            self._router.setsockopt(zmq.CURVE_SECRETKEY, secret_key)
+        self._router.bind(endpoint)
+        bound = self._router.getsockopt(zmq.LAST_ENDPOINT)
+        assert isinstance(bound, bytes)
+        self.address = bound.decode().removeprefix("tcp://")
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            if not self._router.poll(20):
+                continue
+            *envelope, data = self._router.recv_multipart()
+            request = unpack_request(data)
+            self.heard.append(request)
+            for response in self._answerer(request):
+                self._router.send_multipart([*envelope, pack_response(response)])
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._router.close()
+        self._context.term()
 
 
 def echo(request: Request) -> list[Response]:
@@ -310,41 +346,9 @@ def test_runtime_dir_that_others_can_write_is_refused(tmp_path: Path) -> None:
     assert list(places.running_daemons()) == []
 
 
-def test_client_of_this_machine_loads_neither_zmq_nor_the_messages_of_the_nodes(own: Daemon) -> None:
-    code = "import json, sys; from protocol.client import Client; Client().call('x'); print(json.dumps([*sys.modules]))"
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
-    assert {"zmq", "asyncio", "protocol.messages", "protocol.codec"}.isdisjoint(json.loads(done.stdout))
-
-
-# -- the daemon goes away -----------------------------------------------------------------------------------------
-
-
-def test_daemon_that_stops_while_it_is_asked_is_unreachable_at_once(own: Daemon) -> None:
-    with Client(timeout_s=15) as client:
-        assert client.call("x") == ["x", {}]
-        own.close()
-        with pytest.raises(Unreachable, match="no answer"):
-            client.call("x")
-
-
-def test_client_goes_on_with_a_daemon_that_was_started_again(
-    own: Daemon, tmp_path: Path, daemons: Callable[..., Daemon]
-) -> None:
-    with Client() as client:
-        assert client.call("x") == ["x", {}]
-        own.close()
-        with pytest.raises(Unreachable):
-            client.call("x")
-        daemons(f"ipc://{tmp_path}/own/client.sock")
-        assert client.call("y") == ["y", {}]
-
-
-def test_daemon_that_is_frozen_is_unreachable_after_the_time_limit(tmp_path: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as frozen:
-        frozen.bind(str(tmp_path / "own" / "client.sock"))
-        frozen.listen()
-        with Client(timeout_s=0.05) as client, pytest.raises(Unreachable, match="no answer"):
-            client.call("x")
+def test_zmq_and_asyncio_are_not_imported_before_they_are_needed() -> None:
+    code = "import sys, protocol.client; sys.exit('zmq' in sys.modules or 'asyncio' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 # -- the wire -----------------------------------------------------------------------------------------------------
