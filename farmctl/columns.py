@@ -9,12 +9,24 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from farmctl.output import Column, Listing, View
 from protocol.human import format_age, format_duration, format_progress, format_size, printable, relative_time
-from protocol.states import GROUP_COLOURS, JOB_LOOKS, NODE_LOOKS, TASK_LOOKS, JobState, Look, NodeState, TaskState
+from protocol.states import (
+    GROUP_COLOURS,
+    JOB_LOOKS,
+    NODE_LOOKS,
+    TASK_LOOKS,
+    FailureClass,
+    JobState,
+    Look,
+    NodeState,
+    TaskState,
+    word_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _K = TypeVar("_K", bound=str)
+_CAUSES: Final = {int(cause): word_of(cause) for cause in FailureClass}
 
 
 def text(name: str) -> Callable[[View, int], str]:
@@ -97,6 +109,12 @@ def _seen(row: View, _now: int) -> str:
     return format_age(float(row["last_seen_s"])) if row.get("last_seen_s") is not None else ""
 
 
+def _cause(row: View, _now: int) -> str:
+    """Name a failure class; one that a newer node made up is shown by its number."""
+    number = row.get("cause")
+    return "" if not number else _CAUSES.get(number, str(number))
+
+
 def _copies(row: View, _now: int) -> str:
     copies = row.get("copies")
     return (
@@ -139,7 +157,7 @@ TASKS: Final = Listing(
         Column("MEMORY", size("peak_ram_bytes"), right=True),
         Column("COPIES", _copies),
         Column("GENERATION", text("generation"), wide=True, right=True),
-        Column("CAUSE", text("cause"), wide=True),
+        Column("CAUSE", _cause, wide=True),
         Column("TEXT", text("text")),
     ),
     "index",

@@ -83,7 +83,7 @@ class ControlBody(NamedTuple):
     """JOB_CONTROL and NODE_CONTROL: the register's value, who set it and why.
 
     Attributes:
-        value: PAUSED, CANCELLED, DELETED, HELD: 0 or 1. PRIORITY: 0..100. GATE: 1 approved, 2 rejected.
+        value: PAUSED, CANCELLED, DELETED, GIVEN_UP, HELD: 0 or 1. PRIORITY: 0..100. GATE: 1 approved, 2 rejected.
             REQUEUE: the new generation of the tasks.
         actor: Who asked ("anna@ws07", or "farmd" for an automatic one).
         why: Free text, may be empty.

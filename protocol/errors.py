@@ -7,7 +7,8 @@ FarmError
 │   ├── UsageError
 │   ├── NotFound
 │   ├── NotAllowed
-│   └── Unreachable
+│   ├── Unreachable
+│   └── MissingFeature
 └── InvariantBroken    we erred: a bug of ours, raised with the story that led to it
 """
 
@@ -69,6 +70,10 @@ class Unreachable(UserError):
     """No node answered."""
 
     code = 7
+
+
+class MissingFeature(UserError):
+    """What is installed on this node cannot do it; on another node it may be possible."""
 
 
 class InvariantBroken(FarmError):

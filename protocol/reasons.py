@@ -48,6 +48,8 @@ class ReasonCode(StrEnum):
     NO_NODE_FITS_VRAM = "no_node_fits_vram"
     NODE_DISK_FULL = "node_disk_full"
     AVOIDED = "avoided"
+    MISSING_FEATURE = "missing_feature"
+    FEATURE_AWAY = "feature_away"
     NODES_HELD = "nodes_held"
     NODES_BUSY = "nodes_busy"
     QUEUED_BEHIND = "queued_behind"
@@ -133,6 +135,16 @@ REASON_WORDS: Final[Mapping[ReasonCode, ReasonWords]] = {
         "failed on every machine that fits ({count})",
         "farmctl logs {job}, then farmctl job retry {job}",
         "failed on the one machine that fits",
+    ),
+    ReasonCode.MISSING_FEATURE: ReasonWords(
+        "✖",
+        "no machine can render it: {what}",
+        "install what is missing, or change the job; then farmctl job retry {job}",
+    ),
+    ReasonCode.FEATURE_AWAY: ReasonWords(
+        "⧗",
+        "no machine that is here can render it: {what}",
+        "switch on {others}; what was installed meanwhile is tried by: farmctl job retry {job}",
     ),
     ReasonCode.NODES_HELD: ReasonWords(
         "⏸",

@@ -64,6 +64,8 @@ class JobField(IntEnum):
     GATE = 5
     REQUEUE = 6
     """Sub-key: first and last task index of the set, 4 bytes each."""
+    GIVEN_UP = 7
+    """No machine of the farm can render it; written by the leader, undone by any later REQUEUE."""
 
 
 class NodeField(IntEnum):

@@ -96,6 +96,7 @@ class FailureClass(IntEnum):
     SUPERSEDED = 11
     CANCELLED = 12
     START_FAILED = 13
+    MISSING_FEATURE = 14
 
 
 class ColourGroup(StrEnum):
@@ -134,7 +135,7 @@ JOB_LOOKS: Final[Mapping[JobState, Look]] = {
     JobState.RENDERING: Look("◐", _RUNNING, "its frames render"),
     JobState.PAUSED: Look("⏸", _PENDING, "starts no frame until it is resumed"),
     JobState.COMPLETED: Look("●", _COMPLETED, "all frames are done"),
-    JobState.FAILED: Look("✖", _FAILED, "all tasks ended and at least one failed for good"),
+    JobState.FAILED: Look("✖", _FAILED, "all tasks ended and at least one failed for good, or it was given up"),
     JobState.CANCELLED: Look("⌀", _FAILED, "stopped for ever by a person"),
     JobState.REJECTED: Look("⌀", _FAILED, "its test frames were rejected"),
 }
@@ -145,7 +146,7 @@ TASK_LOOKS: Final[Mapping[TaskState, Look]] = {
     TaskState.GRANTED: Look("⧗", _PENDING, "given to a node that has not started it yet"),
     TaskState.RUNNING: Look("◐", _RUNNING, "a node says that it renders"),
     TaskState.DONE: Look("●", _COMPLETED, "an attempt is done and verified"),
-    TaskState.FAILED: Look("✖", _FAILED, "failed as often as its limit allows"),
+    TaskState.FAILED: Look("✖", _FAILED, "failed as often as its limit allows, or no machine can render it"),
     TaskState.CANCELLED: Look("⌀", _FAILED, "its job was cancelled or rejected first"),
 }
 
@@ -176,6 +177,7 @@ class FailureRule:
     Attributes:
         counts: It uses up one of the task's retries.
         blames_node: It counts towards avoiding this node for the job, and towards calling the node sick.
+        bars_node: The job gets nothing more from this node from the first such failure on, until a person retries.
         meaning: What happened, one line.
         remedy: What the farm does, or what a person can do.
     """
@@ -184,6 +186,7 @@ class FailureRule:
     blames_node: bool
     meaning: str
     remedy: str
+    bars_node: bool = False
 
 
 FAILURE_RULES: Final[Mapping[FailureClass, FailureRule]] = {
@@ -200,8 +203,12 @@ FAILURE_RULES: Final[Mapping[FailureClass, FailureRule]] = {
     FailureClass.SUPERSEDED: FailureRule(False, False, "another attempt had the result first", "nothing to do"),
     FailureClass.CANCELLED: FailureRule(False, False, "stopped by a person", "nothing to do"),
     FailureClass.START_FAILED: FailureRule(True, True, "the renderer could not be started", "tried on another node"),
+    FailureClass.MISSING_FEATURE: FailureRule(
+        False, False, "the renderer there lacks what the scene needs", "the job goes to other nodes", bars_node=True
+    ),
 }
-"""Not counted, since the frame is not to blame: licence, oom, preempted, node lost, superseded, cancelled."""
+"""Not counted, since the frame is not to blame: licence, oom, preempted, node lost, superseded, cancelled, missing
+feature."""
 
 JOB_TERMINAL: Final = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED, JobState.REJECTED})
 TASK_TERMINAL: Final = frozenset({TaskState.DONE, TaskState.FAILED, TaskState.CANCELLED})
@@ -220,14 +227,14 @@ def _job_moves() -> dict[JobState, dict[JobState, str]]:
         JobState.TESTING: {
             JobState.AWAITING_APPROVAL: "test frames good, gate hold",
             JobState.RENDERING: "test frames good, gate auto",
-            JobState.FAILED: "a test frame failed",
+            JobState.FAILED: "a test frame failed, or given up",
         },
         JobState.AWAITING_APPROVAL: {
             JobState.RENDERING: "approved",
             JobState.REJECTED: "rejected",
             JobState.TESTING: "test frames asked again",
         },
-        JobState.RENDERING: {JobState.COMPLETED: "all frames done", JobState.FAILED: "all ended, some failed"},
+        JobState.RENDERING: {JobState.COMPLETED: "all frames done", JobState.FAILED: "all ended, or given up"},
     }
     for moves in life.values():
         moves |= {JobState.PAUSED: "paused", JobState.CANCELLED: "cancelled"}
@@ -250,17 +257,20 @@ TASK_MOVES: Final[Mapping[TaskState, Mapping[TaskState, str]]] = {
         TaskState.GRANTED: "granted by the leader",
         TaskState.RUNNING: "a node reports it",
         TaskState.DONE: "a result arrives from elsewhere",
+        TaskState.FAILED: "job given up",
         TaskState.CANCELLED: "job cancelled",
     },
     TaskState.HELD: {
         TaskState.WAITING: "let go",
         TaskState.DONE: "a result arrives from elsewhere",
+        TaskState.FAILED: "job given up",
         TaskState.CANCELLED: "job cancelled",
     },
     TaskState.GRANTED: {
         TaskState.WAITING: "not accepted in time",
         TaskState.RUNNING: "accepted and started",
         TaskState.DONE: "a result arrives from elsewhere",
+        TaskState.FAILED: "job given up",
         TaskState.CANCELLED: "job cancelled",
     },
     TaskState.RUNNING: {

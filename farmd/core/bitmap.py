@@ -43,6 +43,7 @@ class Mark(IntEnum):
 
 _DONE_RUNS = re.compile(b"[\x07\x08]+")
 _FAILED_RUNS = re.compile(b"\x06+")
+_OPEN_RUNS = re.compile(b"[\x00-\x04\x06]+")
 
 
 class TaskMap:
@@ -117,6 +118,10 @@ class TaskMap:
     def failed_runs(self) -> list[tuple[int, int]]:
         """List runs (first, last) of failed tasks."""
         return _runs(_FAILED_RUNS, self._bytes)
+
+    def open_runs(self) -> list[tuple[int, int]]:
+        """List runs (first, last) of tasks that neither run nor are done."""
+        return _runs(_OPEN_RUNS, self._bytes) if self._bytes is not None else [(0, self.size - 1)]
 
 
 _MARKS = tuple(Mark)

@@ -216,8 +216,8 @@ def _why(event: ClientAsked) -> str:
 
 
 def _stuck(job: Job) -> list[int]:
-    """List tasks that failed for good, are held as poison, or closed the gate."""
-    failed = [task for first, last in job.tasks.marks.failed_runs() for task in range(first, last + 1)]
+    """List tasks that failed for good or were given up, are held as poison, or closed the gate."""
+    failed = [task for first, last in job.failed_runs() for task in range(first, last + 1)]
     held = [task for task in job.tasks.touched() if job.tasks.marks[task] is Mark.HELD]
     bad = job.gate_facts.failed
     closing = [bad] if bad is not None and job.gate is GateState.FAILED else []

@@ -16,6 +16,7 @@ from farmd.core.capacity import MIN_FREE_BYTES, Capacity, Claim, Misfit, Need, n
 from farmd.core.jobstatus import job_reason, task_reason
 from farmd.core.match import avoided_nodes
 from farmd.core.tasks import FINISHED
+from farmd.core.verdicts import lacking, others_that_fit
 from protocol.frames import FrameSet
 from protocol.ids import TaskIndex
 from protocol.jobspec import PartitionPolicy
@@ -158,6 +159,13 @@ class Explain:
         need, recent = self._need(job, now), dict.fromkeys(node.membership.recent(now.mono))
         bodies = {which: body for which, body in node.registry.bodies.items() if which in recent}
         avoided = avoided_nodes(job, need, bodies, now)
+        barred = job.barred_nodes()
+        if all(capacity.node in barred for capacity in fitting):
+            names = map(node.registry.name_of, others_that_fit(node.registry, need, barred))
+            what = lacking(barred, node.registry.name_of)
+            return because(
+                ReasonCode.FEATURE_AWAY, what=what, others=" or ".join(sorted(names)) or "another", job=job.id
+            )
         if all(capacity.node in avoided for capacity in fitting):
             return because(ReasonCode.AVOIDED, count=len(fitting), job=job.id)
         willing = [c for c in fitting if c.node not in avoided and node.registry.hold_of(c.node) is None]

@@ -1,12 +1,13 @@
 """One job: its specification, its registers, its tasks, and the state that follows from them.
 
 Theory. A job's state is never stored. It is read off, in this order: cancelled (absorbing); all tasks ended with the
-gate open; gate rejected or failed; paused; awaiting approval; nothing started (preparing while no eligible node holds
-the files, else queued); testing; rendering.
+gate open; gate rejected or failed; given up; paused; awaiting approval; nothing started (preparing while no eligible
+node holds the files, else queued); testing; rendering.
 
 A job pauses itself when more than max(10 tasks, 10 %) have failed for good since a person last resumed it: the
 register PAUSED = 0 forgives every failure that is older than it, by stamp, so that the same rows mean the same
-everywhere and a resumed job gets a whole new allowance.
+everywhere and a resumed job gets a whole new allowance. Likewise a REQUEUE register, whichever tasks it names, undoes
+the register GIVEN_UP and unbars every node, as far as they are older than it.
 
 Invariant: everything but grants, delays and lost lives is a function of the rows. Called by `farmd.core.jobs`, which
 knows the other jobs; a job knows only itself.
@@ -90,6 +91,7 @@ class Job:
         self._eligible = eligible
         self._controls: dict[tuple[int, bytes], tuple[Rec, ControlBody]] = {}
         self._gate_facts: GateFacts | None = None
+        self._retried_hlc: int | None = 0
 
     # -- rows ---------------------------------------------------------------------------------------------------------
 
@@ -118,6 +120,8 @@ class Job:
         self._controls[key] = (rec, body)
         if field == JobField.PAUSED:
             self.tasks.forgive(0 if body.value else rec.hlc)
+        if field == JobField.REQUEUE:
+            self._retried_hlc = None
         if field == JobField.REQUEUE and len(key[1]) == _REQUEUE_SUB_BYTES:
             return self._requeue(key[1], body.value)
         return []
@@ -178,6 +182,22 @@ class Job:
         """No new grants."""
         return self.paused_by_person or self.paused_by_failures
 
+    @property
+    def retried_hlc(self) -> int:
+        """When a person retried anything of it last, or 0."""
+        if self._retried_hlc is None:
+            requeues = [rec.hlc for (field, _), (rec, _) in self._controls.items() if field == JobField.REQUEUE]
+            self._retried_hlc = max(requeues, default=0)
+        return self._retried_hlc
+
+    @property
+    def given_up(self) -> str:
+        """Why no machine of the farm can render it, found since it was last retried; else empty."""
+        found = self._controls.get((JobField.GIVEN_UP, b""))
+        if found is None or not found[1].value or found[0].hlc <= self.retried_hlc:
+            return ""
+        return found[1].why or "a feature is missing"
+
     # -- gate and state -----------------------------------------------------------------------------------------------
 
     @property
@@ -194,8 +214,8 @@ class Job:
 
     @property
     def grantable_below(self) -> int:
-        """Index below which tasks may be granted now; 0 while the job is paused, cancelled or held by its gate."""
-        return 0 if self.cancelled or self.paused else grantable_below(self.gate, self.plan)
+        """Index below which tasks may be granted now; 0 while it is paused, cancelled, given up or held by its gate."""
+        return 0 if self.cancelled or self.paused or self.given_up else grantable_below(self.gate, self.plan)
 
     @property
     def started(self) -> bool:
@@ -225,6 +245,8 @@ class Job:
 
     def _unfinished_state(self) -> JobState:
         gate = self.gate
+        if self.given_up:
+            return JobState.FAILED
         if self.paused:
             return JobState.PAUSED
         if gate is GateState.AWAITING_APPROVAL:
@@ -244,6 +266,15 @@ class Job:
     def count(self, *marks: Mark) -> int:
         """Count the tasks with any of these marks."""
         return self.tasks.marks.count(*marks)
+
+    @property
+    def failed_count(self) -> int:
+        """Tasks that failed for good; once the job is given up, all that neither run nor are done."""
+        return self.count(Mark.FAILED, *WAITING) if self.given_up else self.count(Mark.FAILED)
+
+    def failed_runs(self) -> list[tuple[int, int]]:
+        """List runs (first, last) of the tasks of `failed_count`."""
+        return self.tasks.marks.open_runs() if self.given_up else self.tasks.marks.failed_runs()
 
     @property
     def done_count(self) -> int:
@@ -331,6 +362,10 @@ class Job:
     def nodes_to_avoid(self, now: Instant) -> tuple[NodeId, ...]:
         """List the nodes that get no task of this job for some hours: they failed on it three times."""
         return self.retries.avoided(now)
+
+    def barred_nodes(self) -> dict[NodeId, Attempt]:
+        """Return the nodes that lack what the scene needs, each with the attempt that showed it: they get no task."""
+        return self.retries.barred(self.retried_hlc) if self.retries.bars_any else {}
 
     def prefer_other_nodes(self, task: TaskIndex) -> tuple[NodeId, ...]:
         """List the nodes that get this task last: it failed there, or they have another test frame."""

@@ -69,6 +69,7 @@ class Jobs:
         self._deleted: dict[JobId, None] = {}
         self._running: dict[NodeId, dict[AttemptRef, Attempt]] = {}
         self._candidates: dict[JobId, GrantOrder] = {}
+        self._barring: dict[JobId, None] = {}
         self._line: list[Job] | None = None
         self._dependents: dict[JobId, dict[JobId, None]] = {}
         self._completed: dict[JobId, None] = {}
@@ -182,6 +183,8 @@ class Jobs:
         replaced = job.put_attempt(attempt, now)
         if replaced is None:
             return None
+        if job.retries.bars_any:
+            self._barring[job.id] = None
         self._index(job.id, replaced.old, attempt)
         self._wake(job, attempt.task, before)
         return (attempt.task,) if replaced.result_changed else ()
@@ -219,6 +222,7 @@ class Jobs:
             self._dependents.get(other, {}).pop(job.id, None)
         self.health.forget(job.id)
         self._candidates.pop(job.id, None)
+        self._barring.pop(job.id, None)
         self._line = None
         self._completed.pop(job.id, None)
 
@@ -302,6 +306,10 @@ class Jobs:
         if self._line is None:
             self._line = [self._jobs[job_id] for job_id in sorted(self._candidates, key=self._candidates.__getitem__)]
         return self._line
+
+    def barred_candidates(self) -> list[Job]:
+        """List the candidates that some nodes may not be granted, since their renderers lack a feature."""
+        return [self._jobs[job_id] for job_id in self._barring if job_id in self._candidates]
 
     def ready_tasks(self, job_id: JobId, limit: int, now: Instant, *, reverse: bool = False) -> list[TaskIndex]:
         """List up to `limit` tasks of a job that may be granted now."""

@@ -127,13 +127,13 @@ def status_of(job: Job, now: Instant, blocked_by: tuple[JobId, ...] = ()) -> Job
         done_frames=job.tasks.done_frames,
         total_tasks=plan.task_count,
         done=job.done_count,
-        failed=job.count(Mark.FAILED),
+        failed=job.failed_count,
         running=job.count(Mark.RUNNING),
-        waiting=job.count(*WAITING),
+        waiting=0 if job.given_up else job.count(*WAITING),
         safe=job.count(Mark.SAFE),
         delivered=job.copies.delivered_count(),
         completed_frames=str(plan.frames_of_runs(marks.done_runs())),
-        failed_frames=str(plan.frames_of_runs(marks.failed_runs())),
+        failed_frames=str(plan.frames_of_runs(job.failed_runs())),
         reason=job_reason(job, now, blocked_by),
         gate=job.gate,
         gate_generation=job.gate_facts.generation,
@@ -183,6 +183,8 @@ def task_state(job: Job, task: TaskIndex) -> TaskState:
         return _TASK_STATES[mark]
     if job.cancelled or job.gate is GateState.REJECTED:
         return TaskState.CANCELLED
+    if job.given_up:
+        return TaskState.FAILED
     if mark is Mark.GRANTED:
         return TaskState.GRANTED
     return TaskState.HELD if mark is Mark.HELD or task >= job.grantable_below else TaskState.WAITING
@@ -210,6 +212,8 @@ def job_reason(job: Job, now: Instant, blocked_by: tuple[JobId, ...] = ()) -> Re
         return because(ReasonCode.CANCELLED, actor=cancel.actor if cancel else "?", job=job.id)
     if job.state is JobState.COMPLETED:
         return None
+    if job.given_up:
+        return because(ReasonCode.MISSING_FEATURE, what=job.given_up, job=job.id)
     if job.paused_by_person:
         return because(ReasonCode.PAUSED, actor=pause.actor if pause else "?", job=job.id)
     if job.paused_by_failures:

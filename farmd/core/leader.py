@@ -258,7 +258,7 @@ class Leader:
             self.matcher.put(node, body)
             capacity = self.matcher.get(node)
             if capacity is not None:
-                need = self._need(job)
+                need = self.need_of(job)
                 claim = capacity.fit_now(need) or Claim(capacity.cores_of(need), need.ram_bytes)
                 self.matcher.claim(node, ref, claim)
 
@@ -317,12 +317,12 @@ class Leader:
         for node in self._sick:
             yield self._canary_at.get(node, -CANARY_S) + CANARY_S
 
-    def pump(self, turn: Turn) -> None:
-        """Grant what can be granted now; called once after every event."""
+    def pump(self, turn: Turn) -> bool:
+        """Grant what can be granted now; called once after every event. True if there was anything to look for."""
         if not self.active or not self._dirty or not self._election.may_grant(turn.now.mono):
-            return
+            return False
         if not self._inventory_done(turn):
-            return
+            return False
         self._dirty = False
         self._refresh_nodes(turn)
         backwards = self._in_minority(turn.now.mono)
@@ -340,6 +340,7 @@ class Leader:
                 break
         if self._sick:
             self._try_sick_nodes(turn)
+        return True
 
     def _line_up(self) -> None:
         """Put the jobs in order with their needs; mostly nothing has changed since the last event."""
@@ -348,7 +349,7 @@ class Leader:
             return
         self._lined_up = jobs
         same: dict[Need, Need] = {}
-        needs = [self._need(job) for job in jobs]
+        needs = [self.need_of(job) for job in jobs]
         self._line = [(job, same.setdefault(need, need)) for job, need in zip(jobs, needs, strict=True)]
         self._needs = len(same)
 
@@ -384,7 +385,7 @@ class Leader:
         return 2 * len(self._membership.alive()) < len(self._membership.recent(now_mono, SEEN_LATELY_S))
 
     def _grant_job(self, turn: Turn, job: Job, full: dict[Need, None], *, backwards: bool) -> None:
-        need = self._need(job)
+        need = self.need_of(job)
         if job.spec.manifest is not None:
             self._prefetch(turn, job, need)
         if self.matcher.is_full(need, self._is_usable):
@@ -410,9 +411,11 @@ class Leader:
 
     def _avoided(self, turn: Turn, job: Job) -> dict[NodeId, None]:
         if not job.nodes_to_avoid(turn.now):
-            return {}
+            return dict.fromkeys(job.barred_nodes())
         bodies, recent = self._nodes(), self._membership.recent(turn.now.mono, SEEN_LATELY_S)
-        return avoided_nodes(job, self._need(job), {node: bodies[node] for node in recent if node in bodies}, turn.now)
+        return avoided_nodes(
+            job, self.need_of(job), {node: bodies[node] for node in recent if node in bodies}, turn.now
+        )
 
     def _grant_lot(self, turn: Turn, wanted: _Wanted, tasks: list[TaskIndex]) -> int | None:
         """Grant some ready tasks; returns how many, or None when no node at all has room for such a need."""
@@ -450,15 +453,17 @@ class Leader:
             for job, need in self._line:
                 tasks = job.ready_tasks(1, turn.now)
                 claim = self.matcher.fit(node, need)
-                hopeless = all(self.matcher.never_fits(other, need) is not None for other in self._usable)
+                barred = job.barred_nodes()
+                others = (other for other in self._usable if other not in barred)
+                hopeless = all(self.matcher.never_fits(other, need) is not None for other in others)
                 has_files = job.spec.manifest is None or node in job.copies.asset_holders()
-                if tasks and claim is not None and has_files and (is_due or hopeless):
+                if tasks and claim is not None and has_files and node not in barred and (is_due or hopeless):
                     self._canary_at[node] = turn.now.mono
                     self._wake(turn.now.mono + CANARY_S)
                     self._grant(turn, job, tasks[0], (node, claim))
                     break
 
-    def _need(self, job: Job) -> Need:
+    def need_of(self, job: Job) -> Need:
         """What a task needs; what was only learned from failures never exceeds the largest node that there is."""
         return need_of(job.spec, min(job.ram_floor_bytes, self._largest_ram_bytes))
 
@@ -482,13 +487,13 @@ class Leader:
         self._wake(now + ACCEPT_S)
 
     def _prefetch(self, turn: Turn, job: Job, need: Need) -> None:
-        """Ask fitting nodes that lack the job's files to fetch them, as many as it has waiting tasks."""
+        """Ask nodes that may run it and lack the job's files to fetch them, as many as it has waiting tasks."""
         now, asked, wanted = turn.now.mono, 0, min(PREFETCH_NODES, job.plan.task_count - job.done_count)
-        holders = dict.fromkeys(job.copies.asset_holders())
+        holders, avoided = dict.fromkeys(job.copies.asset_holders()), self._avoided(turn, job)
         for node in (*self._usable, *self._sick):
             if asked >= wanted:
                 break
-            if self.matcher.never_fits(node, need) is not None:
+            if node in avoided or self.matcher.never_fits(node, need) is not None:
                 continue
             asked += 1
             if node in holders or self._prefetched.get((node, job.id), -PREFETCH_S) + PREFETCH_S > now:

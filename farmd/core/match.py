@@ -169,9 +169,11 @@ class Matcher:
 
 
 def avoided_nodes(job: Job, need: Need, bodies: Mapping[NodeId, NodeBody], now: Instant) -> dict[NodeId, None]:
-    """Return the nodes that a job avoids since it failed there; none if it failed on every node that fits.
+    """Return the nodes that a job avoids: those barred from it, and those on which it failed, unless it did on all.
 
     On a farm of one, or when all have failed, waiting for a better node helps nobody: the retries of each task decide.
+    Barred nodes are left out of that count and stay avoided whatever else there is: a node that lacks a feature lacks
+    it the next time too. If nothing but barred nodes fits, the job is given up (`farmd.core.verdicts`).
 
     Args:
         job: Whose tasks are to be granted.
@@ -179,8 +181,8 @@ def avoided_nodes(job: Job, need: Need, bodies: Mapping[NodeId, NodeBody], now: 
         bodies: Nodes of the farm, those that are off just now included: one that is back soon is worth waiting for.
         now: The instant.
     """
-    avoided = dict.fromkeys(job.nodes_to_avoid(now))
-    if not avoided:
-        return avoided
-    fitting = (node for node, body in bodies.items() if Capacity(node, body).never_fits(need) is None)
-    return avoided if any(node not in avoided for node in fitting) else {}
+    barred, failed = dict.fromkeys(job.barred_nodes()), dict.fromkeys(job.nodes_to_avoid(now))
+    if not failed:
+        return barred
+    others = (body for body in bodies.items() if body[0] not in barred and body[0] not in failed)
+    return barred | failed if any(Capacity(*other).never_fits(need) is None for other in others) else barred

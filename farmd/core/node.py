@@ -42,6 +42,7 @@ from farmd.core.registry import Registry
 from farmd.core.replica import Replica
 from farmd.core.swarm import Swarm
 from farmd.core.turn import Turn
+from farmd.core.verdicts import Verdicts
 from farmd.core.worker import Worker
 from protocol.bodies import FarmBody, KeyBody, NodeBody, pack_body
 from protocol.clock import HybridClock
@@ -142,6 +143,9 @@ class Node:
             jobs=self.jobs,
             nodes=lambda: self.registry.bodies,
             may_work=self._may_work,
+        )
+        self.verdicts = Verdicts(
+            replica=self.replica, jobs=self.jobs, registry=self.registry, need_of=self.leader.need_of
         )
         self.outputs = Outputs(
             self.id, replica=self.replica, jobs=self.jobs, swarm=self.swarm, pick_keeper=self._pick_keeper
@@ -291,7 +295,8 @@ class Node:
         self._follow_election(turn)
         self._follow_swarm(turn)
         self.fold(turn)
-        self.leader.pump(turn)
+        if self.leader.pump(turn) and self.verdicts.review(turn):
+            self.fold(turn)
         self.links.follow_keys(turn)
 
     def _leap(self, turn: Turn) -> None:

@@ -29,6 +29,7 @@ _JOB_WORDS: dict[int, tuple[str, ...]] = {
     JobField.CANCELLED: ("cancel", "cancel"),
     JobField.DELETED: ("delete", "delete"),
     JobField.GATE: ("gate", "approve", "reject"),
+    JobField.GIVEN_UP: ("give-up", "give-up"),
 }
 """Word of each value of a register; larger values share the last one."""
 

@@ -6,6 +6,10 @@ result; and running out of memory, which raises the need instead, but at most `F
 frame that eats all memory ends one day. Three failures of one node on one job: avoid it there for five hours.
 Failures on two different jobs with no success in between: the node is sick, whatever the jobs say.
 
+A node whose renderer lacks a feature that the scene needs is *barred* from the job: at once, since no second try can
+end better, and without end, since only a person changes what is installed. It is no fault of the node and costs the
+task nothing. A person who retries anything of the job says by that: look again; what was found before no longer bars.
+
 Everything durable here is a fold over attempt rows and does not depend on their order. Times of rows are wall clocks
 of other machines: each is cut off at `now`, so that a clock that is ahead cannot make the farm wait longer.
 Called by the folds of tasks and jobs. Never decides where a task runs: that is the scheduler's.
@@ -84,11 +88,12 @@ def due_at(ended_ms: int, wait_s: float, now: Instant) -> float:
 class JobRetries:
     """What the failures of one job say about nodes, licences and memory."""
 
-    __slots__ = ("_blamed", "_ooms", "license_until")
+    __slots__ = ("_barring", "_blamed", "_ooms", "license_until")
 
     def __init__(self) -> None:
         self._blamed: dict[NodeId, dict[tuple[TaskIndex, AttemptId], int]] = {}
         self._ooms: dict[TaskIndex, dict[AttemptId, int]] = {}
+        self._barring: dict[NodeId, dict[tuple[TaskIndex, AttemptId], Attempt]] = {}
         self.license_until = 0.0
         """Local time before which no task of the job starts, since no licence was free."""
 
@@ -96,12 +101,15 @@ class JobRetries:
         """Take a new version of an attempt in place of the old one."""
         if old is not None:
             self._blamed.get(old.node, {}).pop((old.task, old.id), None)
+            self._barring.get(old.node, {}).pop((old.task, old.id), None)
             self._ooms.get(old.task, {}).pop(old.id, None)
         if new.state != AttemptState.FAILED:
             return
         if rule_of(new.cause).blames_node:
             at = min(new.ended_ms, now.wall_ms)
             self._blamed.setdefault(new.node, {})[new.task, new.id] = at
+        if rule_of(new.cause).bars_node:
+            self._barring.setdefault(new.node, {})[new.task, new.id] = new
         if new.cause == FailureClass.OOM:
             self._ooms.setdefault(new.task, {})[new.id] = new.peak_ram_bytes
         if new.cause == FailureClass.LICENSE:
@@ -113,6 +121,20 @@ class JobRetries:
         counts = {node: sum([at > since for at in times.values()]) for node, times in self._blamed.items()}
         return tuple(sorted(node for node, count in counts.items() if count >= AVOID_AFTER))
 
+    @property
+    def bars_any(self) -> bool:
+        """Tell whether any attempt ever barred its node."""
+        return any(self._barring.values())
+
+    def barred(self, since_hlc: int) -> dict[NodeId, Attempt]:
+        """Return the nodes barred by failures after a stamp, in order, each with the last of these."""
+        found: dict[NodeId, Attempt] = {}
+        for node in sorted(self._barring):
+            fresh = [attempt for attempt in self._barring[node].values() if attempt.hlc > since_hlc]
+            if fresh:
+                found[node] = max(fresh, key=_written)
+        return found
+
     def ram_floor_bytes(self, asked_bytes: int) -> int:
         """Return the memory that a task of this job needs at least, or 0 if none ran out of memory so far."""
         ooms = max(map(len, self._ooms.values()), default=0)
@@ -120,6 +142,10 @@ class JobRetries:
             return 0
         peak = max([peak for peaks in self._ooms.values() for peak in peaks.values()])
         return max(peak * 5 // 4, asked_bytes + ooms * RAM_STEP_BYTES)
+
+
+def _written(attempt: Attempt) -> tuple[int, AttemptId]:
+    return attempt.hlc, attempt.id
 
 
 class NodeHealth:

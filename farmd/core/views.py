@@ -9,12 +9,13 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, Any
 
+from farmd.core.bitmap import Mark
 from farmd.core.jobstatus import task_state
 from protocol.errors import NotFound
 from protocol.frames import FrameSet, parse_frames
 from protocol.human import counted
 from protocol.ids import TaskIndex
-from protocol.states import JOB_TERMINAL, JobState, MemberState, NodeState
+from protocol.states import JOB_TERMINAL, FailureClass, JobState, MemberState, NodeState, TaskState
 
 if TYPE_CHECKING:
     from farmd.core.job import Job
@@ -264,6 +265,8 @@ def _task_view(node: Node, job: Job, task: TaskIndex, where: str) -> dict[str, A
             "last_lines": body.last_lines,
             "outputs": [{"name": o.name, "blob": str(o.blob), "size": o.blob.size} for o in body.outputs],
         }
+    if job.given_up and where == TaskState.FAILED and job.tasks.marks[task] is not Mark.FAILED:
+        view |= {"cause": int(FailureClass.MISSING_FEATURE), "text": job.given_up}
     return view
 
 

@@ -28,7 +28,7 @@ from farmd.renderers import (
     require_number,
 )
 from protocol.bodies import RendererFact
-from protocol.errors import NotFound, UsageError, UserError
+from protocol.errors import MissingFeature, NotFound, UsageError
 from protocol.states import FailureClass
 
 if TYPE_CHECKING:
@@ -55,15 +55,18 @@ PARAMS: Final = frozenset(
 _HERE: Final = Path(__file__).parent
 _SAMPLE: Final = re.compile(r"(?:Sample |Rendering +)(\d+) ?/ ?(\d+)")
 _SIGNS: Final = (
-    (re.compile(r"Build without OpenImageDenoiser"), FailureClass.START_FAILED),
+    (re.compile(r"Build without OpenImageDenoiser"), FailureClass.MISSING_FEATURE),
     (re.compile(r"(?:System is out of GPU|Out of) memory.*", re.IGNORECASE), FailureClass.OOM),
     (re.compile(r"(?:Malloc|Calloc|Realloc) returns null.*", re.IGNORECASE), FailureClass.OOM),
     (re.compile(r"Error: File format is not supported.*"), FailureClass.START_FAILED),
     (re.compile(r"Error: Failed to read blend file.*"), FailureClass.ERROR),
     (re.compile(r"Error: Cannot read file.*"), FailureClass.MISSING_ASSET),
     (re.compile(r"Error: Cannot render, no camera"), FailureClass.ERROR),
-    (re.compile(r"Error: Engine .* not available.*"), FailureClass.START_FAILED),
+    (re.compile(r"Error: Engine .* not available.*"), FailureClass.MISSING_FEATURE),
+    (re.compile(r"A graphics card and driver with support for .* is required.*"), FailureClass.MISSING_FEATURE),
 )
+_NO_DISPLAY: Final = re.compile(r"Unable to open a display|Error creating OpenGL context")
+"""Said in passing by a Blender that goes on with Cycles; the reason only where it is killed by a signal right then."""
 _OLD_HEADER: Final = re.compile(rb"BLENDER[-_][vV](\d)(\d\d)")
 _NEW_HEADER: Final = re.compile(rb"BLENDER\d\d[-_]\d\d[vV](\d\d)(\d\d)")
 READS_NEW_HEADER: Final = (4, 5)
@@ -140,8 +143,10 @@ class Blender:
         return None
 
     def classify(self, exit_code: int, tail: str) -> FailureClass:
-        """Judge a failed process that named no problem."""
-        return classify_tail(exit_code, tail)
+        """Judge a failed process that named no problem; EEVEE without display or driver just aborts."""
+        cause = classify_tail(exit_code, tail)
+        no_display = cause is FailureClass.CRASH and _NO_DISPLAY.search(tail) is not None
+        return FailureClass.MISSING_FEATURE if no_display else cause
 
 
 def _settings_of(task: RenderTask) -> dict[str, object]:
@@ -195,14 +200,14 @@ def require_readable(scene: Path, installed: str) -> None:
         installed: Version of the Blender that is installed.
 
     Raises:
-        UserError: The file needs a newer Blender.
+        MissingFeature: The file needs a newer Blender.
     """
     found = file_version(scene)
     have = tuple(int(part) for part in installed.split(".") if part.isdigit())
     if found is None or not found[1] or have[:2] >= READS_NEW_HEADER:
         return
     needs = ".".join(map(str, found[0]))
-    raise UserError(
+    raise MissingFeature(
         f"{scene.name} was saved by Blender {needs}; this node has {installed}, which cannot open it",
         "Blender 5 writes another file header",
         f"require the version: renderer_version={found[0][0]}",

@@ -35,6 +35,8 @@ FORMATS = {
 }
 VARYING_STAMPS = ("use_stamp_date", "use_stamp_render_time", "use_stamp_memory", "use_stamp_hostname")
 GPU_BACKENDS = ("OPTIX", "CUDA", "HIP", "ONEAPI")
+NO_ENGINE = re.compile(r"^Error: Engine '([^']+)' not available for scene '(.*)' \(", re.MULTILINE)
+LOG_TAIL_BYTES = 1 << 18
 Settings = dict[str, Any]
 
 
@@ -151,8 +153,14 @@ def choose_scene(settings: Settings) -> Any:
 
 
 def choose_engine(scene: Any, wanted: Any) -> None:
-    """Set the engine that the job asks for."""
+    """Set the engine that the job asks for; without one, refuse a scene whose own engine is not there.
+
+    Blender renders such a scene with EEVEE and calls that a success; only a line of its log tells.
+    """
     if not wanted:
+        lost = lost_engines().get(scene.name)
+        if lost:
+            raise Refused("missing_feature", f"Blender {bpy.app.version_string} has no engine {lost!r}")
         return
     names = [wanted.upper(), "BLENDER_" + wanted.upper(), f"BLENDER_{wanted.upper()}_NEXT"]
     for name in names:
@@ -162,7 +170,21 @@ def choose_engine(scene: Any, wanted: Any) -> None:
             continue
         note(f"engine {name}, as the job asks")
         return
-    raise Refused("start_failed", f"this Blender {bpy.app.version_string} has no engine {wanted!r}")
+    raise Refused("missing_feature", f"Blender {bpy.app.version_string} has no engine {wanted!r}")
+
+
+def lost_engines() -> dict[str, str]:
+    """Return the engine that each scene was saved with and that Blender has replaced by another when it read the file.
+
+    It has said so on the standard output, which is the log of the farm; if that is no file, nothing is known.
+    """
+    log = Path("/proc/self/fd/1")
+    if not log.is_file():
+        return {}
+    with log.open("rb") as file:
+        file.seek(max(0, file.seek(0, 2) - LOG_TAIL_BYTES))
+        said = file.read().decode("utf-8", "replace")
+    return {scene: engine for engine, scene in NO_ENGINE.findall(said.rpartition("\nRead blend: ")[2])}
 
 
 def choose_layers(scene: Any, wanted: Any) -> None:
@@ -210,11 +232,13 @@ def choose_device(scene: Any, gpus: Any) -> None:
         scene.cycles.device = "CPU"
         return
     preferences = bpy.context.preferences.addons["cycles"].preferences
+    built = []
     for backend in GPU_BACKENDS:
         try:
             preferences.compute_device_type = backend
         except TypeError:
             continue
+        built.append(backend)
         preferences.get_devices()
         found = [device for device in preferences.devices if device.type == backend]
         if found:
@@ -223,7 +247,9 @@ def choose_device(scene: Any, gpus: Any) -> None:
             scene.cycles.device = "GPU"
             note(f"{len(found)} GPU(s) by {backend}")
             return
-    raise Refused("start_failed", f"{len(gpus)} GPU(s) were granted and Blender sees none")
+    if not built:
+        raise Refused("missing_feature", f"Blender {bpy.app.version_string} was built without GPU rendering")
+    raise Refused("start_failed", f"{len(gpus)} GPU(s) were granted and Blender sees none by {', '.join(built)}")
 
 
 def has_denoiser() -> bool:
@@ -252,8 +278,8 @@ def check_denoising(scene: Any, settings: Settings) -> None:
     optix = cycles and scene.cycles.device == "GPU" and str(scene.cycles.denoiser) == "OPTIX"
     if (nodes or (cycles and not optix)) and not has_denoiser():
         raise Refused(
-            "start_failed",
-            f"the scene denoises and this Blender {bpy.app.version_string} is built without OpenImageDenoise: "
+            "missing_feature",
+            f"Blender {bpy.app.version_string} was built without OpenImageDenoise, and the scene denoises: "
             "render on a node with the feature 'oidn', or submit with --param denoise=off",
         )
 
@@ -271,7 +297,8 @@ def choose_output(scene: Any, settings: Settings) -> None:
         try:
             render.image_settings.file_format = wanted.upper()
         except TypeError:
-            raise Refused("start_failed", f"this Blender cannot write the format {wanted!r}") from None
+            text = f"Blender {bpy.app.version_string} cannot write the format {wanted!r}"
+            raise Refused("missing_feature", text) from None
     if render.is_movie_format:
         raise Refused("start_failed", "the scene writes a film; a farm renders single images: submit with format=PNG")
     render.use_file_extension = False

@@ -16,6 +16,7 @@ from typing import Any
 
 PROBLEM_EXIT = 3
 MISSING = re.compile(r"does not exist|not found|no such file|could not open|unable to open", re.IGNORECASE)
+PLUGIN = re.compile(r"plugin .{1,80} (?:not found|could not be (?:found|loaded))", re.IGNORECASE)
 MEMORY = re.compile(r"out of memory|bad_alloc|cannot allocate", re.IGNORECASE)
 
 
@@ -29,6 +30,8 @@ def cause_of(text: str) -> str:
     """Name the failure class of Mitsuba's error."""
     if MEMORY.search(text):
         return "oom"
+    if PLUGIN.search(text):
+        return "missing_feature"
     return "missing_asset" if MISSING.search(text) else "error"
 
 
@@ -41,11 +44,12 @@ def give_up(cause: str, text: str) -> None:
 def choose_variant(mi: Any, variant: str) -> None:
     """Set the variant, or end with the list of those that this build has."""
     if variant not in mi.variants():
-        give_up("start_failed", f"this Mitsuba has no variant {variant!r}; it has: {', '.join(mi.variants())}")
+        text = f"Mitsuba {mi.__version__} has no variant {variant!r}; it has: {', '.join(mi.variants())}"
+        give_up("missing_feature", text)
     try:
         mi.set_variant(variant)
     except (ImportError, RuntimeError) as error:
-        give_up("start_failed", f"variant {variant} does not start here: {error}")
+        give_up("missing_feature", f"Mitsuba {mi.__version__} cannot start its variant {variant} here: {error}")
 
 
 def load(mi: Any, scene_file: str, params: dict[str, str], frame: int) -> Any:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from farmd.renderers import Command, Problem, Progress, classify_tail, require_known, require_number
 from protocol.bodies import RendererFact
-from protocol.errors import NotFound, UsageError
+from protocol.errors import MissingFeature, NotFound, UsageError
 from protocol.states import FailureClass
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ PROBE_TIMEOUT_S: Final = 20.0
 DEFAULT_WIDTH, DEFAULT_HEIGHT = 1280, 720
 PARAMS: Final = frozenset({"antialias", "clock", "height", "quality", "width"})
 FORMATS: Final = {".png": "N", ".jpg": "J", ".jpeg": "J", ".exr": "E", ".tga": "T", ".ppm": "P", ".hdr": "H"}
+LIBRARIES: Final = {"N": "png", "J": "jpeg", "E": "openexr"}
+"""What POV-Ray may be built without, by the letter of the format; the other formats are its own."""
 _VERSION: Final = re.compile(r"(?:POV-Ray|Version) (\d+\.\d+(?:\.\d+)*)")
 _RENDERED: Final = re.compile(r"Rendered (\d+) of (\d+) pixels")
 _CANNOT: Final = re.compile(r"((?:Possible )?(?:Parse|Fatal) error.*|Cannot (?:find|open) .*)", re.IGNORECASE)
@@ -97,11 +99,14 @@ def _options_of(task: RenderTask, frame: int, path: Path) -> list[str]:
     width = require_number("povray", task.params, "width") or DEFAULT_WIDTH
     height = require_number("povray", task.params, "height") or DEFAULT_HEIGHT
     quality = require_number("povray", task.params, "quality", least=0)
-    letter = FORMATS.get(path.suffix.lower())
+    suffix, built = path.suffix.lower(), task.installed.features if task.installed is not None else ()
+    letter = FORMATS.get(suffix)
     if letter is None:
         raise UsageError(
             f"povray cannot write {path.suffix!r}", f"it writes {', '.join(FORMATS)}", "change output_name"
         )
+    if built and LIBRARIES.get(letter, built[0]) not in built:
+        raise MissingFeature(f"POV-Ray was built without {LIBRARIES[letter]}", f"it cannot write {suffix}")
     options = [
         f"+I{_quoted(task.scene)}",
         f"+O{_quoted(path)}",

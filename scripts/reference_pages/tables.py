@@ -64,6 +64,7 @@ def _failures() -> str:
             rule.meaning,
             "yes" if rule.counts else "no",
             "yes" if rule.blames_node else "no",
+            "at once" if rule.bars_node else "after three" if rule.blames_node else "no",
             rule.remedy,
         )
         for cause, rule in states.FAILURE_RULES.items()
@@ -71,8 +72,11 @@ def _failures() -> str:
     return page(
         "Failures",
         "Why an attempt ended without a result. A failure that counts uses up one of the task's retries; one that blames"
-        " the machine lets the job avoid it, and makes a machine that fails on two jobs in a row count as sick.",
-        table(("class", "what happened", "counts", "blames the machine", "what follows"), rows),
+        " the machine makes a machine that fails on two jobs in a row count as sick. After three of these a job avoids the"
+        " machine for five hours, unless there is no other. A missing feature is no fault of the machine, but the job"
+        " gets nothing more from it until a person retries; when that is so for every machine that fits, those that are"
+        " off included, the job fails.",
+        table(("class", "what happened", "counts", "blames the machine", "avoided", "what follows"), rows),
     )
 
 
@@ -87,7 +91,8 @@ def _reasons() -> str:
 
 
 def _exit_codes() -> str:
-    codes = {cls.code: cls.__name__ for cls in vars(errors).values() if inspect.isclass(cls) and hasattr(cls, "code")}
+    classes = [cls for cls in vars(errors).values() if inspect.isclass(cls) and "code" in vars(cls)]
+    codes = {vars(cls)["code"]: cls.__name__ for cls in classes}
     ends = [(code(state.value), end.value) for state, end in exitcodes.JOB_END_CODES.items()]
     return page(
         "Exit codes",

@@ -228,7 +228,7 @@ def test_failed_frames_are_retried_by_a_person_and_the_job_completes() -> None:
     async def scene(farm: Farm) -> None:
         broken = {7: True}
         job = await farm.submit(gate=GateSpec(GateMode.OFF))
-        farm.world.failing[job] = lambda rng, effect: (  # type: ignore[index]  # a job id
+        farm.world.failing[job] = lambda rng, node, effect: (  # type: ignore[index]  # a job id
             RenderPlan(0.5, 1, "no licence of the good kind") if broken.get(effect.frames[0]) else None
         )
         await farm.until_state(job, "failed", limit_s=400)

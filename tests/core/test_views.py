@@ -37,7 +37,7 @@ def test_frames_that_wait_for_their_next_try_have_one_reason_whatever_the_second
     async def scene(farm: Farm) -> None:
         job = await farm.submit(gate=GateSpec(GateMode.OFF), frames="1-4")
         fall = RenderPlan(0.1, 1, "it fell")
-        farm.world.failing[job] = lambda rng, effect: fall  # type: ignore[index]  # a job id
+        farm.world.failing[job] = lambda rng, node, effect: fall  # type: ignore[index]  # a job id
         most = 0
         for _ in range(200):
             told = (await farm.data("why", job=job))["reasons"]

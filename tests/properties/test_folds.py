@@ -62,6 +62,7 @@ def attempts(draw: st.DrawFn) -> list[Rec]:
     running = attempt_row(task, n, node, **facts)
     ended_s = draw(st.integers(-100, 100))
     causes = [FailureClass.ERROR, FailureClass.OOM, FailureClass.LICENSE, FailureClass.MISSING_ASSET]
+    causes.append(FailureClass.MISSING_FEATURE)
     ended = draw(
         st.sampled_from(
             [
@@ -83,7 +84,8 @@ def requeues(draw: st.DrawFn) -> list[Rec]:
 
 @st.composite
 def controls(draw: st.DrawFn) -> list[Rec]:
-    field = draw(st.sampled_from([JobField.PAUSED, JobField.GATE, JobField.PRIORITY, JobField.CANCELLED]))
+    fields = [JobField.PAUSED, JobField.GATE, JobField.PRIORITY, JobField.CANCELLED, JobField.GIVEN_UP]
+    field = draw(st.sampled_from(fields))
     value = draw(st.integers(0, 2 if field is JobField.GATE else 1))
     ver, hlc = draw(st.integers(1, 3)), draw(stamps)
     return [control_row(field, value, ver=ver, hlc=hlc, generation=draw(generations), job=draw(jobs_of_rows))]
@@ -127,6 +129,7 @@ def picture(jobs: Jobs) -> dict[str, Any]:
             "measures": (job.rendered, job.rendered_ms, job.peak_ram_bytes, job.started_ms, job.ended_ms),
             "retries": (job.ram_floor_bytes, job.nodes_to_avoid(at()), sorted(job.nodes)),
             "running": sorted(job.running),
+            "barred": (job.given_up, {node: attempt.id for node, attempt in job.barred_nodes().items()}),
         }
     return shown
 
@@ -212,6 +215,8 @@ def test_tasks_and_counters_equal_a_plain_recount(rows: list[Rec]) -> None:
         expected = [plain_state(job, known, task) for task in range(job.plan.task_count)]
         assert [mark.replace("safe", "done") for mark in marks(job)] == expected
         status = jobs.status_of(job_id, at())
+        if job.given_up:
+            expected = ["failed" if where in ("waiting", "held") else where for where in expected]
         counted = Counter(expected)
         assert (status.done, status.failed, status.running) == (counted["done"], counted["failed"], counted["running"])
         assert status.done + status.failed + status.running + status.waiting == status.total_tasks

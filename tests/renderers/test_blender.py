@@ -88,7 +88,7 @@ def test_denoising_without_the_denoiser_is_refused_with_what_to_do(farm: Farm, f
     if "oidn" in fact.features:
         pytest.skip("this Blender has OpenImageDenoise")
     event = farm.render("denoise.blend")
-    assert event.cause == FailureClass.START_FAILED, event
+    assert event.cause == FailureClass.MISSING_FEATURE, event
     assert "OpenImageDenoise" in event.text
     assert "--param denoise=off" in event.text
 
@@ -158,7 +158,7 @@ def test_file_of_blender_5_is_refused_with_the_version_it_needs(farm: Farm, scen
         pytest.skip("this Blender reads it")
     (scenes / "new.blend").write_bytes(b"BLENDER17-01v0500" + bytes(200))
     event = farm.render("new.blend")
-    assert event.cause == FailureClass.START_FAILED, event
+    assert event.cause == FailureClass.MISSING_FEATURE, event
     assert "saved by Blender 5.0" in event.text
     assert fact.version in event.text
 
@@ -220,10 +220,11 @@ def test_parameters_change_the_picture_and_the_check_knows_its_size(farm: Farm) 
         ("corrupt.blend", {}, FailureClass.ERROR, "Failed to read blend file"),
         ("junk.blend", {}, FailureClass.START_FAILED, "File format is not supported"),
         ("gone.blend", {}, FailureClass.MISSING_ASSET, "Cannot read file"),
-        ("plain.blend", {"engine": "luxcore"}, FailureClass.START_FAILED, "no engine 'luxcore'"),
+        ("plain.blend", {"engine": "luxcore"}, FailureClass.MISSING_FEATURE, "no engine 'luxcore'"),
         ("plain.blend", {"camera": "Cube"}, FailureClass.START_FAILED, "it has: Camera"),
         ("plain.blend", {"scene_name": "NoScene"}, FailureClass.START_FAILED, "no scene 'NoScene'; it has: Scene"),
         ("plain.blend", {"view_layers": "FX"}, FailureClass.START_FAILED, "no view layer 'FX'"),
+        ("plain.blend", {"format": "JPEG9000"}, FailureClass.MISSING_FEATURE, "cannot write the format 'JPEG9000'"),
         ("plain.blend", {"format": "FFMPEG"}, FailureClass.START_FAILED, "writes a film"),
         ("plain.blend", {"sampels": "3"}, FailureClass.START_FAILED, "'sampels'"),
         ("plain.blend", {"samples": "many"}, FailureClass.START_FAILED, "samples=many"),
@@ -249,12 +250,50 @@ def test_what_cannot_render_says_why(
         ("Fra:7 Mem:50.10M | Time:00:01 | Rendering 16 / 64 samples", Progress(0.25)),
         ("Fra:1 Mem:9.90M | Scene, ViewLayer | Updating Meshes", None),
         ("Error: Cannot render, no camera", Problem(FailureClass.ERROR, "Error: Cannot render, no camera")),
+        (
+            "Error: Engine 'LUXCORE' not available for scene 'S' (an add-on may need to be installed or enabled)",
+            Problem(
+                FailureClass.MISSING_FEATURE,
+                "Error: Engine 'LUXCORE' not available for scene 'S' (an add-on may need to be installed or enabled)",
+            ),
+        ),
+        (
+            "Build without OpenImageDenoiser",
+            Problem(FailureClass.MISSING_FEATURE, "Build without OpenImageDenoiser"),
+        ),
+        ("X11: Unable to open a display", None),
         ("System is out of GPU memory", Problem(FailureClass.OOM, "System is out of GPU memory")),
         ("Saved: '/tmp/0001.png'", None),
     ],
 )
 def test_lines_of_blender(line: str, said: object) -> None:
     assert Blender().parse(line) == said
+
+
+@blender
+@timeout
+def test_scene_of_an_engine_that_is_not_there_is_refused_where_blender_would_take_another(
+    farm: Farm, scenes: Path
+) -> None:
+    saved = (scenes / "plain.blend").read_bytes()
+    (scenes / "luxcore.blend").write_bytes(saved.replace(b"CYCLES\0", b"LUXCOR\0"))
+    event = farm.render("luxcore.blend")
+    assert event.cause == FailureClass.MISSING_FEATURE, event
+    assert "has no engine 'LUXCOR'" in event.text
+    event = farm.render("luxcore.blend", params={"engine": "cycles"})
+    assert event.cause == 0, event
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "tail", "cause"),
+    [
+        (-6, "Unable to open a display\n", FailureClass.MISSING_FEATURE),
+        (1, "Unable to open a display\nsomething else\n", FailureClass.ERROR),
+        (-11, "Writing: /tmp/a.crash.txt\n", FailureClass.CRASH),
+    ],
+)
+def test_abort_for_want_of_a_display_is_told_from_a_crash(exit_code: int, tail: str, cause: FailureClass) -> None:
+    assert Blender().classify(exit_code, tail) is cause
 
 
 @pytest.mark.parametrize(

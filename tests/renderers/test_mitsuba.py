@@ -82,7 +82,13 @@ def test_checkout_cannot_shadow_the_package(tmp_path: Path) -> None:
             FailureClass.MISSING_ASSET,
             "sky.exr",
         ),
-        (SCENE, {"params": {"variant": "scalar_rbg"}}, FailureClass.START_FAILED, "no variant"),
+        (SCENE, {"params": {"variant": "scalar_rbg"}}, FailureClass.MISSING_FEATURE, "no variant"),
+        (
+            SCENE.replace('<emitter type="constant"/>', '<emitter type="nebula"/>'),
+            {},
+            FailureClass.MISSING_FEATURE,
+            'Plugin "nebula" not found',
+        ),
         (SCENE, {"params": {"light": "3"}}, FailureClass.ERROR, "light"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,8 @@ from farmd.renderers import Progress, RenderTask
 from farmd.renderers.images import inspect
 from farmd.renderers.povray import Povray
 from farmd.renderers.registry import Registry
-from protocol.errors import UsageError
+from protocol.bodies import RendererFact
+from protocol.errors import MissingFeature, UsageError
 from protocol.states import FailureClass
 from tests.adapters.runnerkit import Kit, spec_of
 
@@ -84,6 +86,15 @@ def test_typo_in_a_parameter_is_refused_before_anything_renders(tmp_path: Path) 
 def test_progress_is_the_last_count_of_an_overwritten_line() -> None:
     line = "Rendered 1024 of 2304 pixels (44%)Rendered 1152 of 2304 pixels (50%)"
     assert Povray().parse(line) == Progress(0.5)
+
+
+def test_format_that_this_povray_was_built_without_may_be_written_elsewhere() -> None:
+    poor = RendererFact("povray", "3.7", ("gif", "png"))
+    task = RenderTask(Path("/a.pov"), Path("/"), (1,), (Path("/o/a.exr"),), Path("/o"), Path("/t"), installed=poor)
+    with pytest.raises(MissingFeature, match="built without openexr"):
+        Povray("sh").commands(task)
+    assert Povray("sh").commands(replace(task, outputs=(Path("/o/a.png"),)))
+    assert Povray("sh").commands(replace(task, outputs=(Path("/o/a.ppm"),)))
 
 
 def test_formats_that_povray_cannot_write_are_refused() -> None:

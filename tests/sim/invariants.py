@@ -164,6 +164,10 @@ class Watch:
             self.fail(8, f"{machine.name} grants {ref} of a cancelled or paused job")
         if ref.task >= grantable_below(job.gate, job.plan):
             self.fail(8, f"{machine.name} grants {ref} before the gate is open")
+        if job.given_up:
+            self.fail(8, f"{machine.name} grants {ref} of a job that was given up")
+        if to in job.barred_nodes():
+            self.fail(8, f"{machine.name} grants {ref} to a machine that lacks a feature for it")
         if node.jobs.blocked_by(ref.job):
             self.fail(8, f"{machine.name} grants {ref} before the jobs that it comes after")
         attempts, generation = job.tasks.attempts_of(ref.task), job.generation_of(ref.task)

@@ -23,6 +23,7 @@ from farmd.core.job import Job
 from farmd.core.leader import Leader
 from farmd.core.replica import Replica
 from farmd.core.swarm import Swarm
+from farmd.core.verdicts import Verdicts
 from farmd.core.worker import Worker
 from protocol.bodies import ControlBody, pack_body, unpack_body
 from protocol.messages import Refusal
@@ -216,5 +217,11 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("take nothing for done", scenes.quiet, ((tasks, "_result", _no_result),)),
     Mutant("grant beyond what is offered", scenes.quiet, ((Capacity, "fit_now", _always_room),)),
     Mutant("store pieces unverified", scenes.corrupt_sender, ((SimHands, "_write", _write_unverified),)),
+    Mutant(
+        "grant where a feature is missing",
+        scenes.feature_missing,
+        ((Leader, "_avoided", lambda self, turn, job: {}),),
+    ),
+    Mutant("never give a job up", scenes.feature_missing, ((Verdicts, "review", lambda self, turn: False),)),
     Mutant("give a corrupt piece up", scenes.corrupt_sender, ((Swarm, "on_written", _forget_corrupt),)),
 )

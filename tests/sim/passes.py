@@ -188,7 +188,7 @@ def could_grant(machine: Machine) -> bool:
         if name in bodies and node._may_work(name) and not node.jobs.health.is_sick(name)
     }
     for job in node.jobs.line():
-        need = leader._need(job)
+        need = leader.need_of(job)
         avoided = avoided_nodes(job, need, {name: bodies[name] for name in recent if name in bodies}, now)
         waits = 2 * len(alive) < len(recent) and job.spec.on_partition is PartitionPolicy.HOLD_IN_MINORITY
         if waits or not job.ready_tasks(1, now):

@@ -13,19 +13,19 @@ from farmd.core.events import MessageReceived
 from protocol.ids import AttemptId, JobId, TaskIndex
 from protocol.jobspec import GateMode, GateSpec, JobSpec
 from protocol.messages import Grant
-from protocol.states import JobState
+from protocol.states import FailureClass, JobState
 from tests.sim import passes
 from tests.sim.invariants import Watch
 from tests.sim.machine import SimDriver
 from tests.sim.network import Weather
 from tests.sim.virtual_loop import VirtualLoop
-from tests.sim.world import World
+from tests.sim.world import RenderPlan, World
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from typing import Any
 
-    from farmd.core.effects import Send
+    from farmd.core.effects import Send, StartAttempt
     from protocol.ids import NodeId
     from protocol.messages import Message
     from tests.sim.machine import Machine
@@ -291,6 +291,23 @@ async def restarts(stage: Stage) -> None:
         await asyncio.sleep(8.0)
 
 
+async def feature_missing(stage: Stage) -> None:
+    """The renderer of one node lacks what a job needs; that of every node lacks what another job needs."""
+    lame = stage.follower().id
+
+    def lacks(rng: Random, node: NodeId, effect: StartAttempt) -> RenderPlan | None:
+        return RenderPlan(0.5, int(FailureClass.MISSING_FEATURE), "built without a denoiser") if node == lame else None
+
+    some = await stage.job(stage.leader(), frames="1-20")
+    stage.world.failing[some] = lacks
+    everywhere = await stage.job(stage.leader(), frames="1-20", gate=GateSpec(GateMode.OFF))
+    stage.world.failing[everywhere] = lambda rng, _, effect: lacks(rng, lame, effect)
+    await asyncio.sleep(40.0)
+    jobs = stage.leader().node.jobs
+    if (jobs.state_of(some), jobs.state_of(everywhere)) != (JobState.COMPLETED, JobState.FAILED):
+        stage.watch.fail(0, f"{jobs.state_of(some)} and {jobs.state_of(everywhere)}, not completed and failed")
+
+
 async def corrupt_sender(stage: Stage) -> None:
     """One node sends corrupt pieces for a while."""
     worker = stage.follower()
@@ -315,4 +332,5 @@ SCENES: tuple[tuple[SceneOf, int], ...] = (
     (restarts, 3),
     (restarts, 1),
     (corrupt_sender, 3),
+    (feature_missing, 3),
 )

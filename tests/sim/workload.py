@@ -7,6 +7,7 @@ on whatever machine is near, cut off or not.
 from __future__ import annotations
 
 import asyncio
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import msgpack
@@ -19,12 +20,13 @@ from tests.sim.world import RenderPlan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from random import Random
 
     from farmd.core.effects import StartAttempt
-    from protocol.ids import BlobAddress
+    from protocol.ids import BlobAddress, NodeId
     from tests.sim.machine import Machine
     from tests.sim.world import Answer, World
+
+    Trouble = Callable[[Random, NodeId, StartAttempt], RenderPlan | None]
 
 ANSWER_S = 25.0
 KINDS = ("plain", "outputs", "assets", "chunked", "hold", "off", "after", "failing", "wide", "minority")
@@ -91,7 +93,7 @@ class Studio:
     def _accepted(self, job: JobId, machine: Machine, kind: str) -> None:
         self.accepted[job] = machine
         if kind == "failing" or self._rng.random() < 0.15:
-            self._world.failing[job] = self._trouble()
+            self._world.failing[job] = self._trouble(job)
 
     def _near(self) -> Machine | None:
         up = [machine for machine in self._world.up() if machine.admitted and not machine.leaving]
@@ -139,18 +141,36 @@ class Studio:
         files = [machine.blobs.add(f"{self._world.seed} scene {number} file {index}".encode()) for index in range(3)]
         return machine.blobs.add(msgpack.packb([list(file) for file in files]))
 
-    def _trouble(self) -> Callable[[Random, StartAttempt], RenderPlan | None]:
-        """Draw how renders of a job fail: now and then, or always on some frames."""
+    def _trouble(self, job: JobId) -> Trouble:
+        """Draw how renders of a job fail: now and then, always on some frames, or always on some machines."""
+        own = Random(f"{self._world.seed}/feature/{job}")  # its own draws: seeds that showed bugs stay the same
+        if own.random() < 0.25:
+            return self._lack(own)
         cause = self._rng.choice(FAILURES)
         share, always = 0.05 + 0.3 * self._rng.random(), self._rng.random() < 0.3
         bad = self._rng.randint(2, 12)
         self._world.counts.fault(f"renders fail: {cause.name}")
 
-        def plan(rng: Random, effect: StartAttempt) -> RenderPlan | None:
+        def plan(rng: Random, node: NodeId, effect: StartAttempt) -> RenderPlan | None:
             hit = bad in effect.frames if always else rng.random() < share
             if self.healthy or not hit:
                 return None
             return RenderPlan(0.3 + rng.random(), int(cause), f"it failed: {cause.name}", 3 << 30)
+
+        return plan
+
+    def _lack(self, own: Random) -> Trouble:
+        """Draw the machines whose renderer lacks what the scene needs: some, or all of them."""
+        names = [machine.id for machine in self._world.machines]
+        lacking = own.sample(names, own.randint(1, len(names)))
+        self._world.counts.fault(
+            "renders fail: MISSING_FEATURE" + (" everywhere" if len(lacking) == len(names) else "")
+        )
+
+        def plan(rng: Random, node: NodeId, effect: StartAttempt) -> RenderPlan | None:
+            if self.healthy or node not in lacking:
+                return None
+            return RenderPlan(0.3 + rng.random(), int(FailureClass.MISSING_FEATURE), "built without a denoiser")
 
         return plan
 

@@ -84,7 +84,7 @@ class World:
         self.counts = Counts()
         self.delivered: dict[tuple[str, str], bytes] = {}
         self.mean_frame_s = 4.0
-        self.failing: dict[JobId, Callable[[Random, StartAttempt], RenderPlan | None]] = {}
+        self.failing: dict[JobId, Callable[[Random, NodeId, StartAttempt], RenderPlan | None]] = {}
         self.corrupt: dict[NodeId, float] = {}
         self._client = 0
         self._doors: dict[int, Machine] = {}
@@ -165,7 +165,7 @@ class World:
     def render_plan(self, node: NodeId, effect: StartAttempt) -> RenderPlan:
         rng = Random(f"{self.seed}/render/{effect.ref}")
         special = self.failing.get(effect.ref.job)
-        plan = special(rng, effect) if special is not None else None
+        plan = special(rng, node, effect) if special is not None else None
         return plan or RenderPlan(self.mean_frame_s * (0.3 + 1.4 * rng.random()) * len(effect.frames))
 
     def missing_asset_plan(self) -> RenderPlan:
