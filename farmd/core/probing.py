@@ -18,6 +18,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from farmd.core.beat import next_beat
 from protocol.messages import MemberUpdate, Ping, PingAck, PingNack, PingReq
 
 if TYPE_CHECKING:
@@ -174,9 +175,9 @@ class Prober:
                 self.health.better()
             else:
                 self.probe(turn, target)
-            self._tick_at = now + PROBE_PERIOD_S * self.health.multiplier
+            self._tick_at = next_beat(now, PROBE_PERIOD_S * self.health.multiplier)
         if now >= self._dead_at:
-            self._dead_at = now + DEAD_PERIOD_S
+            self._dead_at = next_beat(now, DEAD_PERIOD_S)
             self._ping_dead(turn)
         return failed
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from farmd.core.beat import next_beat
 from protocol.messages import Heartbeat
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class Reign:
             to_all: Send this round to the dead too.
         """
         now = turn.now.mono
-        self.round_at = now + HEARTBEAT_S
+        self.round_at = next_beat(now, HEARTBEAT_S)
         message = self._next_message(now)
         reached = [*here, *(dead if to_all or self._rounds % DEAD_ROUNDS == 0 else ())]
         self._rounds += 1

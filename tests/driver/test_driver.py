@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from farmd.core.beat import next_beat
 from farmd.core.effects import Effect, Note, Reply, Save, Send
 from farmd.core.events import ClientAsked, ClientLeft, Event, StoreFailed, StoreHealed, TimerFired
 from farmd.core.turn import Instant
@@ -324,3 +325,39 @@ def test_save_that_can_never_succeed_is_a_bug_and_not_tried_for_ever() -> None:
         assert len(r.bugs) == 1
 
     run(scene)
+
+
+def test_timer_of_what_was_answered_in_time_does_not_ring() -> None:
+    async def scenario() -> None:
+        it = rig([])
+        asked = 0
+        deadline_of = it.node.next_deadline
+
+        def counted() -> float | None:
+            nonlocal asked
+            asked += 1
+            return deadline_of()
+
+        it.node.next_deadline = counted  # type: ignore[method-assign]  # counts wake-ups
+        now = asyncio.get_running_loop().time()
+        it.node.deadline = now + 0.05
+        it.driver.start()
+        it.node.deadline = now + 0.3
+        await it.post()
+        asked = 0
+        await asyncio.sleep(0.15)
+        assert asked == 0
+        await asyncio.sleep(0.25)
+        assert [type(event) for event in it.node.seen[:2]] == [ClientLeft, TimerFired]
+        it.driver.close()
+
+    asyncio.run(scenario())
+
+
+def test_beats_of_one_node_fall_together_and_never_come_at_once() -> None:
+    assert [next_beat(now, 0.5) for now in (0.0, 0.2, 0.5, 0.501)] == [0.5, 0.5, 1.0, 1.0]
+    assert next_beat(7.3, 0.5) == 7.5
+    assert next_beat(7.3, 2.0) == next_beat(7.3, 1.0) == 8.0
+    for number in range(1, 10_000):
+        now = number * 0.1
+        assert now < next_beat(now, 0.7) <= now + 0.7 + 1e-9

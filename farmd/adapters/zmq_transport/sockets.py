@@ -29,6 +29,9 @@ LEAST_DESCRIPTORS = 2048
 HEARTBEAT_MS = 1000
 HEARTBEAT_TIMEOUT_MS = 3000
 """Without heartbeats the first message after a cut of 60 s came 47 s after healing."""
+INCOMING_HEARTBEAT_MS = 10_000
+INCOMING_TIMEOUT_MS = 30_000
+"""Whoever connected asks often enough for both; this only clears away the connections of machines that fell silent."""
 CONNECT_TIMEOUT_MS = 1000
 """Else the kernel's SYN back-off delays healing."""
 HANDSHAKE_MS = 2000
@@ -70,8 +73,8 @@ def open_router(context: Context, keys: Keys) -> Socket:
             zmq.RCVHWM: RECEIVE_QUEUE,
             zmq.SNDHWM: CONTROL_QUEUE,
             zmq.BACKLOG: BACKLOG,
-            zmq.HEARTBEAT_IVL: HEARTBEAT_MS,
-            zmq.HEARTBEAT_TIMEOUT: HEARTBEAT_TIMEOUT_MS,
+            zmq.HEARTBEAT_IVL: INCOMING_HEARTBEAT_MS,
+            zmq.HEARTBEAT_TIMEOUT: INCOMING_TIMEOUT_MS,
             zmq.HANDSHAKE_IVL: HANDSHAKE_MS,
         },
     )
