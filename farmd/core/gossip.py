@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 
 from farmd.core.acks import Acks
 from farmd.core.antientropy import Antientropy, row_bytes
+from farmd.core.beat import next_beat
 from protocol.errors import PeerError
 from protocol.messages import (
     DeltaAsk,
@@ -44,7 +45,7 @@ from protocol.messages import (
 from protocol.records import Kind, Rank
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from random import Random
 
     from farmd.core.acks import Ack
@@ -64,13 +65,12 @@ ON_ITS_WAY_S = 0.08
 FANOUT = 3
 ROUNDS = 2
 PULL_EVERY_S = 1.0
-PULL_JITTER = 0.3
 PUSH_BYTES = (1 << 20) - (1 << 12)
 """Most bytes in one push; a larger span is left to pull."""
 QUEUE_BYTES = 8 << 20
 """Most bytes waiting to be relayed; beyond it the oldest are left to pull."""
 CONFIRMATIONS = 3
-"""Peers that must have told what they know of our stream (all alive ones, if fewer)."""
+"""Peers that must have told what they know of our stream (all alive ones, if fewer); after a power cut, all members."""
 
 
 @dataclass(slots=True)
@@ -125,16 +125,25 @@ class Gossip:
         self._pushed_at = float("-inf")
         self._pull_at: float | None = None
         self._origin_known: dict[NodeId, int] = {}
+        self._members: Callable[[], Iterable[NodeId]] | None = None
         self._own_at: float | None = None
         self._owed: dict[NodeId, dict[int, None]] = {}
         self._owed_at: float | None = None
 
     # -- the node's side -------------------------------------------------------------------------------------------
 
+    def doubt(self, members: Callable[[], Iterable[NodeId]]) -> None:
+        """Believe that our stream is whole only if every member says so: one of them may have heard of a lost tail.
+
+        For a start after a power cut or a crash of the system: a disk that had not kept what it confirmed may have
+        lost what any one peer was told at once, and the peers that are asked first need not be among those.
+        """
+        self._members = members
+
     def start(self, turn: Turn) -> None:
         """Begin to pull, and ask peers how much they know of our stream."""
         self._pull_at = turn.now.mono + PULL_EVERY_S * self._rng.random()
-        for peer in self._some(CONFIRMATIONS):
+        for peer in self._some(CONFIRMATIONS) if self._members is None else self._others():
             self._ask_origin(turn, peer)
 
     def set_leader(self, leader: NodeId | None) -> None:
@@ -179,7 +188,7 @@ class Gossip:
         if self._push_at is not None and now >= self._push_at:
             self._push_round(turn)
         if self._pull_at is not None and now >= self._pull_at:
-            self._pull_at = now + PULL_EVERY_S * (1 + PULL_JITTER * (2 * self._rng.random() - 1))
+            self._pull_at = next_beat(now, PULL_EVERY_S)
             for peer in self._some(1):
                 self.pull_from(turn, peer)
 
@@ -345,8 +354,13 @@ class Gossip:
         if replica.origin_confirmed:
             return
         self._origin_known[sender] = message.seq
-        if len(self._origin_known) >= max(1, min(CONFIRMATIONS, len(self._others()))):
+        if self._is_confirmed():
             replica.confirm_origin(turn, max(self._origin_known.values()))
+
+    def _is_confirmed(self) -> bool:
+        if self._members is None:
+            return len(self._origin_known) >= max(1, min(CONFIRMATIONS, len(self._others())))
+        return all(node in self._origin_known for node in self._members() if node != self._self_id)
 
     # -- choosing ----------------------------------------------------------------------------------------------------
 

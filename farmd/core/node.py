@@ -67,11 +67,19 @@ INTRODUCE_S = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What the store held at start."""
+    """What the store held at start.
+
+    Attributes:
+        rows: All replicated rows.
+        vector: Version vector: origin -> sequence number.
+        meta: Local facts.
+        power_cut: The machine went down while the store was open: what the disk had confirmed may be missing.
+    """
 
     rows: tuple[Rec, ...] = ()
     vector: Mapping[int, int] | None = None
     meta: Mapping[str, Any] | None = None
+    power_cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +121,10 @@ class Node:
         self._build(rng, meta)
         self._begin_life()
         self._load(loaded, meta, now)
+        self._doubted = loaded.power_cut or bool(meta.get("doubted"))
+        if self._doubted:
+            self._meta["doubted"] = True
+            self.gossip.doubt(lambda: self.registry.keys)
 
     def _build(self, rng: Random, meta: Mapping[str, Any]) -> None:
         """Make the machines and tell them of each other."""
@@ -309,6 +321,8 @@ class Node:
 
     def _take_save(self) -> Save | None:
         save = self.replica.take_save()
+        if self._doubted and self.replica.origin_confirmed:
+            self._doubted = self._meta["doubted"] = False
         meta = self._meta | self.election.dirty_meta | self.membership.dirty_meta
         self._meta = {}
         self.election.dirty_meta.clear()

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from farmd.adapters import hardware
 from farmd.adapters.client_door import Caller, ClientDoor
-from farmd.adapters.clock import BootClock
+from farmd.adapters.clock import BootClock, boot_id
 from farmd.adapters.discovery import Discovery
 from farmd.adapters.identity import forget_token, judge_token, read_token, waiting_token
 from farmd.adapters.joblog import JobLogs
@@ -27,6 +27,7 @@ from farmd.adapters.service import ServiceManager
 from farmd.adapters.store import SqliteStore
 from farmd.adapters.zap import Zap
 from farmd.adapters.zmq_transport import Keys, ZmqTransport
+from farmd.core.beat import next_beat
 from farmd.core.effects import Note
 from farmd.core.events import Measured, PeerHeardOf, Stopping
 from farmd.core.node import Loaded, Node, Self
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
     from protocol.ids import NodeId
 
 _LOG = logging.getLogger("farmd")
-MEASURE_S = 1.0
+MEASURE_S = 2.0
 JOIN_AGAIN_S = 2.0
 GOODBYE_S = 12.0
 ADDRESS_FILE = "address"
@@ -71,7 +72,7 @@ class Daemon:
         self._clock = BootClock()
         self._events: list[Event] = []
         self._driver: Driver | None = None
-        self._store = SqliteStore(settings.data_dir)
+        self._store = SqliteStore(settings.data_dir, boot_id())
         self._zap = Zap()
         self._transport: ZmqTransport | None = None
         self._logs = JobLogs(settings.data_dir / "logs")
@@ -216,7 +217,7 @@ class Daemon:
             meta.pop("origin", None)
         return Node(
             Self(self._identity.public_key, body, founds if founder else None),
-            Loaded(tuple(opened.rows), opened.vector, meta),
+            Loaded(tuple(opened.rows), opened.vector, meta, opened.power_cut),
             random.Random(),
             self._clock.now(),
         )
@@ -228,7 +229,8 @@ class Daemon:
     async def _measure_for_ever(self, node: Node) -> None:
         """The daemon's pulse: measures the machine, feeds the watchdog from the loop itself."""
         while True:
-            await asyncio.sleep(MEASURE_S)
+            now = self._clock.now().mono
+            await asyncio.sleep(next_beat(now, MEASURE_S) - now)
             self._measure()
             self._manager.alive()
             self._manager.status(self._status(node))

@@ -439,3 +439,26 @@ def test_check_finds_a_broken_invariant(tmp_path: Path, bad: Save, told: str) ->
 def test_check_of_an_empty_directory_is_a_user_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no store"):
         check(tmp_path)
+
+
+def test_store_that_another_boot_left_open_says_so_until_the_core_has_taken_note(tmp_path: Path) -> None:
+    def left_by(boot: str, *, close: bool = False, write: bool = True) -> bool:
+        async def scene() -> bool:
+            store = SqliteStore(tmp_path, boot)
+            loaded = await store.open()
+            if write:
+                await store.commit([Save(meta=(("epoch", 1),))])
+            mark = (tmp_path / f"{store_sqlite.FILE_NAME}-running").read_text()
+            await store.close()
+            if not close:
+                (tmp_path / f"{store_sqlite.FILE_NAME}-running").write_text(mark)
+            return loaded.power_cut
+
+        return asyncio.run(scene())
+
+    assert not left_by("one")
+    assert not left_by("one"), "the same boot: only the process had gone"
+    assert left_by("two", write=False)
+    assert left_by("two"), "nothing had been written in between"
+    assert not left_by("two", close=True)
+    assert not left_by("three")

@@ -96,6 +96,10 @@ class SimDisk:
         """The disk lied: all that it confirmed since the first attempt is gone."""
         self._forget(lambda rec: rec.kind == Kind.ATTEMPT)
 
+    def forget_orders(self) -> None:
+        """The disk lied: all that it confirmed since the first order is gone."""
+        self._forget(lambda rec: rec.kind == Kind.JOB_CONTROL)
+
     def _forget(self, which: Callable[[Rec], bool]) -> None:
         flat = [save for saves in self._before for save in saves]
         self._before, self.image = [], self._base.copy()

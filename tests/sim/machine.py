@@ -84,6 +84,7 @@ class Machine:
         self.admitted = False
         self.evicted = False
         self.leaving = False
+        self.lost_power = False
         self.lied_at: float | None = None
 
     @property
@@ -112,7 +113,8 @@ class Machine:
         """Start the daemon from what the disk holds."""
         assert self.driver is None
         image = self.disk.image
-        loaded = Loaded(tuple(image.rows.values()), dict(image.vector), dict(image.meta))
+        loaded = Loaded(tuple(image.rows.values()), dict(image.vector), dict(image.meta), self.lost_power)
+        self.lost_power = False
         self.leaving = False
         self.admitted = founds is not None or (int(Kind.KEY), pack_node(self.id)) in image.rows
         rng = Random(f"{self.world.seed}/life/{self.index}/{self.lives}")
@@ -175,6 +177,7 @@ class Machine:
         A killed process leaves a kernel that closes its connections; a machine without power says nothing.
         """
         self._end()
+        self.lost_power = power_cut
         self.world.say(f"{self.name} {'loses power' if power_cut else 'is killed'}")
         for machine in self.world.machines:
             if not power_cut and machine.up and (self.id, machine.id) not in self.world.network.cut:

@@ -202,6 +202,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ((Replica, "_merge", _merge_fields(Replica._merge)),),
     ),
     Mutant("reuse sequence numbers after a lost tail", scenes.lost_tail, ((Replica, "_rotate", _no_new_origin),)),
+    Mutant("believe any peer", scenes.half_heard_tail, ((Gossip, "doubt", lambda self, members: None),)),
     Mutant("apply pushes that are not contiguous", scenes.lossy, ((Gossip, "_joins", _joins_anything),), nodes=5),
     Mutant("done is not top", scenes.done_and_forgotten, ((worker, "Rank", _FlatRank),)),
     Mutant("forget own starts", scenes.start_forgotten, ((Worker, "disown", lambda self, turn, rec, job: None),), 2),

@@ -176,6 +176,30 @@ async def lost_tail(stage: Stage) -> None:
     await asyncio.sleep(10.0)
 
 
+async def half_heard_tail(stage: Stage) -> None:
+    """A disk loses commits of which one node has heard; only another one can be asked when its node comes back."""
+    job = await stage.job(stage.leader(), frames="1-40")
+    victim, holder, other = stage.machines
+    stage.world.network.split([[victim.id, holder.id], [other.id]])
+    for value in range(1, 5):
+        stage.order(victim, job, "priority", value=value)
+        await asyncio.sleep(0.3)
+    victim.crash(power_cut=True)
+    stage.watch.note_done()
+    stage.watch.on_lie(victim)
+    victim.disk.forget_orders()
+    stage.world.network.heal()
+    stage.world.network.split([[victim.id, other.id], [holder.id]])
+    await asyncio.sleep(25.0)
+    victim.start()
+    await asyncio.sleep(4.0)
+    for value in range(10, 14):
+        stage.order(victim, job, "priority", value=value)
+        await asyncio.sleep(0.5)
+    stage.world.network.heal()
+    await asyncio.sleep(10.0)
+
+
 async def done_and_forgotten(stage: Stage) -> None:
     """A frame is done and everybody knows it; then the disk of its node forgets it."""
     await stage.job(stage.leader(), frames="1-4", output_name=None, output_dir=None)
@@ -323,6 +347,7 @@ SCENES: tuple[tuple[SceneOf, int], ...] = (
     (held_and_paused, 3),
     (contradictory_orders, 3),
     (lost_tail, 3),
+    (half_heard_tail, 3),
     (done_and_forgotten, 3),
     (start_forgotten, 2),
     (late_grants, 3),

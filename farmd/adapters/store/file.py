@@ -56,6 +56,7 @@ class Loaded:
         notes: What had to be done to open it (an unclean exit, a corrupt file set aside), for the event log.
         salvaged: Facts read from a corrupt file that was set aside. Term, vote and epoch are worth keeping; its
             origin must never be used again.
+        power_cut: The machine went down while the store was open: a disk may have lost what it had confirmed.
     """
 
     rows: list[Rec]
@@ -63,6 +64,7 @@ class Loaded:
     meta: dict[str, Any]
     notes: tuple[Note, ...] = ()
     salvaged: dict[str, Any] = field(default_factory=dict)
+    power_cut: bool = False
 
 
 class Ledger(sqlite3.Connection):

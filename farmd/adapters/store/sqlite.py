@@ -20,6 +20,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
+from dataclasses import replace
 from functools import partial
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Self
@@ -66,13 +67,21 @@ _NOTES_LAST = """
 class SqliteStore:
     """The store of one data directory. Usable as a context manager that closes; `open` it inside."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, boot: str = "") -> None:
+        """Prepare; nothing is touched before `open`.
+
+        Args:
+            data_dir: Where the file is.
+            boot: Names this boot of the machine: a store left open in another one was left by a power cut.
+        """
+        self._boot = boot
         self._dir = data_dir
         self._path = data_dir / FILE_NAME
         self._running_mark = data_dir / f"{FILE_NAME}-running"
         self._lock: int | None = None
         self._writer: aiosqlite.Connection | None = None
         self._untrimmed = 0
+        self._is_marked = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -90,11 +99,13 @@ class SqliteStore:
             StoreFailed: The file cannot be opened.
         """
         self._lock = hold(self._dir)
-        unclean = self._running_mark.exists()
+        left_by = self._left_by()
+        unclean = left_by is not None
         opened: list[Loaded] = []
 
         def connect() -> sqlite3.Connection:
-            self._running_mark.touch()
+            if not unclean:
+                self._mark_running()
             self._path.touch()
             _sync_folder(self._dir)  # both names are durable before the first commit
             ledger, loaded = begin(self._path, unclean=unclean)
@@ -110,7 +121,19 @@ class SqliteStore:
             if isinstance(error, sqlite3.Error | OSError):
                 raise failure(error, "open") from error
             raise
-        return opened.pop()
+        self._is_marked = left_by in (None, self._boot)
+        return replace(opened.pop(), power_cut=not self._is_marked)
+
+    def _mark_running(self) -> None:
+        self._running_mark.write_text(self._boot, encoding="ascii")
+        self._is_marked = True
+
+    def _left_by(self) -> str | None:
+        """Name the boot in which the store was left open; None if it was closed."""
+        try:
+            return self._running_mark.read_text(encoding="ascii", errors="replace")
+        except FileNotFoundError:
+            return None
 
     async def close(self) -> None:
         """Checkpoint, close and unlock; does nothing when it is not open."""
@@ -141,6 +164,8 @@ class SqliteStore:
             raise failure(error, "write") from error
         except OverflowError as error:  # to try again would never help: the core must refuse such a row
             raise InvariantBroken(f"a number of a row to be saved does not fit 64 bits: {error}") from error
+        if not self._is_marked:  # the core has made a note of the power cut: it need not be told again
+            self._mark_running()
         self._untrimmed = (self._untrimmed + len(notes)) % TRIM_EVERY
 
     async def notes(self, limit: int, after: int | None = None) -> list[tuple[int, Note]]:
