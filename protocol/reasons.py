@@ -139,7 +139,7 @@ REASON_WORDS: Final[Mapping[ReasonCode, ReasonWords]] = {
     ReasonCode.MISSING_FEATURE: ReasonWords(
         "✖",
         "no machine can render it: {what}",
-        "install what is missing, or change the job; then farmctl job retry {job}",
+        "install what is missing, then farmctl job retry {job}; or submit it so that it needs less",
     ),
     ReasonCode.FEATURE_AWAY: ReasonWords(
         "⧗",

@@ -103,6 +103,14 @@ def test_only_a_later_retry_undoes_giving_up() -> None:
     assert folded(ROW, lacks_row(0, 1), given_up_row(50, 0)).given_up == ""
 
 
+def test_register_that_a_newer_node_made_up_changes_nothing() -> None:
+    newer = control_row(JobField.PRIORITY, 1)
+    newer = newer._replace(pk=newer.pk[:10] + bytes((99,)))
+    jobs = fold(ROW, newer)
+    assert jobs.skipped == 0
+    assert jobs.status_of(JOB, at()) == fold(ROW).status_of(JOB, at())
+
+
 def test_cancelled_job_stays_cancelled_and_complete_one_complete() -> None:
     assert folded(ROW, given_up_row(50), control_row(JobField.CANCELLED, 1)).state == "cancelled"
     done = [done_row(task, task + 1) for task in range(9)]
