@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     SceneOf = Callable[["Stage"], Awaitable[None]]
 
-LINK_BY_LINK = 8
-"""A seed with which two jobs are refused at different moments and nothing else happens afterwards."""
+LINK_BY_LINK_TIMES = 12
+"""About every seventh time two jobs are refused at different moments and nothing else happens afterwards."""
 
 
 class Stage:
@@ -244,9 +244,9 @@ async def late_grants(stage: Stage) -> None:
     await asyncio.sleep(12.0)
     stage.deliver(old.id, worker.id, _renamed(grant, grant.ref.attempt, TaskIndex(7)))
     await asyncio.sleep(5.0)
-    chief = stage.leader()
+    chief, worker = stage.leader(), stage.follower()
     fresh = AttemptId(chief.node.election.term, chief.id, 0)
-    grant = _renamed(grant, fresh, TaskIndex(8))
+    grant = _renamed(grant, fresh, TaskIndex(8))._replace(epoch=worker.node.epoch)
     stage.deliver(chief.id, worker.id, grant)
     await asyncio.sleep(0.1)
     worker.crash()
@@ -263,28 +263,29 @@ def _renamed(grant: Grant, attempt: AttemptId, task: TaskIndex) -> Grant:
 
 async def healed_link_by_link(stage: Stage) -> None:
     """A node that was cut off gave orders; its links come back one by one, and the rest refuses what it grants."""
-    rng, world = Random(LINK_BY_LINK), stage.world
+    rng, world = Random(8), stage.world
     world.mean_frame_s = 0.6
     at, alone = stage.machines[0], stage.machines[-1]
     endless: dict[str, Any] = {"frames": "1-2000", "output_name": None, "output_dir": None}
-    paused, stopped = [
-        await stage.job(at, gate=GateSpec(GateMode.OFF), priority=value, **endless) for value in (50, 60)
-    ]
-    stage.order(at, paused, "pause")
-    await asyncio.sleep(3.0)
-    world.network.split([[alone.id], [machine.id for machine in stage.machines if machine is not alone]])
-    await asyncio.sleep(8.0 + 5.0 * rng.random())
-    stage.order(alone, stopped, "pause")
-    stage.order(alone, paused, "resume")
-    await asyncio.sleep(1.0)
-    for link in list(world.network.cut):
-        stage.loop.call_later(3.0 * rng.random(), world.network.cut.pop, link, None)
-    await asyncio.sleep(10.0)
-    if passes.could_grant(stage.leader()) and not stage.leader().node.leader.granted:
-        stage.watch.fail(0, "a job that was resumed is not granted again")
-    for job in (paused, stopped):
-        stage.order(stage.leader(), job, "cancel")
-    await asyncio.sleep(5.0)
+    for _ in range(LINK_BY_LINK_TIMES):
+        paused, stopped = [
+            await stage.job(at, gate=GateSpec(GateMode.OFF), priority=value, **endless) for value in (50, 60)
+        ]
+        stage.order(at, paused, "pause")
+        await asyncio.sleep(3.0)
+        world.network.split([[alone.id], [machine.id for machine in stage.machines if machine is not alone]])
+        await asyncio.sleep(8.0 + 5.0 * rng.random())
+        stage.order(alone, stopped, "pause")
+        stage.order(alone, paused, "resume")
+        await asyncio.sleep(1.0)
+        for link in list(world.network.cut):
+            stage.loop.call_later(3.0 * rng.random(), world.network.cut.pop, link, None)
+        await asyncio.sleep(10.0)
+        if passes.could_grant(stage.leader()) and not stage.leader().node.leader.granted:
+            stage.watch.fail(0, "a job that was resumed is not granted again")
+        for job in (paused, stopped):
+            stage.order(stage.leader(), job, "cancel")
+        await asyncio.sleep(5.0)
 
 
 async def everything_twice(stage: Stage) -> None:
@@ -298,9 +299,9 @@ async def lossy(stage: Stage) -> None:
     """Every third message is lost."""
     stage.world.network.weather = Weather(loss=0.35)
     job = await stage.job(stage.follower(), frames="1-40")
-    for value in range(20):
-        stage.order(stage.follower(), job, "priority", value=value)
-        await asyncio.sleep(0.5)
+    for value in range(60):
+        stage.order(stage.machines[value % len(stage.machines)], job, "priority", value=value)
+        await asyncio.sleep(0.15)
     await asyncio.sleep(15.0)
 
 
