@@ -38,7 +38,7 @@ NOTES_LINGER_S = 1.0
 """Longest time that a line of the event log waits for a commit to ride along with."""
 SAVES_LINGER_S = 0.01
 """Longest time that rows which nothing waits for wait for a commit to ride along with."""
-EARLY_S = 0.02
+EARLY_S = 0.1
 """A timer that would ring so much too early, since an answer came in time, is set anew: an idle node sleeps through."""
 EVENTS_PER_WAKE = 256
 """Events handled before the loop gets a chance to serve sockets and timers again."""

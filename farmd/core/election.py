@@ -349,7 +349,7 @@ class Election:
             self._step_down(turn, "not heard by a majority")
             self._wait(turn, 0.0)
         elif now >= reign.round_at:
-            reign.heartbeat(turn, self._here(), self._outlook.dead())
+            reign.heartbeat(turn, self._here(), self._outlook.dead(), calm=self._outlook.calm())
             self._hints += reign.silent(now, self._outlook.alive())
 
     def _enthrone(self, turn: Turn, why: str) -> None:

@@ -24,14 +24,19 @@ class Fence:
     def __init__(self) -> None:
         self._seen: dict[tuple[int, NodeId], tuple[list[int], dict[int, None]]] = {}
 
+    def has_seen(self, attempt: AttemptId) -> bool:
+        """Say whether an attempt id was, or may have been, taken in before."""
+        seen = self._seen.get((attempt.term, attempt.leader))
+        return seen is not None and (attempt.n <= seen[0][0] or attempt.n in seen[1])
+
     def admit(self, attempt: AttemptId) -> bool:
         """Take an attempt id in; False if it was, or may have been, taken before."""
+        if self.has_seen(attempt):
+            return False
         key = (attempt.term, attempt.leader)
         if key not in self._seen:
             self._forget_old_terms()
         floor, numbers = self._seen.setdefault(key, ([-1], {}))
-        if attempt.n <= floor[0] or attempt.n in numbers:
-            return False
         numbers[attempt.n] = None
         if len(numbers) > 2 * WINDOW:
             for n in sorted(numbers)[:WINDOW]:

@@ -134,6 +134,7 @@ class Node:
             self.membership.dead,
             lambda: self.condition.advert(self._now),
             lambda: self.condition.standing(self._now),
+            lambda: not self.jobs.line() and not self.leader.granted,
         )
         self.election = Election(self.id, rng, outlook, meta)
         self.gossip = Gossip(self.id, self.replica, rng, self.membership.alive_others)

@@ -56,6 +56,7 @@ class Outlook:
         dead: Members that are dead; they get a fifth of the heartbeats.
         advert: This node's advert, for its leader.
         standing: How well this node would lead.
+        calm: Nothing runs and nothing waits, as far as this node knows.
     """
 
     alive: Callable[[], tuple[NodeId, ...]]
@@ -63,6 +64,7 @@ class Outlook:
     dead: Callable[[], tuple[NodeId, ...]] = tuple
     advert: Callable[[], Advert | None] = lambda: None
     standing: Callable[[], Standing] = Standing
+    calm: Callable[[], bool] = lambda: False
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 LEASE_S = 3.0
 HEARTBEAT_S = 0.5
+CALM_HEARTBEAT_S = 1.0
+"""While nothing runs and nothing waits: a third of a lease, so two may be lost."""
 DEAD_ROUNDS = 5
 """Dead members get every fifth heartbeat: two halves of a split find each other by it."""
 SILENT_S = 1.5
@@ -60,9 +62,17 @@ class Reign:
         self._first_sent: dict[NodeId, float] = {}
         self._hinted_at: dict[NodeId, float] = {}
         self._seq = 0
-        self._rounds = 0
+        self._rounds = DEAD_ROUNDS
 
-    def heartbeat(self, turn: Turn, here: Iterable[NodeId], dead: Iterable[NodeId], *, to_all: bool = False) -> None:
+    def heartbeat(
+        self,
+        turn: Turn,
+        here: Iterable[NodeId],
+        dead: Iterable[NodeId],
+        *,
+        to_all: bool = False,
+        calm: bool = False,
+    ) -> None:
         """Send one round, durable: it waits for the save of the term, as no follower may know a term that we forget.
 
         Args:
@@ -70,12 +80,13 @@ class Reign:
             here: Members that are alive or suspected.
             dead: Members that are dead; they get every fifth round.
             to_all: Send this round to the dead too.
+            calm: There is no work, and the next round may come later.
         """
         now = turn.now.mono
-        self.round_at = next_beat(now, HEARTBEAT_S)
+        self.round_at = next_beat(now, CALM_HEARTBEAT_S if calm else HEARTBEAT_S)
         message = self._next_message(now)
-        reached = [*here, *(dead if to_all or self._rounds % DEAD_ROUNDS == 0 else ())]
-        self._rounds += 1
+        reached = [*here, *(dead if to_all or self._rounds >= DEAD_ROUNDS else ())]
+        self._rounds = self._rounds % DEAD_ROUNDS + (2 if calm else 1)
         for node in reached:
             if node != self._me:
                 self._first_sent.setdefault(node, now)

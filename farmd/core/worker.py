@@ -144,16 +144,20 @@ class Worker:
     def on_grant(self, turn: Turn, sender: NodeId, grant: Grant) -> None:
         """Start the attempt, or refuse it with the reason; the row of a started attempt is its acceptance.
 
+        A grant that comes twice is passed over in silence: a refusal would free, at the leader, what runs here.
+
         Raises:
             PeerError: The grant names no attempt.
         """
         pk = attempt_pk(grant.ref)
+        if self._fence.has_seen(grant.ref.attempt):
+            self.refused += 1
+            return
         try:
             order = self._admit(turn, sender, grant)
         except _Refused as refused:
             self.refused += 1
-            if refused.reason is not Refusal.SEEN_BEFORE or grant.ref not in self.live:
-                turn.send(sender, GrantReply(grant.ref, accepted=False, reason=refused.reason))
+            turn.send(sender, GrantReply(grant.ref, accepted=False, reason=refused.reason))
             return
         self._start(turn, pk, grant, order)
 

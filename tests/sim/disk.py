@@ -88,6 +88,10 @@ class SimDisk:
             self._apply(self._flight)
         self._flight = None
 
+    def settle(self) -> None:
+        """All that was confirmed until now is truly there."""
+        self._before, self._base = [], self.image.copy()
+
     def forget_ends(self) -> None:
         """The disk lied: all that it confirmed since the first end of an attempt is gone."""
         self._forget(lambda rec: rec.kind == Kind.ATTEMPT and rec.rank > Rank.NORMAL)

@@ -138,8 +138,8 @@ def _any_epoch(right: Callable[..., Refusal]) -> Callable[..., Refusal]:
     return refusal
 
 
-def _admit_twice(self: Fence, attempt: Any) -> bool:
-    return True
+def _never_seen(self: Fence, attempt: Any) -> bool:
+    return False
 
 
 def _unsaved(name: str) -> Callable[..., Any]:
@@ -209,7 +209,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("obey any term", scenes.late_grants, ((Worker, "_refusal", _any_term(Worker._refusal)),)),
     Mutant("obey grants to an earlier life", scenes.late_grants, ((Worker, "_refusal", _any_epoch(Worker._refusal)),)),
     Mutant("wake the leader once", scenes.healed_link_by_link, ((Leader, "_times", lambda self: iter(())),), 4),
-    Mutant("run an attempt id twice", scenes.everything_twice, ((Fence, "admit", _admit_twice),)),
+    Mutant("run an attempt id twice", scenes.everything_twice, ((Fence, "has_seen", _never_seen),)),
     Mutant("forget to save the vote", scenes.quiet, ((Ballot, "vote", _unsaved("vote")),)),
     Mutant("forget to save whom one follows", scenes.quiet, ((Ballot, "accept", _unsaved("accept")),)),
     Mutant("start without promises", scenes.restarts, ((Ballot, "__init__", _remembers_nothing(Ballot.__init__)),), 1),

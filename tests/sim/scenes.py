@@ -179,25 +179,27 @@ async def lost_tail(stage: Stage) -> None:
 async def half_heard_tail(stage: Stage) -> None:
     """A disk loses commits of which one node has heard; only another one can be asked when its node comes back."""
     job = await stage.job(stage.leader(), frames="1-40")
-    victim, holder, other = stage.machines
-    stage.world.network.split([[victim.id, holder.id], [other.id]])
-    for value in range(1, 5):
-        stage.order(victim, job, "priority", value=value)
-        await asyncio.sleep(0.3)
-    victim.crash(power_cut=True)
-    stage.watch.note_done()
-    stage.watch.on_lie(victim)
-    victim.disk.forget_orders()
-    stage.world.network.heal()
-    stage.world.network.split([[victim.id, other.id], [holder.id]])
-    await asyncio.sleep(25.0)
-    victim.start()
-    await asyncio.sleep(4.0)
-    for value in range(10, 14):
-        stage.order(victim, job, "priority", value=value)
-        await asyncio.sleep(0.5)
-    stage.world.network.heal()
-    await asyncio.sleep(10.0)
+    for turn in range(3):
+        victim, holder, other = stage.machines[turn:] + stage.machines[:turn]
+        stage.world.network.split([[victim.id, holder.id], [other.id]])
+        victim.disk.settle()
+        for value in range(1, 5):
+            stage.order(victim, job, "priority", value=10 * turn + value)
+            await asyncio.sleep(0.3)
+        victim.crash(power_cut=True)
+        stage.watch.note_done()
+        stage.watch.on_lie(victim)
+        victim.disk.forget_orders()
+        stage.world.network.heal()
+        stage.world.network.split([[victim.id, other.id], [holder.id]])
+        await asyncio.sleep(25.0)
+        victim.start()
+        await asyncio.sleep(4.0)
+        for value in range(5, 9):
+            stage.order(victim, job, "priority", value=10 * turn + value)
+            await asyncio.sleep(0.5)
+        stage.world.network.heal()
+        await asyncio.sleep(10.0)
 
 
 async def done_and_forgotten(stage: Stage) -> None:
@@ -238,10 +240,11 @@ async def late_grants(stage: Stage) -> None:
     """A grant of a leader that is gone arrives late, and one of a life that is over arrives again."""
     await stage.job(stage.leader(), gate=GateSpec(GateMode.HOLD, (1, 2, 3)))
     await asyncio.sleep(10.0)
-    old, worker = stage.leader(), stage.follower()
-    grant = stage.grants[-1][2]._replace(epoch=worker.node.epoch)
+    old, grant = stage.leader(), stage.grants[-1][2]
     old.crash()
     await asyncio.sleep(12.0)
+    worker = stage.follower()
+    grant = grant._replace(epoch=worker.node.epoch)
     stage.deliver(old.id, worker.id, _renamed(grant, grant.ref.attempt, TaskIndex(7)))
     await asyncio.sleep(5.0)
     chief, worker = stage.leader(), stage.follower()
