@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 MAX_SPEC_BYTES: Final = 512 << 10
 MAX_PARAMS: Final = 64
 MAX_AFTER: Final = 64
+MAX_PATH_RULES: Final = 256
 
 
 class GateMode(StrEnum):
@@ -128,6 +129,7 @@ class JobSpec:
         params: Texts for templates and renderer; never changed after construction.
         priority: 0 to 100, larger goes first.
         after: Jobs that must be completed first.
+        path_rules: Prefix as the scene writes it -> what to read instead, absolute, on the submitting machine.
     """
 
     name: str
@@ -153,6 +155,7 @@ class JobSpec:
     deliver: DeliverBy = DeliverBy.CLIENT
     label: str = ""
     project: str = ""
+    path_rules: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         """Check everything that types do not say.
@@ -163,6 +166,7 @@ class JobSpec:
         _check_fields(self)
         _check_params(self.params)
         _check_after(self.after)
+        _check_path_rules(self.path_rules)
         if self.frames:
             parse_frames(self.frames)
         if self.scene is not None:
@@ -230,6 +234,7 @@ _PATTERNS: Final = {
     "submit_node": (re.compile(r"[0-9a-f]{16}"), "a node id is 16 small hexadecimal digits"),
     "output_dir": (re.compile(r"(/|[A-Za-z]:[\\/]|\\\\).*", re.DOTALL), "it is not an absolute path"),
 }
+_ABSOLUTE = re.compile(r"(/|[A-Za-z]:([\\/]|$)|\\\\).*", re.DOTALL)
 _PARAM_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 
@@ -290,6 +295,18 @@ def _check_after(after: tuple[JobId, ...]) -> None:
             pack_job(job)
         except PeerError as error:
             raise _refusal("after", str(error), "ids of jobs: farmctl job list -o name") from error
+
+
+def _check_path_rules(rules: tuple[tuple[str, str], ...]) -> None:
+    if len(rules) > MAX_PATH_RULES or len({written for written, _ in rules}) != len(rules):
+        raise _refusal("path_rules", f"it holds more than {MAX_PATH_RULES} rules, or two for one prefix")
+    for written, becomes in rules:
+        for side in (written, becomes):
+            _check_text("path_rules", side, 4096)
+        if not written:
+            raise _refusal("path_rules", "a rule is for no prefix", "write them as Y:/show=/mnt/show")
+        if not _ABSOLUTE.fullmatch(becomes):
+            raise _refusal("path_rules", f"{becomes[:80]!r} is not an absolute path", "write Y:/show=/mnt/show")
 
 
 def _check_inner_path(name: str, path: str) -> None:

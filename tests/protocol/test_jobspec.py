@@ -61,6 +61,7 @@ FULL = replace(
     deliver=DeliverBy.NODE,
     label="comp",
     project="moon",
+    path_rules=(("Y:/show", "/mnt/show"), (r"\\filer\tex", "D:/tex")),
 )
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
@@ -93,6 +94,9 @@ SPECS = st.builds(
     on_partition=st.sampled_from(PartitionPolicy),
     deliver=st.sampled_from(DeliverBy),
     label=TEXTS,
+    path_rules=st.dictionaries(TEXTS.map(lambda text: "Y:/" + text), TEXTS.map(lambda text: "/" + text), max_size=3).map(
+        lambda rules: tuple(rules.items())
+    ),
 )
 
 
@@ -117,6 +121,11 @@ def test_every_field_survives_the_bytes() -> None:
 def test_defaults_take_no_bytes() -> None:
     assert set(msgpack.unpackb(spec_to_bytes(PLAIN))) == set(GIVEN)
     assert len(spec_to_bytes(PLAIN)) < 150
+
+
+def test_a_specification_from_before_path_rules_has_none() -> None:
+    older = {name: value for name, value in msgpack.unpackb(spec_to_bytes(FULL)).items() if name != "path_rules"}
+    assert spec_from_bytes(msgpack.packb(older)) == replace(FULL, path_rules=())
 
 
 def test_the_order_of_params_does_not_change_the_bytes() -> None:
@@ -163,6 +172,15 @@ def test_fields_of_a_newer_version_are_left_out() -> None:
         {"limits": {"retries": -1}},
         {"after": ["nonsense"]},
         {"after": [JOB, JOB]},
+        {"path_rules": ["Y:/show"]},
+        {"path_rules": [["Y:/show"]]},
+        {"path_rules": [["Y:/show", 1]]},
+        {"path_rules": [["", "/mnt"]]},
+        {"path_rules": [["Y:/show", "mnt/show"]]},
+        {"path_rules": [["Y:/show", "/mnt\0"]]},
+        {"path_rules": [["Y:/show", "/" + "x" * 4096]]},
+        {"path_rules": [["Y:/show", "/a"], ["Y:/show", "/b"]]},
+        {"path_rules": [[f"{n}:/", "/a"] for n in range(257)]},
         {"on_partition": None},
         {"command": "{oops}"},
         {"output_name": "../{frame}.png"},
