@@ -94,9 +94,9 @@ SPECS = st.builds(
     on_partition=st.sampled_from(PartitionPolicy),
     deliver=st.sampled_from(DeliverBy),
     label=TEXTS,
-    path_rules=st.dictionaries(TEXTS.map(lambda text: "Y:/" + text), TEXTS.map(lambda text: "/" + text), max_size=3).map(
-        lambda rules: tuple(rules.items())
-    ),
+    path_rules=st.dictionaries(
+        TEXTS.map(lambda text: "Y:/" + text), TEXTS.map(lambda text: "/" + text), max_size=3
+    ).map(lambda rules: tuple(rules.items())),
 )
 
 
