@@ -99,10 +99,11 @@ class ControlBody(NamedTuple):
 
 
 class OutputFact(NamedTuple):
-    """One output file of an attempt: name inside the output folder, and its blob."""
+    """One output file of an attempt: name inside the output folder, its blob, and that of a small view of it if any."""
 
     name: str
     blob: BlobAddress
+    thumbnail: BlobAddress | None = None
 
 
 class AttemptBody(NamedTuple):

@@ -24,6 +24,7 @@ import msgpack
 
 from protocol.codec import decoder_of
 from protocol.errors import PeerError, UsageError
+from protocol.existing import ExistingFile
 from protocol.frames import MAX_FRAME, MAX_TEST_FRAMES, FrameSet, parse_frames, test_frame_choice
 from protocol.human import nearest_word, parse_duration, parse_size
 from protocol.ids import BlobAddress, JobId, NodeId, pack_job, parse_blob_address
@@ -153,6 +154,7 @@ class JobSpec:
     after: tuple[JobId, ...] = ()
     on_partition: PartitionPolicy = PartitionPolicy.CONTINUE
     deliver: DeliverBy = DeliverBy.CLIENT
+    existing: ExistingFile = ExistingFile.RENAME
     label: str = ""
     project: str = ""
     path_rules: tuple[tuple[str, str], ...] = ()

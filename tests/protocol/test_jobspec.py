@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.errors import PeerError, UsageError
+from protocol.existing import ExistingFile
 from protocol.ids import BlobAddress, JobId, NodeId, unpack_job
 from protocol.jobspec import (
     MAX_MANIFEST_BYTES,
@@ -59,6 +60,7 @@ FULL = replace(
     after=(JOB,),
     on_partition=PartitionPolicy.HOLD_IN_MINORITY,
     deliver=DeliverBy.NODE,
+    existing=ExistingFile.KEEP,
     label="comp",
     project="moon",
     path_rules=(("Y:/show", "/mnt/show"), (r"\\filer\tex", "D:/tex")),
@@ -93,6 +95,7 @@ SPECS = st.builds(
     after=st.sampled_from([(), (JOB,)]),
     on_partition=st.sampled_from(PartitionPolicy),
     deliver=st.sampled_from(DeliverBy),
+    existing=st.sampled_from(ExistingFile),
     label=TEXTS,
     path_rules=st.dictionaries(
         TEXTS.map(lambda text: "Y:/" + text), TEXTS.map(lambda text: "/" + text), max_size=3
