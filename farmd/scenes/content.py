@@ -59,6 +59,10 @@ class Reference:
         spread: How the path stands for several files.
         variables: What `${NAME}` in it means, as far as the scene itself says (XGen's PROJECT, DESC, FXMODULE).
         base: Folder that a relative path starts from, if it is not the scene's or the project's.
+        frames: First and last number of the files that a sequence may ask for, where the scene says so. Blender writes
+            one member of a sequence ("//smoke_0017.vdb"), whose last number then stands for all of these.
+        by: The scene file that names it, absolute, if it is not the scene that was read: what a linked library brings
+            along, which reading that library finds again.
     """
 
     node: str
@@ -68,6 +72,8 @@ class Reference:
     spread: Spread = Spread.ONE
     variables: Mapping[str, str] = field(default_factory=dict)
     base: str = ""
+    frames: tuple[int, int] | None = None
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
