@@ -38,6 +38,7 @@ MAX_SPEC_BYTES: Final = 512 << 10
 MAX_PARAMS: Final = 64
 MAX_AFTER: Final = 64
 MAX_PATH_RULES: Final = 256
+MAX_FOREIGN_BYTES: Final = 64 << 10
 
 
 class GateMode(StrEnum):
@@ -131,6 +132,7 @@ class JobSpec:
         priority: 0 to 100, larger goes first.
         after: Jobs that must be completed first.
         path_rules: Prefix as the scene writes it -> what to read instead, absolute, on the submitting machine.
+        foreign: What an imported job brought along that means nothing here, packed by who imported it, for the way back.
     """
 
     name: str
@@ -158,6 +160,7 @@ class JobSpec:
     label: str = ""
     project: str = ""
     path_rules: tuple[tuple[str, str], ...] = ()
+    foreign: bytes = field(default=b"", repr=False)
 
     def __post_init__(self) -> None:
         """Check everything that types do not say.
@@ -169,6 +172,8 @@ class JobSpec:
         _check_params(self.params)
         _check_after(self.after)
         _check_path_rules(self.path_rules)
+        if len(self.foreign) > MAX_FOREIGN_BYTES:
+            raise _refusal("foreign", f"{len(self.foreign)} bytes are more than {MAX_FOREIGN_BYTES}")
         if self.frames:
             parse_frames(self.frames)
         if self.scene is not None:

@@ -64,6 +64,7 @@ FULL = replace(
     label="comp",
     project="moon",
     path_rules=(("Y:/show", "/mnt/show"), (r"\\filer\tex", "D:/tex")),
+    foreign=b"\x00kept",
 )
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
