@@ -63,6 +63,7 @@ class Reference:
             one member of a sequence ("//smoke_0017.vdb"), whose last number then stands for all of these.
         by: The scene file that names it, absolute, if it is not the scene that was read: what a linked library brings
             along, which reading that library finds again.
+        shipped: The application brings a file of this name along, so its absence here is no lack.
     """
 
     node: str
@@ -74,6 +75,7 @@ class Reference:
     base: str = ""
     frames: tuple[int, int] | None = None
     by: str = ""
+    shipped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
