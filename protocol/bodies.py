@@ -150,6 +150,26 @@ class HoldingBody(NamedTuple):
     complete: bool = True
 
 
+class PathRuleBody(NamedTuple):
+    """PATH_RULE: a path rule of the farm (`protocol.pathrules`).
+
+    Attributes:
+        value: 1 = it holds; 0 = it was removed. Removed is a value like any other: a later row may set it again.
+        actor: Who asked.
+        written: Prefix as it was typed.
+        becomes: Its replacement.
+        platform: Of the machines that it holds on.
+        note: What for, or why it was removed; may be empty.
+    """
+
+    value: int
+    actor: str
+    written: str
+    becomes: str
+    platform: str
+    note: str = ""
+
+
 def pack_body(body: tuple[object, ...]) -> bytes:
     """Pack any of the bodies above."""
     packed: bytes = msgpack.packb(body)

@@ -21,6 +21,7 @@ import xxhash
 
 from protocol.errors import PeerError
 from protocol.ids import AttemptId, AttemptRef, JobId, NodeId, TaskIndex, pack_job, pack_node, unpack_job, unpack_node
+from protocol.pathrules import PLATFORMS, prefix_key
 
 
 class Kind(IntEnum):
@@ -42,6 +43,8 @@ class Kind(IntEnum):
     """pk job + task + attempt id. Written by the node that ran it, alone."""
     HOLDING = 8
     """pk node + what byte + job: what a node holds completely, or has delivered."""
+    PATH_RULE = 9
+    """pk platform byte + written prefix in its normal form: a path rule of the farm, or that it was removed."""
 
 
 class Rank(IntEnum):
@@ -162,6 +165,11 @@ def attempt_ref_of(pk: bytes) -> AttemptRef:
 def holding_pk(node: NodeId, what: HoldingWhat, job: JobId) -> bytes:
     """Key of a HOLDING row."""
     return pack_node(node) + bytes((what,)) + pack_job(job)
+
+
+def path_rule_pk(written: str, platform: str) -> bytes:
+    """Key of a PATH_RULE row: two spellings of one prefix have the same."""
+    return bytes((PLATFORMS.index(platform),)) + prefix_key(written).encode()
 
 
 def job_of(rec: Rec) -> JobId:

@@ -16,6 +16,7 @@ from farmd.core.acknowledge import LEVELS
 from farmd.core.controls import Controls
 from farmd.core.effects import Reply
 from farmd.core.explain import Explain
+from farmd.core.pathorders import PathOrders
 from protocol.errors import NotFound, PeerError, UsageError, UserError
 from protocol.human import nearest_word
 from protocol.ids import TaskIndex, new_job_id
@@ -67,6 +68,7 @@ class Door:
         self._acknowledge = acknowledge
         self._rng = rng
         self._controls = Controls(node, acknowledge)
+        self._paths = PathOrders(node, acknowledge)
         self.explain = Explain(node)
         self._submissions: dict[JobId, _Submission] = {}
         self._watches: dict[int, _Watch] = {}
@@ -87,6 +89,10 @@ class Door:
             "logs": self._logs,
             "result.list": self._result_list,
             "result.fetch": self._result_fetch,
+            "path.list": self._paths.list,
+            "path.add": self._paths.add,
+            "path.remove": self._paths.remove,
+            "path.test": self._paths.test,
             "doctor": self._doctor,
         }
 

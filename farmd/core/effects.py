@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from protocol.ids import AttemptRef, BlobAddress, NodeId
     from protocol.jobspec import JobSpec
     from protocol.messages import Message
+    from protocol.pathrules import PathRule
     from protocol.records import Rec
 
 
@@ -104,6 +105,7 @@ class StartAttempt:
         cores: Processors that it may use.
         ram_bytes: Memory that it may use; 0 = not said.
         gpus: UUIDs of the GPU slots that it may use.
+        path_rules: Of the farm, for all platforms, as they stood when it was granted; none for a job without files.
     """
 
     ref: AttemptRef
@@ -112,6 +114,7 @@ class StartAttempt:
     cores: int
     ram_bytes: int
     gpus: tuple[str, ...]
+    path_rules: tuple[PathRule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ from farmd.core.membership import Membership
 from farmd.core.orders import Orders
 from farmd.core.outlook import Outlook
 from farmd.core.outputs import Outputs
+from farmd.core.pathrules import PathRules
 from farmd.core.registry import Registry
 from farmd.core.replica import Replica
 from farmd.core.swarm import Swarm
@@ -110,6 +111,7 @@ class Node:
         self._meta: dict[str, Any] = {"epoch": self.epoch}
         self.body = me.body._replace(epoch=self.epoch)
         self.registry = Registry()
+        self.path_rules = PathRules()
         self.replica = Replica(rng, HybridClock())
         self.jobs = Jobs(self._may_ever_run)
         self.membership = Membership(self.id, self.epoch, self.body.address, rng, admitted=self._is_trusted)
@@ -199,6 +201,8 @@ class Node:
         self.replica.load(loaded.rows, loaded.vector or {}, origin, wall_ms=now.wall_ms)
         for rec in self.replica.rows():
             self.registry.apply(rec)
+            self.path_rules.apply(rec)
+        self.worker.path_rules = self.path_rules.rules
         self.jobs.load(self.replica.rows(), now)
         self.chronicle.load()
 
@@ -350,6 +354,10 @@ class Node:
         self._orders.note(turn, rec)
         if rec.kind in (Kind.FARM, Kind.KEY, Kind.NODE, Kind.NODE_CONTROL):
             self._fold_registry(turn, rec)
+            return
+        if rec.kind == Kind.PATH_RULE:
+            self.path_rules.apply(rec)
+            self.worker.path_rules = self.path_rules.rules
             return
         folded = self.jobs.apply(rec, turn.now)
         if folded is None:

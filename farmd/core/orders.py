@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from protocol.bodies import ControlBody, unpack_body
+from protocol.bodies import ControlBody, PathRuleBody, unpack_body
 from protocol.errors import PeerError
 from protocol.ids import unpack_job, unpack_node
 from protocol.records import JobField, Kind, NodeField
@@ -49,6 +49,8 @@ class Orders:
                 self._note_job(turn, rec, unpack_body(ControlBody, rec.body))
             elif rec.kind == Kind.NODE_CONTROL and rec.pk[_NODE_BYTES:] == bytes((NodeField.HELD,)):
                 self._note_node(turn, rec, unpack_body(ControlBody, rec.body))
+            elif rec.kind == Kind.PATH_RULE:
+                _note_path_rule(turn, unpack_body(PathRuleBody, rec.body))
         except PeerError:
             return  # whoever folds it counts it
 
@@ -68,6 +70,13 @@ class Orders:
         name, why = self._registry.name_of(node), body.why[:MAX_TEXT]
         text = f"{name}: {why}" if why else name
         turn.note("hold" if body.value else "release", text, node=node, actor=body.actor[:MAX_TEXT])
+
+
+def _note_path_rule(turn: Turn, body: PathRuleBody) -> None:
+    where = "" if body.platform == "any" else f" on {body.platform}"
+    rule = f"{body.written} -> {body.becomes}{where}"
+    text = f"{rule}: {body.note}" if body.note else rule
+    turn.note("path-add" if body.value else "path-remove", text[:MAX_TEXT], actor=body.actor[:MAX_TEXT])
 
 
 def _word(field: int, value: int) -> str:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from farmd.core.turn import Turn
     from protocol.bodies import NodeBody
     from protocol.ids import AttemptRef, JobId, NodeId
+    from protocol.pathrules import PathRule
     from protocol.records import Rec
 
 PAUSE_NOW = 2
@@ -99,6 +100,7 @@ class Worker:
         self._capacity: Capacity | None = None
         self.live: dict[AttemptRef, Live] = {}
         self.held = False
+        self.path_rules: tuple[PathRule, ...] = ()
         self.disk_full = False
         self.refused = 0
 
@@ -229,7 +231,10 @@ class Worker:
         body = AttemptBody(self._node, self._epoch, grant.generation, AttemptState.RUNNING, started_ms=live.started_ms)
         self._replica.write(turn, Kind.ATTEMPT, pk, pack_body(body))
         claim = order.claim
-        turn.effects.append(StartAttempt(grant.ref, order.spec, order.frames, claim.cores, claim.ram_bytes, claim.gpus))
+        rules = self.path_rules if order.spec.manifest is not None else ()
+        turn.effects.append(
+            StartAttempt(grant.ref, order.spec, order.frames, claim.cores, claim.ram_bytes, claim.gpus, rules)
+        )
 
     def on_progress(self, event: AttemptProgressed) -> None:
         """Remember progress; it travels in adverts, never in rows."""

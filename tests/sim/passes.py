@@ -8,10 +8,21 @@ from farmd.core.capacity import Capacity
 from farmd.core.jobs import Jobs
 from farmd.core.leader import SEEN_LATELY_S
 from farmd.core.match import avoided_nodes
+from farmd.core.pathrules import PathRules
 from protocol.bodies import AttemptBody, unpack_body
 from protocol.ids import pack_job
 from protocol.jobspec import DeliverBy, PartitionPolicy
-from protocol.records import JobField, Kind, NodeField, attempt_ref_of, job_pk, node_control_pk, stamp
+from protocol.records import (
+    JOB_PREFIXED,
+    JobField,
+    Kind,
+    NodeField,
+    attempt_ref_of,
+    job_pk,
+    node_control_pk,
+    path_rule_pk,
+    stamp,
+)
 from tests.sim.hands import address_of
 
 if TYPE_CHECKING:
@@ -43,6 +54,8 @@ def rows_told(machine: Machine, op: str, args: dict[str, Any], data: dict[str, A
     elif op == "job.control":
         start = pack_job(data["job"]) + bytes((FIELDS[args["action"]],))
         keys = [key for key in rows if key[0] == Kind.JOB_CONTROL and key[1].startswith(start)]
+    elif op.startswith("path."):
+        keys = [(int(Kind.PATH_RULE), path_rule_pk(data["rule"]["written"], data["rule"]["platform"]))]
     else:
         keys = [(int(Kind.NODE_CONTROL), node_control_pk(data["node"], NodeField.HELD))]
     return {key: rows[key] for key in keys if key in rows}
@@ -95,11 +108,20 @@ def check_folds(watch: Watch, machine: Machine) -> None:
         reasons = node.door.explain.why(job, None, now)["reasons"]
         if not all(reason["text"] for reason in reasons):
             watch.fail(13, f"{machine.name}: a waiting task of {job.id} has no reason")
+    _check_path_rules(watch, machine)
     gone = watch.deleted.setdefault(machine.id, {})
     gone.update((job_id, None) for job_id in node.jobs._deleted)
     for job_id in gone:
         if job_id in node.jobs:
             watch.fail(10, f"{machine.name}: deleted job {job_id} is back")
+
+
+def _check_path_rules(watch: Watch, machine: Machine) -> None:
+    node, fresh = machine.node, PathRules()
+    for rec in node.replica.rows():
+        fresh.apply(rec)
+    if not fresh.rules == node.path_rules.rules == node.worker.path_rules:
+        watch.fail(13, f"{machine.name}: the path rules differ from the fold from scratch")
 
 
 def _name(job: Job, task: Any) -> Any:
@@ -135,7 +157,7 @@ def check_acknowledged(watch: Watch) -> None:
             continue
         for machine in watch.world.up():
             for (kind, pk), rec in rows.items():
-                if kind != Kind.NODE_CONTROL and any(pack_job(job) == pk[:10] for job in machine.node.jobs._deleted):
+                if kind in JOB_PREFIXED and any(pack_job(job) == pk[:10] for job in machine.node.jobs._deleted):
                     continue
                 found = machine.node.replica.get(kind, pk)
                 if found is None or stamp(found) < stamp(rec):

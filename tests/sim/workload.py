@@ -180,6 +180,21 @@ class Studio:
         """Plan orders of people on random machines."""
         for _ in range(count):
             self._world.loop.call_at(begin + (end - begin) * self._rng.random(), self._order)
+        own = Random(f"{self._world.seed}/paths")  # its own draws, as with features that are lacking
+        for _ in range(count // 4):
+            self._world.loop.call_at(begin + (end - begin) * own.random(), self._change_rules, own)
+
+    def _change_rules(self, own: Random) -> None:
+        """Somebody adds or removes a path rule, of the same few for all, so that people get in each other's way."""
+        up = [machine for machine in self._world.up() if machine.admitted and not machine.leaving]
+        written, platform = own.choice(("Y:/show", r"y:\SHOW", "//filer/tex", "/mnt/a")), own.choice(("any", "linux"))
+        if not up:
+            return
+        machine, target = own.choice(up), f"/mnt/{own.randint(1, 3)}"
+        action = "remove" if machine.node.path_rules.rules and own.random() < 0.4 else "add"
+        more = {"becomes": target} if action == "add" else {}
+        self._world.counts.fault(f"client path {action}")
+        self._world.ask(machine, f"path.{action}", written=written, platform=platform, **more)
 
     def _order(self) -> None:
         machine = self._near()
