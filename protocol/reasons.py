@@ -56,6 +56,7 @@ class ReasonCode(StrEnum):
     RETRY_DELAY = "retry_delay"
     LICENSE = "license"
     POISON = "poison"
+    RESULT_AWAY = "result_away"
     UNKNOWN = "unknown"
 
 
@@ -173,6 +174,12 @@ REASON_WORDS: Final[Mapping[ReasonCode, ReasonWords]] = {
         "was running on {count} machines when they were lost",
         "look at the frame, then farmctl job retry {job}",
         "was running on a machine when it was lost",
+    ),
+    ReasonCode.RESULT_AWAY: ReasonWords(
+        "✖",
+        "done, but copies only on {where}, which are off",
+        "switch {where} on, or render it again: farmctl job retry {job} --frames {frames}",
+        "done, but the only copy is on {where}, which is off",
     ),
     ReasonCode.UNKNOWN: ReasonWords("○", "a reason that this version does not know: {code}", "update this machine"),
 }

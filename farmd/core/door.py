@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from farmd.core import views
 from farmd.core.acknowledge import LEVELS
+from farmd.core.clashes import clashing_jobs
 from farmd.core.controls import Controls
 from farmd.core.effects import Reply
 from farmd.core.explain import Explain
 from farmd.core.pathorders import PathOrders
+from farmd.core.resultviews import result_list
 from protocol.errors import NotFound, PeerError, UsageError, UserError
 from protocol.human import nearest_word
 from protocol.ids import TaskIndex, new_job_id
@@ -185,12 +187,14 @@ class Door:
             self._accept(turn, waiting.asked, job_id, waiting.spec)
 
     def _accept(self, turn: Turn, event: ClientAsked, job_id: JobId, spec: JobSpec) -> None:
+        clashes = clashing_jobs(self._node.jobs, spec, self._node.jobs.state_of)
         rec = self._node.replica.write(turn, Kind.JOB, job_pk(job_id), spec_to_bytes(spec))
         turn.note("submitted", f"{spec.name}: {spec.frames or '1'}", job=job_id, actor=event.actor)
         level = _text(event, "ack", "peer")
         if level == "leader" and self._node.election.is_leader:
             level = "local"
-        data = {"job": job_id, "deliver": self._delivery_of(spec)}
+        data: dict[str, Any] = {"job": job_id, "deliver": self._delivery_of(spec)}
+        data["same_files"] = [{"job": job.id, "name": job.spec.name, "owner": job.spec.owner} for job in clashes]
         self._acknowledge.reply(turn, event.client, data, stamp=(rec.origin, rec.seq), level=level)
 
     @staticmethod
@@ -257,7 +261,7 @@ class Door:
         turn.effects.append(Reply(event.client, self.explain.why(job, task, turn.now)))
 
     def _result_list(self, turn: Turn, event: ClientAsked) -> None:
-        turn.effects.append(Reply(event.client, views.result_list(self._node, self._job(event), event.args)))
+        turn.effects.append(Reply(event.client, result_list(self._node, self._job(event), event.args)))
 
     def _doctor(self, turn: Turn, event: ClientAsked) -> None:
         turn.effects.append(Reply(event.client, views.doctor(self._node, turn.now)))

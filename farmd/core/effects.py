@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from protocol.existing import ExistingFile
+
 if TYPE_CHECKING:
     from protocol.bodies import OutputFact
     from protocol.ids import AttemptRef, BlobAddress, NodeId
@@ -164,7 +166,15 @@ class WritePiece:
 
 @dataclass(frozen=True, slots=True)
 class Deliver:
-    """Write outputs from the store into a folder on this machine, verified. Answered by `Delivered`."""
+    """Write outputs from the store into a folder on this machine, verified. Answered by `Delivered`.
+
+    Attributes:
+        ref: Whose outputs they are.
+        folder: Absolute.
+        outputs: What to write.
+        existing: What to do with files of others that have these names.
+        former: What the job may have written there before, and may replace.
+    """
 
     ref: AttemptRef
     folder: str
@@ -176,6 +186,8 @@ class ReadLog:
     """Read a part of an attempt's log. Answered by `LogRead`."""
 
     ask: int
+    existing: ExistingFile = ExistingFile.RENAME
+    former: tuple[BlobAddress, ...] = ()
     ref: AttemptRef
     offset: int
     limit: int

@@ -165,7 +165,14 @@ class BlobFinished:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """Outputs stand in the output folder, or `error` says why not."""
+    """Outputs stand in the output folder, or `error` says why not.
+
+    Attributes:
+        ref: Whose outputs.
+        error: Empty if it went well.
+        lasting: The error is one that only a person can end.
+        remark: What the owner should know although it went well.
+    """
 
     ref: AttemptRef
     error: str = ""
@@ -184,6 +191,8 @@ class LogRead:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
+    lasting: bool = False
+    remark: str = ""
     """The machine's state, about once a second."""
 
     free_ram_bytes: int

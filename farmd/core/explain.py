@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from farmd.core.bitmap import Mark
 from farmd.core.capacity import MIN_FREE_BYTES, Capacity, Claim, Misfit, Need, need_of
-from farmd.core.jobstatus import job_reason, task_reason
+from farmd.core.jobstatus import job_reason, task_reason, task_state
 from farmd.core.match import avoided_nodes
+from farmd.core.resultviews import away_groups, away_tasks, holders_of, whereabouts_of
 from farmd.core.tasks import FINISHED
 from farmd.core.verdicts import lacking, others_that_fit
-from protocol.frames import FrameSet
+from protocol.frames import FrameSet, parse_frames
 from protocol.ids import TaskIndex
 from protocol.jobspec import PartitionPolicy
 from protocol.reasons import Fit, Reason, ReasonCode, because
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 NEAREST = 3
 TASKS_EXPLAINED = 10_000
 """Waiting tasks of one job that are explained one by one; beyond, they share the reason of the last of these."""
+_SETTLED = (*FINISHED, Mark.RUNNING, Mark.FAILED, Mark.GRANTED)
+"""Marks of tasks that wait for nothing."""
 _RENDERER, _GPU, _VRAM, _RAM, _CORES = (
     ReasonCode.NO_NODE_HAS_RENDERER,
     ReasonCode.NO_NODE_FITS_GPU,
@@ -63,7 +66,7 @@ class Explain:
 
     def why(self, job: Job, task: TaskIndex | None, now: Instant) -> dict[str, Any]:
         """Reasons of all waiting tasks, equal ones together, or of one task; of several waits the shortest is told."""
-        tasks = [task] if task is not None else self._waiting(job)
+        tasks = self._waiting(job) if task is None else [task] if job.tasks.marks[task] not in _SETTLED else []
         groups: dict[Reason, tuple[Reason, list[int]]] = {}
         of_nodes: Reason | None = None
         for index in tasks:
@@ -79,15 +82,28 @@ class Explain:
             _plain(reason) | {"count": len(frames), "frames": str(FrameSet.of(frames))}
             for reason, frames in groups.values()
         ]
-        of_job = None if reasons else job_reason(job, now, self._blocked(job))
+        away = [index for index in away_tasks(self._node, job) if task in (None, index)]
+        reasons += [_of_away(job, group) for group in away_groups(self._node, job, away)]
+        ended = task is not None and job.tasks.marks[task] in _SETTLED
+        of_job = None if reasons or ended else job_reason(job, now, self._blocked(job))
         if of_job is not None:
             reasons = [_plain(of_job) | {"count": 0, "frames": ""}]
         state = self._node.jobs.state_of(job.id).value
-        return {"schema": "farm.why.v1", "job": job.id, "name": job.spec.name, "state": state, "reasons": reasons}
+        told = {"schema": "farm.why.v1", "job": job.id, "name": job.spec.name, "state": state, "reasons": reasons}
+        return told if task is None else told | {"task": self._task(job, task)}
+
+    def _task(self, job: Job, task: TaskIndex) -> dict[str, Any]:
+        """Where one task stands, and where its result is."""
+        where = whereabouts_of(self._node, job, task)
+        return {
+            "state": task_state(job, task).value,
+            "result": None if where is None else where.value,
+            "holders": holders_of(self._node, job, task),
+        }
 
     def of_task(self, job: Job, task: TaskIndex, now: Instant) -> Reason | None:
         """Why one task waits; None if it does not."""
-        if job.tasks.marks[task] in (*FINISHED, Mark.RUNNING, Mark.FAILED, Mark.GRANTED):
+        if job.tasks.marks[task] in _SETTLED:
             return None
         return task_reason(job, task, now, self._blocked(job)) or self._of_nodes(job, now)
 
@@ -95,10 +111,9 @@ class Explain:
         return self._node.jobs.blocked_by(job.id)
 
     def _waiting(self, job: Job) -> list[TaskIndex]:
-        settled = (*FINISHED, Mark.RUNNING, Mark.FAILED, Mark.GRANTED)
         found: list[TaskIndex] = []
         for index in range(job.plan.task_count):
-            if job.tasks.marks[TaskIndex(index)] not in settled:
+            if job.tasks.marks[TaskIndex(index)] not in _SETTLED:
                 found.append(TaskIndex(index))
                 if len(found) >= TASKS_EXPLAINED:
                     break
@@ -186,6 +201,14 @@ class Explain:
         if ahead:
             return because(ReasonCode.QUEUED_BEHIND, count=ahead, job=job.id)
         return because(ReasonCode.NODES_BUSY, count=len(willing), job=job.id)
+
+
+def _of_away(job: Job, group: dict[str, Any]) -> dict[str, Any]:
+    """Done, but not to be had: the machines that have it do not answer."""
+    names, frames = group["nodes"], group["frames"]
+    where = " and ".join(names) or "no machine"
+    reason = because(ReasonCode.RESULT_AWAY, count=len(names), where=where, frames=frames, job=job.id)
+    return _plain(reason) | {"count": len(parse_frames(frames)), "frames": frames}
 
 
 def _as_number(value: int | str) -> int:

@@ -21,6 +21,7 @@ from protocol.errors import PeerError
 from protocol.ids import unpack_job
 from protocol.jobspec import DeliverBy
 from protocol.records import HoldingWhat, Kind, holding_pk
+from protocol.states import AttemptState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 FLUSH_S = 0.2
 RETRY_S = 5.0
 """Pause before a failed delivery is tried again."""
+LASTING_RETRY_S = 60.0
+"""The same where a person has to move a file away first."""
 _HOLDING_BYTES = 19
 
 
@@ -65,6 +68,7 @@ class Outputs:
         self._delivering: dict[tuple[JobId, TaskIndex], AttemptRef] = {}
         self._again: dict[tuple[JobId, TaskIndex], float] = {}
         self.delivery_errors: dict[JobId, str] = {}
+        self.delivery_remarks: dict[JobId, str] = {}
 
     def load(self, turn: Turn) -> None:
         """Take up what an earlier life left: own HOLDING rows, results without a second copy, undelivered ones."""
@@ -118,6 +122,7 @@ class Outputs:
         for place in [place for place in self._again if place[0] == job_id]:
             del self._again[place]
         self.delivery_errors.pop(job_id, None)
+        self.delivery_remarks.pop(job_id, None)
         for what in (HoldingWhat.OUTPUTS, HoldingWhat.DELIVERED):
             self._kept.pop((what, job_id), None)
             self._dirty.pop((what, job_id), None)
@@ -168,7 +173,8 @@ class Outputs:
             self._set(turn, HoldingWhat.OUTPUTS, ref.job, add_to_runs(runs, ref.task))
         if self._must_deliver(job, ref.task) and place not in self._delivering:
             self._delivering[place] = ref
-            turn.effects.append(Deliver(ref, job.spec.output_dir or "", result.body.outputs))
+            folder, former = job.spec.output_dir or "", earlier_outputs(job, ref.task)
+            turn.effects.append(Deliver(ref, folder, result.body.outputs, job.spec.existing, former))
 
     def on_delivered(self, turn: Turn, event: Delivered) -> None:
         """Outputs stand in the folder, or it could not be written: say why, and try again later."""
@@ -179,9 +185,12 @@ class Outputs:
             if self.delivery_errors.get(event.ref.job) != event.error:
                 turn.note("delivery-failed", event.error, job=event.ref.job)
             self.delivery_errors[event.ref.job] = event.error
-            self._again[place] = turn.now.mono + RETRY_S
+            self._again[place] = turn.now.mono + (LASTING_RETRY_S if event.lasting else RETRY_S)
             return
         self.delivery_errors.pop(event.ref.job, None)
+        if event.remark:
+            self.delivery_remarks[event.ref.job] = event.remark
+            turn.note("delivery-remark", event.remark, job=event.ref.job)
         job = self._jobs.get(event.ref.job)
         result = job.result_of(event.ref.task) if job is not None else None
         if job is None or result is None or result.ref != event.ref:
@@ -247,6 +256,17 @@ class Outputs:
         self._dirty[what, job_id] = None
         if self._flush_at is None:
             self._flush_at = turn.now.mono + FLUSH_S
+
+
+def earlier_outputs(job: Job, task: TaskIndex) -> tuple[BlobAddress, ...]:
+    """List what other attempts of a task left when they were done: it may stand in the output folder, as ours."""
+    result = job.result_of(task)
+    return tuple(
+        output.blob
+        for attempt in job.tasks.attempts_of(task)
+        if attempt.state == AttemptState.DONE and (result is None or attempt.id != result.id)
+        for output in attempt.body.outputs
+    )
 
 
 def _runs_of(body: bytes) -> Runs:

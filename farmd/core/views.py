@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from farmd.core.bitmap import Mark
 from farmd.core.jobstatus import task_state
+from farmd.core.resultviews import away_groups, away_tasks, holders_of, output_view, whereabouts_of
 from protocol.errors import NotFound
 from protocol.frames import FrameSet, parse_frames
 from protocol.human import counted
@@ -157,9 +158,7 @@ def job_view(node: Node, job: Job, now: Instant, *, brief: bool = False) -> dict
 
 def _job_details(node: Node, job: Job, status: JobStatus) -> dict[str, Any]:
     spec = job.spec
-    alive = node.membership.is_alive
-    looked_at = status.done <= 10_000 and not all(map(alive, job.nodes))
-    unavailable = [task for task in job.done_tasks() if not job.is_available(task, alive)] if looked_at else []
+    away = away_groups(node, job, away_tasks(node, job))
     return {
         "nodes": _nodes_of(node, job),
         "scene": spec.scene_path or spec.scene,
@@ -167,8 +166,11 @@ def _job_details(node: Node, job: Job, status: JobStatus) -> dict[str, Any]:
         "deliver": spec.deliver.value if spec.output_dir is not None else "none",
         "delivered": status.delivered,
         "delivery_error": node.outputs.delivery_errors.get(job.id, ""),
+        "delivery_remark": node.outputs.delivery_remarks.get(job.id, ""),
+        "existing": spec.existing.value,
         "safe": status.safe,
-        "unavailable_frames": str(FrameSet.of([f for task in unavailable for f in job.plan.frames_of(task)])),
+        "away": away,
+        "unavailable_frames": str(parse_frames(",".join([group["frames"] for group in away]))) if away else "",
         "why_stopped": "" if status.reason is None else status.reason.text(),
         "generation": status.gate_generation,
         "peak_ram_bytes": status.peak_ram_bytes,
@@ -198,7 +200,7 @@ def _test_frame(node: Node, frame: GateFrame) -> dict[str, Any]:
         "node_name": node.registry.name_of(frame.node) if frame.node is not None else None,
         "seconds": frame.seconds,
         "peak_ram_bytes": frame.peak_ram_bytes,
-        "outputs": [{"name": o.name, "blob": str(o.blob), "size": o.blob.size} for o in frame.outputs],
+        "outputs": [output_view(output) for output in frame.outputs],
         "text": frame.text,
     }
 
@@ -263,41 +265,14 @@ def _task_view(node: Node, job: Job, task: TaskIndex, where: str) -> dict[str, A
             "cause": shown.cause,
             "text": body.text,
             "last_lines": body.last_lines,
-            "outputs": [{"name": o.name, "blob": str(o.blob), "size": o.blob.size} for o in body.outputs],
+            "outputs": [output_view(output) for output in body.outputs],
         }
+    whereabouts = whereabouts_of(node, job, task)
+    if whereabouts is not None:
+        view |= {"result": whereabouts.value, "holders": holders_of(node, job, task)}
     if job.given_up and where == TaskState.FAILED and job.tasks.marks[task] is not Mark.FAILED:
         view |= {"cause": int(FailureClass.MISSING_FEATURE), "text": job.given_up}
     return view
-
-
-def result_list(node: Node, job: Job, args: dict[str, Any]) -> dict[str, Any]:
-    """Outputs of done tasks, and who holds them."""
-    frames = args.get("frames")
-    wanted = parse_frames(frames) if isinstance(frames, str) and frames else None
-    outputs: list[dict[str, Any]] = []
-    for task in job.done_tasks():
-        numbers = job.plan.frames_of(task)
-        result = job.result_of(task)
-        if result is None or (wanted is not None and not any(number in wanted for number in numbers)):
-            continue
-        holders = [
-            {"id": which, "name": node.registry.name_of(which), "alive": node.membership.is_alive(which)}
-            for which in job.copies_of(task)
-        ]
-        here = node.outputs.is_here(job.id, task)
-        outputs += [
-            {
-                "task": task,
-                "frame": numbers[0],
-                "name": output.name,
-                "blob": str(output.blob),
-                "size": output.blob.size,
-                "nodes": holders,
-                "here": here,
-            }
-            for output in result.body.outputs
-        ]
-    return {"schema": "farm.results.v1", "job": job.id, "outputs": outputs}
 
 
 def doctor(node: Node, now: Instant) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from farmd.adapters.blobs import BlobsFailed, BlobStore, How, Wrote
 from farmd.adapters.checkout import BlobMissing, Checkouts
-from farmd.adapters.delivery import deliver
+from farmd.adapters.delivery import DeliveryRefused, deliver
 from farmd.core.events import BlobFinished, BlobsFound, Delivered, LogRead, ManifestRead, PieceWritten
 from farmd.ingest.manifest import decode_manifest
 from protocol.errors import FarmError, PeerError, UserError
@@ -147,10 +147,12 @@ class Storage:
 
     def _deliver(self, effect: Deliver) -> Event:
         try:
-            deliver(Path(effect.folder), effect.outputs, self.blobs.path)
+            report = deliver(
+                Path(effect.folder), effect.outputs, self.blobs.path, existing=effect.existing, former=effect.former
+            )
         except (FarmError, OSError) as error:
-            return Delivered(effect.ref, str(error))
-        return Delivered(effect.ref)
+            return Delivered(effect.ref, str(error), lasting=isinstance(error, DeliveryRefused))
+        return Delivered(effect.ref, remark=report.remark)
 
     def read_log(self, effect: ReadLog) -> None:
         """Read a part of an attempt's log."""

@@ -9,9 +9,10 @@ import pytest
 import xxhash
 
 from farmd.adapters import delivery
-from farmd.adapters.delivery import DeliveryFailed, DeliveryFull, DeliveryReport, IfDifferent, deliver
+from farmd.adapters.delivery import DeliveryFailed, DeliveryFull, DeliveryRefused, DeliveryReport, deliver
 from protocol.bodies import OutputFact
 from protocol.errors import PeerError
+from protocol.existing import ExistingFile
 from protocol.ids import BlobAddress
 
 if TYPE_CHECKING:
@@ -72,21 +73,65 @@ def test_equal_file_is_left_alone(folder: Path, shelf: Shelf) -> None:
 
 
 @pytest.mark.parametrize("there", [b"other", b"longer than the output"])
-def test_different_file_is_overwritten_unless_told_otherwise(folder: Path, shelf: Shelf, there: bytes) -> None:
+def test_file_of_somebody_else_is_moved_aside_unless_told_otherwise(folder: Path, shelf: Shelf, there: bytes) -> None:
     folder.mkdir(parents=True)
     (folder / "a").write_bytes(there)
     outputs = [shelf.output("a", b"right"), shelf.output("b", b"second")]
 
-    with pytest.raises(DeliveryFailed, match="different file"):
-        deliver(folder, outputs, shelf.find, if_different=IfDifferent.FAIL)
-    assert files_in(folder) == {"a": there}
-
-    report = deliver(folder, outputs, shelf.find, if_different=IfDifferent.KEEP)
-    assert report == DeliveryReport(("b",), (), ("a",))
+    with pytest.raises(DeliveryRefused, match="different file"):
+        deliver(folder, outputs, shelf.find, existing=ExistingFile.FAIL)
     assert files_in(folder) == {"a": there, "b": b"second"}
 
-    assert deliver(folder, outputs, shelf.find) == DeliveryReport(("a",), ("b",), ())
-    assert files_in(folder) == {"a": b"right", "b": b"second"}
+    report = deliver(folder, outputs, shelf.find, existing=ExistingFile.KEEP)
+    assert report == DeliveryReport((), ("b",), ("a",))
+    assert "a is another file and was left" in report.remark
+    assert files_in(folder) == {"a": there, "b": b"second"}
+
+    report = deliver(folder, outputs, shelf.find)
+    assert report == DeliveryReport(("a",), ("b",), (), (("a", "a.~1~"),))
+    assert report.remark == "a was another file; it is a.~1~ now"
+    assert files_in(folder) == {"a": b"right", "a.~1~": there, "b": b"second"}
+    assert deliver(folder, outputs, shelf.find) == DeliveryReport((), ("a", "b"), ())
+
+
+def test_file_of_somebody_else_is_lost_only_where_that_was_asked_for(folder: Path, shelf: Shelf) -> None:
+    folder.mkdir(parents=True)
+    (folder / "a").write_bytes(b"other")
+    report = deliver(folder, [shelf.output("a", b"right")], shelf.find, existing=ExistingFile.REPLACE)
+    assert report == DeliveryReport(("a",), (), ())
+    assert files_in(folder) == {"a": b"right"}
+
+
+def test_files_moved_aside_before_are_never_overwritten(folder: Path, shelf: Shelf) -> None:
+    for content in (b"first", b"second", b"third"):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "a").write_bytes(content)
+        deliver(folder, [shelf.output("a", b"right")], shelf.find)
+    assert files_in(folder) == {"a": b"right", "a.~1~": b"first", "a.~2~": b"second", "a.~3~": b"third"}
+
+
+@pytest.mark.parametrize("existing", list(ExistingFile))
+def test_former_result_of_the_same_job_is_replaced(folder: Path, shelf: Shelf, existing: ExistingFile) -> None:
+    before, after = shelf.output("a", b"before"), shelf.output("a", b"after")
+    deliver(folder, [before], shelf.find, existing=existing)
+    report = deliver(folder, [after], shelf.find, existing=existing, former=(before.blob,))
+    assert report == DeliveryReport(("a",), (), ())
+    assert files_in(folder) == {"a": b"after"}
+
+
+def test_former_result_that_was_painted_over_is_no_longer_the_jobs(folder: Path, shelf: Shelf) -> None:
+    before, after = shelf.output("a", b"before"), shelf.output("a", b"after")
+    deliver(folder, [before], shelf.find)
+    (folder / "a").write_bytes(b"BEFORE")
+    deliver(folder, [after], shelf.find, former=(before.blob,))
+    assert files_in(folder) == {"a": b"after", "a.~1~": b"BEFORE"}
+
+
+def test_folder_that_has_the_name_of_an_output_is_told(folder: Path, shelf: Shelf) -> None:
+    (folder / "a").mkdir(parents=True)
+    with pytest.raises(DeliveryFailed, match="cannot write into"):
+        deliver(folder, [shelf.output("a", b"right")], shelf.find)
+    assert [path.name for path in folder.iterdir()] == ["a"]
 
 
 @pytest.mark.parametrize("name", ["../a", "/tmp/a", "x/../../a", "a\0b", "", ".", "C:/../a"])
@@ -107,6 +152,7 @@ def test_links_in_the_folder_lead_nowhere(folder: Path, shelf: Shelf, tmp_path: 
     deliver(folder, [shelf.output("a", b"one")], shelf.find)
     assert files_in(tmp_path / "outside") == {"precious": b"precious"}
     assert (folder / "a").read_bytes() == b"one"
+    assert (folder / "a.~1~").is_symlink()
 
 
 def test_output_that_is_not_here_is_named(folder: Path, shelf: Shelf) -> None:

@@ -59,11 +59,15 @@ class Farm:
 
     async def submit(self, on: int = 0, **changes: Any) -> str:
         """Submit a job like SPEC with some changes; returns its id."""
+        return str((await self.submitted(on, **changes))["job"])
+
+    async def submitted(self, on: int = 0, **changes: Any) -> Any:
+        """Submit a job like SPEC with some changes; returns the whole answer."""
         client = self.world.submit(self.machines[on], replace(SPEC, **changes))
         await self.until(lambda: client in self.world.answers, 25.0)
         answer = self.world.answers[client]
         assert answer.error is None, answer.error
-        return str(answer.data["job"])
+        return answer.data
 
     async def state(self, job: str, on: int = 0) -> str:
         """State of a job as one machine sees it."""

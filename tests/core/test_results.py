@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING
 
 import msgpack
 
-from farmd.core.events import AttemptEnded
+from farmd.core.effects import Deliver
+from farmd.core.events import AttemptEnded, Delivered
 from protocol.bodies import HoldingBody, unpack_body
+from protocol.existing import ExistingFile
 from protocol.jobspec import GateMode, GateSpec, spec_to_bytes
 from protocol.records import HoldingWhat, Kind
 from tests.core.small_farm import SPEC, Farm, play
 from tests.sim.hands import Blobs
 
 if TYPE_CHECKING:
+    from farmd.core.effects import Effect
     from protocol.ids import BlobAddress
     from tests.sim.world import Machine
 
@@ -93,9 +96,34 @@ def test_result_whose_only_copy_is_off_is_named_as_unavailable() -> None:
         await farm.until(lambda: not farm.machines[0].node.membership.is_alive(other.id), 30)
         view = await farm.data("job.show", job=job)
         assert view["unavailable_frames"] == "1-4"
+        assert view["away"] == [{"frames": "1-4", "nodes": ["n01"]}]
         assert view["state"] == "completed"
+        (reason,) = (await farm.data("why", job=job))["reasons"]
+        assert (reason["code"], reason["count"], reason["frames"]) == ("result_away", 4, "1-4")
+        assert reason["text"] == "done, but the only copy is on n01, which is off"
+        (reason,) = (await farm.data("why", job=job, frame=3))["reasons"]
+        assert reason["hint"] == f"switch n01 on, or render it again: farmctl job retry {job} --frames 3"
+        assert (await farm.data("why", job=job, frame=3))["task"]["result"] == "away"
+        tasks = (await farm.data("task.list", job=job))["tasks"]
+        assert {task["result"] for task in tasks} == {"away"}
+        assert tasks[0]["holders"] == [{"id": other.id, "name": "n01", "alive": False}]
 
     play(scene, 2)
+
+
+def test_done_available_and_delivered_are_told_apart() -> None:
+    async def scene(farm: Farm) -> None:
+        at_home = await farm.submit(gate=OFF, frames="1-3")
+        in_farm = await farm.submit(gate=OFF, frames="1-3", output_dir=None)
+        nothing = await farm.submit(gate=OFF, frames="1-3", output_dir=None, output_name=None)
+        for job, where in ((at_home, "delivered"), (in_farm, "available"), (nothing, "none")):
+            await farm.until_state(job, "completed")
+            await farm.until(lambda: farm.machines[0].node.jobs.get(at_home).copies.delivered_count() == 3)  # type: ignore[union-attr, arg-type]
+            tasks = (await farm.data("task.list", job=job))["tasks"]
+            assert {task["result"] for task in tasks} == {where}
+            assert (await farm.data("why", job=job))["reasons"] == []
+
+    play(scene)
 
 
 def test_delivery_goes_on_after_a_restart_and_writes_each_result_once() -> None:
@@ -129,6 +157,55 @@ def test_requeued_result_replaces_the_old_one_everywhere() -> None:
         await farm.until_state(job, "completed")
 
     play(scene, 2)
+
+
+def test_delivery_knows_what_the_job_wrote_before_and_what_to_do_with_the_rest() -> None:
+    async def scene(farm: Farm) -> None:
+        asked: list[Deliver] = []
+        hands = farm.machines[0].hands
+        perform = hands.perform
+
+        def watched(effect: Effect) -> None:
+            if isinstance(effect, Deliver):
+                asked.append(effect)
+            perform(effect)
+
+        hands.perform = watched  # type: ignore[method-assign]  # a spy
+        job = await farm.submit(gate=OFF, frames="1", existing=ExistingFile.KEEP)
+        await farm.until(lambda: len(asked) == 1)
+        assert (asked[0].existing, asked[0].former) == (ExistingFile.KEEP, ())
+        await farm.until_state(job, "completed")
+        await farm.data("job.control", job=job, action="retry", frames="1")
+        await farm.until(lambda: len(asked) == 2)
+        assert asked[1].former == (asked[0].outputs[0].blob,)
+        (output,) = (await farm.data("result.list", job=job))["outputs"]
+        assert output["former"] == [str(asked[0].outputs[0].blob)]
+
+    play(scene)
+
+
+def test_delivery_that_a_person_must_free_is_tried_again_rarely_and_a_remark_is_kept() -> None:
+    async def scene(farm: Farm) -> None:
+        answers = iter([("a file is in the way", True, ""), ("", False, "moved aside")])
+        machine, tried = farm.machines[0], []
+
+        def deliver(effect: Deliver) -> None:
+            error, lasting, remark = next(answers)
+            tried.append(farm.world.loop.time())
+            machine.hands._later(Delivered(effect.ref, error, lasting, remark))
+
+        machine.hands._deliver = deliver  # type: ignore[method-assign]  # a folder with a file in it
+        job = await farm.submit(gate=OFF, frames="1")
+        await farm.until(lambda: len(tried) == 1)
+        await farm.until_state(job, "completed")
+        assert (await farm.data("job.show", job=job))["delivery_error"] == "a file is in the way"
+        await farm.until(lambda: len(tried) == 2, 90)
+        assert tried[1] - tried[0] >= 60
+        await farm.until(lambda: machine.node.jobs.get(job).copies.delivered_count() == 1)  # type: ignore[union-attr, arg-type]
+        view = await farm.data("job.show", job=job)
+        assert (view["delivery_error"], view["delivery_remark"]) == ("", "moved aside")
+
+    play(scene)
 
 
 def test_lost_files_are_taken_back_and_fetched_again() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -82,6 +83,35 @@ def test_write_that_fails_leaves_what_was_there_and_no_more(tmp_path: Path) -> N
         tree.put("file", fail, mode=0o644)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").read_bytes() == b"before"
+
+
+def test_part_of_an_interrupted_write_is_given_again(tmp_path: Path) -> None:
+    offsets = []
+
+    def half(target: int) -> None:
+        offsets.append(os.lseek(target, 0, os.SEEK_CUR))
+        os.write(target, b"half")
+        if len(offsets) == 1:
+            raise ConnectionError
+
+    with Tree(tmp_path) as tree:
+        with pytest.raises(ConnectionError):
+            tree.put("file", half, mode=0o644, part=".mark.part")
+        assert [path.name for path in tmp_path.iterdir()] == [".mark.part"]
+        tree.put("file", half, mode=0o644, part=".mark.part")
+    assert offsets == [0, 4]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_bytes() == b"halfhalf"
+
+
+def test_part_that_somebody_else_writes_is_left_to_them(tmp_path: Path) -> None:
+    with Tree(tmp_path) as tree, (tmp_path / ".mark.part").open("wb") as other:
+        other.write(b"theirs")
+        other.flush()
+        fcntl.flock(other, fcntl.LOCK_EX)
+        tree.put("file", hello, mode=0o644, part=".mark.part")
+    assert (tmp_path / "file").read_bytes() == b"hello"
+    assert (tmp_path / ".mark.part").read_bytes() == b"theirs"
 
 
 def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
