@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from farmctl.scenefile import check_input, check_scene, renderer_of
 from protocol.errors import UsageError, UserError
+from protocol.existing import ExistingFile
 from protocol.frames import Dialect, FrameSet, parse_frames, test_frame_choice
 from protocol.ids import JobId, NodeId
 from protocol.jobspec import GateMode, GateSpec, JobSpec, Limits, Requirements
@@ -93,6 +94,7 @@ def order_of(given: Mapping[str, Any], after: tuple[str, ...]) -> Order:
         command=given["command"],
         output_name=given["output_name"],
         output_dir=str(output_dir) if output_dir else None,
+        existing=ExistingFile(given["existing"]),
         params=_params(given["param"]),
         requirements=_requirements(given, version),
         gate=_gate(given["gate"], given["test_frames"], frames),

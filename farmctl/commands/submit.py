@@ -12,9 +12,11 @@ from farmctl.completing import complete_jobs
 from farmctl.context import Session, pass_session
 from farmctl.follow import Follower, Wish
 from farmctl.lazy import Verb
+from farmctl.options import existing_option
 from farmctl.output import fields
 from farmctl.selecting import select_jobs
 from farmctl.submission import Order, order_of
+from protocol.existing import ExistingFile
 from protocol.frames import Dialect
 from protocol.human import counted, format_size, parse_duration, parse_size, printable
 from protocol.jobspec import GateMode, spec_to_bytes
@@ -27,6 +29,13 @@ if TYPE_CHECKING:
     from protocol.exitcodes import ExitCode
 
 SCHEMA: Final = "farm.submitted.v1"
+_FATES: Final = {
+    ExistingFile.RENAME: "those that differ are moved aside (.~1~)",
+    ExistingFile.KEEP: "those that differ stay, and this job's are not written",
+    ExistingFile.REPLACE: "those that differ are replaced",
+    ExistingFile.FAIL: "where they differ, this job's are not written, as a failure",
+}
+"""What becomes of the files of another job."""
 
 _OPTIONS: Final = (
     click.option("--frames", metavar="RANGE", help="Frames: 1-100, 1-100x2, 1,5-7, 1-10,^5."),
@@ -35,6 +44,7 @@ _OPTIONS: Final = (
     click.option("--command", metavar="TEMPLATE", help="Any command line, with {scene} {frame} {output} {threads}."),
     click.option("--output", metavar="DIR", help="Folder for the results; made if it is missing."),
     click.option("--output-name", metavar="TEMPLATE", help="Names of the results: f.{frame:04d}.png."),
+    existing_option(default=ExistingFile.RENAME),
     click.option("--input", multiple=True, metavar="PATH", help="Further file or folder that the scene needs."),
     click.option("--param", multiple=True, metavar="NAME=VALUE", help="Parameter for the renderer or the templates."),
     click.option("--ram", type=parse_size, metavar="SIZE", help="Memory that a task needs: 8G."),
@@ -141,6 +151,8 @@ def _wait(session: Session, order: Order, document: View, given: dict[str, Any])
 def _tell(session: Session, order: Order, answer: View, *, waits: bool) -> None:
     if answer.get("stored") == "here" and not answer.get("alone"):
         session.warn("stored here only: no other machine has the job yet; it spreads as soon as one answers")
+    for other in answer.get("same_files") or []:
+        session.warn(same_files_warning(other, order.spec.existing))
     if order.spec.renderer == "command" and order.spec.output_dir and not order.spec.output_name:
         session.note("no --output-name was given, so no result is promised and none is checked")
     if waits:
@@ -149,6 +161,12 @@ def _tell(session: Session, order: Order, answer: View, *, waits: bool) -> None:
     if answer.get("deliver") == "client":
         session.note(f"the node may not write there; fetch the results with: farmctl job download {job}")
     session.note(f"follow it: farmctl job wait {job}")
+
+
+def same_files_warning(other: View, existing: ExistingFile) -> str:
+    """Say that another job writes the same files, and what becomes of them."""
+    name = printable(f"{other.get('job')} ({other.get('name')}, {other.get('owner')})")
+    return f"job {name} writes the same files: {_FATES[existing]}; another place: --output or --output-name"
 
 
 def _document(order: Order, answer: View, sent: Sent | None) -> View:

@@ -338,6 +338,28 @@ def test_stored_here_only_is_told_even_with_quiet(node: FakeNode, scene: Path) -
     assert run(node, "submit", str(scene), "--frames", "1", "-q").stderr == ""
 
 
+@pytest.mark.parametrize(
+    ("words", "existing", "fate"),
+    [
+        ((), "rename", "moved aside"),
+        (("--existing", "keep"), "keep", "are not written"),
+        (("--existing", "replace"), "replace", "are replaced"),
+        (("--existing", "fail"), "fail", "as a failure"),
+    ],
+)
+def test_a_job_that_writes_the_same_files_is_named_with_what_becomes_of_them(
+    node: FakeNode, scene: Path, tmp_path: Path, words: tuple[str, ...], existing: str, fate: str
+) -> None:
+    node.answers["job.submit"] |= {"same_files": [{"job": OTHER, "name": "shot_\u001b[31m", "owner": "grace"}]}
+    done = run(node, "submit", str(scene), "--frames", "1", "--output", str(tmp_path / "out"), *words)
+    assert done.exit_code == 0, done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if OTHER in line]
+    assert "writes the same files" in line
+    assert fate in line
+    assert "\u001b" not in line
+    assert spec_from_bytes(node.asked("job.submit")[0]["spec"]).existing.value == existing
+
+
 def test_a_refusal_of_the_node_is_its_code(node: FakeNode, scene: Path) -> None:
     node.answers["job.submit"] = UserError("the quota is used up", "100G", "delete jobs", code=6)
     assert run(node, "submit", str(scene), "--frames", "1").exit_code == 6
