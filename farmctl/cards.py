@@ -26,6 +26,7 @@ from protocol.human import (
     printable,
     relative_time,
 )
+from protocol.whereabouts import away_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,13 +95,18 @@ def _output(job: View) -> str:
         return f"{folder}: farmctl brings the results: farmctl job download {job.get('id')}" + (
             f"; {kept}" if kept else ""
         )
-    fault = _text(job, "delivery_error")
+    fault = _text(job, "delivery_error") or _text(job, "delivery_remark")
     where = f"{folder} on {_text(job, 'submit_node_name')}" if job.get("submit_node_name") else folder
     verb = "is" if done == 1 else "are"
     return f"{delivered} of {counted(done, 'result')} {verb} in {where}" + "".join(f"; {t}" for t in (kept, fault) if t)
 
 
 def _away(job: View) -> str:
+    """Name the frames that are done and cannot be had, with the machines that have them."""
+    groups = job.get("away") or []
+    if groups:
+        parts = [f"{group.get('frames')}: {away_text([str(n) for n in group.get('nodes') or []])}" for group in groups]
+        return printable("; ".join(parts))
     frames = _text(job, "unavailable_frames")
     return f"{frames}: done, but the machines that have them do not answer" if frames else ""
 

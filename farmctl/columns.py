@@ -21,6 +21,7 @@ from protocol.states import (
     TaskState,
     word_of,
 )
+from protocol.whereabouts import Whereabouts, away_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -122,6 +123,14 @@ def _copies(row: View, _now: int) -> str:
     )
 
 
+def result_text(row: View, _now: int = 0) -> str:
+    """Say where the result of a task is; what a newer node calls otherwise is shown as it is."""
+    where = str(row.get("result") or "")
+    if where == Whereabouts.AWAY:
+        return away_text([str(node.get("name")) for node in row.get("holders") or []])
+    return "" if where == Whereabouts.NONE else where
+
+
 JOBS: Final = Listing(
     "jobs",
     (
@@ -156,6 +165,7 @@ TASKS: Final = Listing(
         Column("TIME", duration("seconds"), right=True),
         Column("MEMORY", size("peak_ram_bytes"), right=True),
         Column("COPIES", _copies),
+        Column("RESULT", result_text),
         Column("GENERATION", text("generation"), wide=True, right=True),
         Column("CAUSE", _cause, wide=True),
         Column("TEXT", text("text")),

@@ -1,20 +1,25 @@
 """Bring the results of a job into a folder: list, let the node fetch what it lacks, copy, verify.
 
 A file appears under its name complete and verified (size, xxHash64 and MD5 of its address), or not at all; one that is
-there already and has the right content is left alone, so that a second download costs little and an interrupted one
-goes on. Names come from other machines and never lead out of the folder.
+there already and has the right content is left alone, so that a second download costs little. What was interrupted lies
+beside it under the name of its content (`.*.farmd-part`) and is gone on with. Files of others are dealt with as the job
+or the command says (`farmd.ingest.placing`). Names come from other machines and never lead out of the folder.
 """
 
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from farmctl.lacking import Missing, missing_error
 from farmd.ingest.copying import write_all
-from farmd.ingest.hashing import hash_descriptor, hash_file
+from farmd.ingest.hashing import hash_descriptor
+from farmd.ingest.placing import How, Wanted, place_file
 from farmd.ingest.tree import Tree, place_of
 from protocol.api import MAX_CHUNK_BYTES
 from protocol.errors import UserError
+from protocol.existing import ExistingFile
 from protocol.frames import FrameSet, parse_frames
 from protocol.human import format_size
 from protocol.ids import BlobAddress, parse_blob_address
@@ -33,20 +38,6 @@ FETCH_TRIES: Final = 4
 """Each is a long poll of half a minute at the node."""
 
 
-class Missing(NamedTuple):
-    """An output that could not be had.
-
-    Attributes:
-        frame: The first frame of its task.
-        holders: The machines that have it, by name.
-        silent: None of them answers, so that it was not even asked for.
-    """
-
-    frame: int
-    holders: str
-    silent: bool
-
-
 class Brought(NamedTuple):
     """What is in the folder now.
 
@@ -55,57 +46,151 @@ class Brought(NamedTuple):
         size_bytes: Of what was copied.
         missing: Outputs that no reachable machine has.
         frames: All frames of which every output is here.
+        kept: Names that files of others have kept.
+        refused: The same, where that counts as a failure.
+        aside: Files of others that were moved, as (old, new name).
     """
 
     files: tuple[str, ...]
     size_bytes: int
     missing: tuple[Missing, ...]
     frames: FrameSet
+    kept: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+    aside: tuple[tuple[str, str], ...] = ()
 
 
-def bring(
-    call: Call, job: str, frames: FrameSet, folder: Path, progress: Progress, *, tries: int = FETCH_TRIES
-) -> Brought:
-    """Copy the outputs of these frames into a folder: first what the node has, then what others that answer have.
+class Fetch:
+    """One run over the outputs of some frames."""
 
-    What only silent machines have is not waited for.
+    def __init__(self, call: Call, job: str, folder: Path, progress: Progress) -> None:
+        """Prepare.
 
-    Args:
-        call: Asks the node; must have the patience for transfers.
-        job: Its id.
-        frames: All of them done.
-        folder: Exists.
-        progress: Shows how far it is.
-        tries: How often the node is asked to get an output that it lacks.
+        Args:
+            call: Asks the node; must have the patience for transfers.
+            job: Its id.
+            folder: Exists.
+            progress: Shows how far it is.
+        """
+        self._call = call
+        self._job = job
+        self._folder = folder
+        self._progress = progress
+        self._there: dict[int, bool] = {}
+        self._done = self._total = self._copied = 0
+        self._named: dict[How, list[str]] = {how: [] for how in How}
+        self._aside: list[tuple[str, str]] = []
+        self._missing: list[Missing] = []
 
-    Raises:
-        UserError: The node does not answer, or a file cannot be written.
-    """
-    outputs: list[View] = call("result.list", job=job, frames=str(frames))["outputs"] if frames else []
-    total = sum(int(output["size"]) for output in outputs)
-    there: dict[int, bool] = {}
-    files, missing, done, copied = set(), [], 0, 0
-    with Tree(folder) as tree:
-        for output in sorted(outputs, key=_distance):
-            place, address = place_of(output["name"]), parse_blob_address(output["blob"])
-            progress.update(
-                done, total, f"fetching {place}, {format_size(done)} of {format_size(total)}", change="fetch", steps=10
-            )
-            done += address.size
-            if _has(tree, folder, place, address):
-                files.add(place)
-            elif not _is_out_of_reach(output) and _is_at_node(call, job, output, there, tries):
-                _copy(call, tree, place, address)
-                files.add(place)
-                copied += address.size
-            else:
-                holders = ", ".join(str(node.get("name")) for node in output.get("nodes") or [])
-                missing.append(Missing(int(output["frame"]), holders, _is_out_of_reach(output)))
-    # An output names the first frame of its task: only if all are here, it is sure that all frames are.
-    lacking = {output.frame for output in missing}
-    whole = frames if not lacking else FrameSet.of({int(output["frame"]) for output in outputs} - lacking)
-    places = (place_of(output["name"]) for output in outputs)
-    return Brought(tuple(place for place in places if place in files), copied, tuple(missing), whole)
+    def bring(self, frames: FrameSet, *, tries: int = FETCH_TRIES, existing: ExistingFile | None = None) -> Brought:
+        """Copy the outputs of these frames: first what the node has, then what others that answer have.
+
+        What only silent machines have is not waited for.
+
+        Args:
+            frames: All of them done.
+            tries: How often the node is asked to get an output that it lacks.
+            existing: What to do with files of others; None = as the job says.
+
+        Raises:
+            UserError: The node does not answer, or a file cannot be written.
+        """
+        listed: View = self._call("result.list", job=self._job, frames=str(frames)) if frames else {"outputs": []}
+        outputs: list[View] = listed["outputs"]
+        self._total = sum(int(output["size"]) for output in outputs)
+        existing = existing or _existing_of(listed)
+        with Tree(self._folder) as tree:
+            for output in sorted(outputs, key=_distance):
+                self._bring(tree, output, tries, existing)
+        return self._brought(frames, outputs)
+
+    def _bring(self, tree: Tree, output: View, tries: int, existing: ExistingFile) -> None:
+        place, address = place_of(output["name"]), parse_blob_address(output["blob"])
+        before = self._done
+        self._show(place, 0)
+        former = [parse_blob_address(str(blob)) for blob in output.get("former") or []]
+        wanted = Wanted(place, address, former, f".{address.md5.hex()}.farmd-part")
+        try:
+            placed = place_file(tree, wanted, partial(self._fill, output, tries), existing)
+        except _NotThere:
+            holders = tuple(str(node.get("name")) for node in output.get("nodes") or [])
+            self._missing.append(Missing(int(output["frame"]), holders, silent=_is_out_of_reach(output)))
+        else:
+            self._named[placed.how].append(place)
+            if placed.aside:
+                self._aside.append((place, placed.aside))
+        self._done = before + address.size
+
+    def _fill(self, output: View, tries: int, target: int) -> None:
+        """Write a file, or the rest of it, and verify the whole."""
+        if _is_out_of_reach(output) or not self._is_at_node(output, tries):
+            raise _NotThere
+        place, address = place_of(output["name"]), parse_blob_address(output["blob"])
+        half = os.lseek(target, 0, os.SEEK_CUR)
+        starts = (half, 0) if 0 < half <= address.size else (0,)
+        for start in starts:
+            os.ftruncate(target, start)
+            os.lseek(target, start, os.SEEK_SET)
+            self._receive(place, address, start, target)
+            os.lseek(target, 0, os.SEEK_SET)
+            if hash_descriptor(target) == address:
+                self._copied += address.size - start
+                return
+        os.ftruncate(target, 0)
+        raise UserError(f"{place} arrived damaged", "its content does not match its address", "download it again")
+
+    def _receive(self, place: str, address: BlobAddress, offset: int, target: int) -> None:
+        while offset < address.size:
+            self._show(place, offset)
+            answer = self._call("blob.get", blob=str(address), offset=offset, limit=MAX_CHUNK_BYTES)
+            data: bytes = answer["data"]
+            if not data:
+                return
+            write_all(target, data)
+            offset += len(data)
+
+    def _show(self, place: str, offset: int) -> None:
+        done = self._done + offset
+        text = f"fetching {place}, {format_size(done)} of {format_size(self._total)}"
+        self._progress.update(done, self._total, text, change="fetch", steps=10)
+
+    def _is_at_node(self, output: View, tries: int) -> bool:
+        """Tell whether the node has an output, after asking it once for each task to get it from others."""
+        task = int(output["task"])
+        if output.get("here"):
+            return True
+        if task not in self._there:
+            tries = tries if any(node.get("alive") for node in output.get("nodes") or []) else 1
+            answers = (self._call("result.fetch", job=self._job, task=task)["here"] for _ in range(tries))
+            self._there[task] = any(answers)
+        return self._there[task]
+
+    def _brought(self, frames: FrameSet, outputs: list[View]) -> Brought:
+        # An output names the first frame of its task: only if all are here, it is sure that all frames are.
+        lacking = {output.frame for output in self._missing}
+        whole = frames if not lacking else FrameSet.of({int(output["frame"]) for output in outputs} - lacking)
+        here = {*self._named[How.WRITTEN], *self._named[How.EQUAL]}
+        return Brought(
+            files=tuple(place for place in (place_of(output["name"]) for output in outputs) if place in here),
+            size_bytes=self._copied,
+            missing=tuple(self._missing),
+            frames=whole,
+            kept=tuple(self._named[How.KEPT]),
+            refused=tuple(self._named[How.REFUSED]),
+            aside=tuple(self._aside),
+        )
+
+
+class _NotThere(Exception):  # not an error: the answer to the question whether an output can be had
+    """No machine that answers has it."""
+
+
+def _existing_of(listed: View) -> ExistingFile:
+    """Read what the job says; a node of the version before says nothing, and then nothing is lost."""
+    try:
+        return ExistingFile(str(listed.get("existing")))
+    except ValueError:
+        return ExistingFile.RENAME
 
 
 def _distance(output: View) -> int:
@@ -117,68 +202,6 @@ def _is_out_of_reach(output: View) -> bool:
     """Tell whether all machines that have an output are known, and none of them answers."""
     holders = output.get("nodes") or []
     return bool(holders) and not output.get("here") and not any(node.get("alive") for node in holders)
-
-
-def _has(tree: Tree, folder: Path, place: str, address: BlobAddress) -> bool:
-    status = tree.status(place)
-    if status is None or status.st_size != address.size:
-        return False
-    try:
-        return hash_file(folder / place).address == address
-    except UserError:
-        return False
-
-
-def _is_at_node(call: Call, job: str, output: View, there: dict[int, bool], tries: int) -> bool:
-    """Tell whether the node has an output, after asking it once for each task to get it from others."""
-    task = int(output["task"])
-    if output.get("here"):
-        return True
-    if task not in there:
-        tries = tries if any(node.get("alive") for node in output.get("nodes") or []) else 1
-        there[task] = any(call("result.fetch", job=job, task=task)["here"] for _ in range(tries))
-    return there[task]
-
-
-def _copy(call: Call, tree: Tree, place: str, address: BlobAddress) -> None:
-    def fill(target: int) -> None:
-        offset = 0
-        while offset < address.size:
-            data: bytes = call("blob.get", blob=str(address), offset=offset, limit=MAX_CHUNK_BYTES)["data"]
-            if not data:
-                break
-            write_all(target, data)
-            offset += len(data)
-        os.lseek(target, 0, os.SEEK_SET)
-        if hash_descriptor(target) != address:
-            raise UserError(f"{place} arrived damaged", "its content does not match its address", "download it again")
-
-    mask = os.umask(0o022)
-    os.umask(mask)
-    tree.put(place, fill, mode=0o666 & ~mask)
-
-
-def missing_error(brought: Brought, job: str) -> UserError:
-    """Say which results could not be had, by their frames, and who has them."""
-    by_holders: dict[tuple[str, bool], set[int]] = {}
-    for output in brought.missing:
-        by_holders.setdefault((output.holders, output.silent), set()).add(output.frame)
-    why = "; ".join(_whereabouts(frames, *holders) for holders, frames in by_holders.items())
-    lacking = named_frames(FrameSet.of(frame for frames in by_holders.values() for frame in frames))
-    hint = "switch it on, then" if any(output.silent for output in brought.missing) else "try again"
-    return UserError(f"{lacking} could not be fetched", why, f"{hint}: farmctl job download {job}")
-
-
-def _whereabouts(frames: set[int], holders: str, silent: bool) -> str:
-    named = named_frames(FrameSet.of(frames))
-    if not holders:
-        return f"no machine that answers has {named}"
-    return f"{named}: only on {holders}, " + ("not reachable now" if silent else "which did not send in time")
-
-
-def named_frames(frames: FrameSet) -> str:
-    """Write frames with their noun: frame 7, frames 1-4."""
-    return f"frame {frames}" if len(frames) == 1 else f"frames {frames}"
 
 
 class Delivery:
@@ -204,14 +227,22 @@ class Delivery:
             UserError: Something cannot be had.
         """
         brought = self._bring(links, view, tries=FETCH_TRIES)
-        if brought.missing:
-            raise missing_error(brought, str(view["id"]))
+        if brought.missing or brought.refused:
+            raise missing_error(str(view["id"]), brought.missing, brought.refused, partly=bool(self._here))
 
     def _bring(self, links: Links, view: View, *, tries: int) -> Brought:
         new = frames_of(str(view.get("completed_frames") or "")) - self._here
-        brought = bring(links.transfer, str(view["id"]), new, self._folder, self._progress, tries=tries)
+        brought = Fetch(links.transfer, str(view["id"]), self._folder, self._progress).bring(new, tries=tries)
         self._here = self._here | brought.frames
+        for line in remarks(brought):
+            self._progress.line(line)
         return brought
+
+
+def remarks(brought: Brought) -> list[str]:
+    """Say what became of files of others, a line each."""
+    moved = [f"{old} was another file; it is {new} now" for old, new in brought.aside]
+    return moved + [f"{name} is another file and was left; the result was not written" for name in brought.kept]
 
 
 def frames_of(text: str) -> FrameSet:

@@ -25,6 +25,7 @@ class ExitCode(IntEnum):
     UNREACHABLE = 7
     TIMEOUT = 8
     WAITS_FOR_PERSON = 9
+    PARTIAL = 10
     INTERRUPTED = 130
 
 
@@ -39,6 +40,7 @@ MEANINGS: Final[dict[ExitCode, str]] = {
     ExitCode.UNREACHABLE: "no node of the farm answered",
     ExitCode.TIMEOUT: "the time given with --timeout is over",
     ExitCode.WAITS_FOR_PERSON: "the job waits for a person, at its gate or after pausing itself (with --stop-at-gate)",
+    ExitCode.PARTIAL: "done in part: some results are there, others could not be had or written",
     ExitCode.INTERRUPTED: "interrupted from the keyboard",
 }
 

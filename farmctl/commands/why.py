@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from farmctl.columns import result_text
 from farmctl.context import Session, pass_session
 from farmctl.lazy import Verb
 from farmctl.options import job_argument
@@ -46,7 +47,13 @@ def _faults(job: View) -> list[str]:
 
 def _lines(document: View, faults: list[str]) -> Iterator[str]:
     reasons = document.get("reasons") or []
-    if not reasons:
+    task = document.get("task") or {}
+    if task and not reasons:
+        where = result_text(task)
+        names = ", ".join(str(node.get("name")) for node in task.get("holders") or [])
+        there = f", and its result is {where}" if where else ""
+        yield printable(f"it is {task.get('state')}{there}" + (f" (on {names})" if names else ""))
+    elif not reasons:
         yield f"nothing waits: the job is {printable(str(document.get('state', '')))}"
     for reason in reasons:
         count = int(reason.get("count") or 0)

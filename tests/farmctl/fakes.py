@@ -220,6 +220,8 @@ def farm() -> dict[str, Any]:
                     "seconds": 12.5,
                     "peak_ram_bytes": 3 << 30,
                     "copies": 1,
+                    "result": "away",
+                    "holders": [{"id": NODE_A, "name": "ws07", "alive": False}],
                     "cause": "",
                     "text": "",
                 },

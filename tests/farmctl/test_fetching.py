@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from protocol.errors import Unreachable
 from tests.farmctl.fakes import JOB, FakeNode, farm, job_view, run
 from tests.farmctl.test_submit import address_of
 
@@ -23,6 +24,7 @@ class Results:
         self.holders = [{"id": "b" * 16, "name": "n02", "alive": alive}]
         self.fetches: list[int] = []
         self.damaged = False
+        self.former: list[bytes] = []
 
     def list(self, job: str, frames: str) -> dict[str, Any]:
         outputs = [
@@ -34,6 +36,7 @@ class Results:
                 "size": len(data),
                 "nodes": self.holders,
                 "here": self.here,
+                "former": [str(address_of(data)) for data in self.former],
             }
             for number, (name, data) in enumerate(self.files.items(), 1)
         ]
@@ -67,14 +70,81 @@ def test_finished_frames_arrive_verified_and_are_named(tmp_path: Path) -> None:
     assert {name: (tmp_path / "new" / name).read_bytes() for name in FILES} == FILES
 
 
-def test_what_is_there_is_left_alone_and_what_differs_is_replaced(tmp_path: Path) -> None:
-    node = Results(FILES).node()
+def test_what_is_there_is_left_alone_and_a_former_result_is_replaced(tmp_path: Path) -> None:
+    results = Results(FILES)
+    node = results.node()
     assert run(node, "job", "download", JOB, "-o", str(tmp_path)).exit_code == 0
     (tmp_path / "sub" / "f.0002.png").write_bytes(b"SMALL")
+    results.former = [b"SMALL"]
     before = len(node.asked("blob.get"))
     assert run(node, "job", "download", JOB, "-o", str(tmp_path)).exit_code == 0
     assert len(node.asked("blob.get")) == before + 1
     assert (tmp_path / "sub" / "f.0002.png").read_bytes() == b"small"
+    assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "there", "said"),
+    [
+        ((), 0, {"f.0002.png": b"small", "f.0002.png.~1~": b"mine"}, "it is f.0002.png.~1~ now"),
+        (("--existing", "rename"), 0, {"f.0002.png": b"small", "f.0002.png.~1~": b"mine"}, "another file"),
+        (("--existing", "keep"), 0, {"f.0002.png": b"mine"}, "was left; the result was not written"),
+        (("--existing", "replace"), 0, {"f.0002.png": b"small"}, "3 files"),
+        (("--existing", "fail"), 10, {"f.0002.png": b"mine"}, "another file has the name: sub/f.0002.png"),
+    ],
+)
+def test_a_file_of_somebody_else_is_lost_only_where_that_was_asked_for(
+    tmp_path: Path, words: tuple[str, ...], code: int, there: dict[str, bytes], said: str
+) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "f.0002.png").write_bytes(b"mine")
+    done = run(Results(FILES).node(), "job", "download", JOB, "-o", str(tmp_path), *words)
+    assert done.exit_code == code
+    assert said in done.stderr
+    assert {path.name: path.read_bytes() for path in (tmp_path / "sub").iterdir()} == there
+    listed = str(tmp_path / "sub" / "f.0002.png") in done.stdout.splitlines()
+    assert listed is (there["f.0002.png"] == b"small")
+
+
+def test_what_the_job_says_of_existing_files_counts_unless_the_command_says_more(tmp_path: Path) -> None:
+    results = Results({"f.png": b"x"})
+    node = results.node()
+    node.answers["result.list"] = lambda **args: results.list(**args) | {"existing": "keep"}
+    (tmp_path / "f.png").write_bytes(b"mine")
+    assert run(node, "job", "download", JOB, "-o", str(tmp_path)).exit_code == 0
+    assert (tmp_path / "f.png").read_bytes() == b"mine"
+    assert run(node, "job", "download", JOB, "-o", str(tmp_path), "--existing", "replace").exit_code == 0
+    assert (tmp_path / "f.png").read_bytes() == b"x"
+
+
+def test_an_interrupted_file_is_gone_on_with_where_it_stopped(tmp_path: Path) -> None:
+    results = Results(FILES)
+    node, asked = results.node(), []
+
+    def get(blob: str, offset: int, limit: int) -> Any:
+        asked.append(offset)
+        if len(asked) == 3:
+            raise Unreachable("the node does not answer")
+        return results.get(blob, offset, limit)
+
+    node.answers["blob.get"] = get
+    assert run(node, "job", "download", JOB, "-o", str(tmp_path)).exit_code == 7
+    (part,) = tmp_path.iterdir()
+    assert (part.name.startswith("."), part.stat().st_size) == (True, 2 << 20)
+    asked[:] = [0, 0, 0]
+    done = run(node, "job", "download", JOB, "-o", str(tmp_path))
+    assert done.exit_code == 0, done.stderr
+    assert asked[3:] == [2 << 20, 0]
+    assert {name: (tmp_path / name).read_bytes() for name in FILES} == FILES
+    assert not part.exists()
+
+
+def test_a_half_file_that_is_wrong_is_fetched_anew(tmp_path: Path) -> None:
+    results = Results({"f.png": b"content"})
+    part = tmp_path / f".{address_of(b'content').md5.hex()}.farmd-part"
+    part.write_bytes(b"CON")
+    assert run(results.node(), "job", "download", JOB, "-o", str(tmp_path)).exit_code == 0
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("f.png", b"content")]
 
 
 def test_a_damaged_file_never_gets_its_name(tmp_path: Path) -> None:
@@ -115,8 +185,8 @@ def test_what_only_a_silent_machine_has_is_said(tmp_path: Path) -> None:
     assert done.exit_code == 1
     assert done.stderr.splitlines()[-3:] == [
         "error: frames 1-2 could not be fetched",
-        "  why: frames 1-2: only on n02, not reachable now",
-        f"  try: switch it on, then: farmctl job download {JOB}",
+        "  why: frames 1-2: only copy on n02, which is off",
+        f"  try: switch n02 on, or render it again: farmctl job retry {JOB} --frames 1-2",
     ]
     assert results.fetches == []
 
@@ -134,9 +204,9 @@ def test_what_can_be_had_comes_before_what_cannot(tmp_path: Path) -> None:
 
     node.answers["result.list"] = listed
     done = run(node, "job", "download", JOB, "-o", str(tmp_path))
-    assert done.exit_code == 1
+    assert done.exit_code == 10
     assert done.stdout.splitlines() == [str(tmp_path / name) for name in list(FILES)[1:]]
-    assert "  why: frame 1: only on n03, not reachable now\n" in done.stderr
+    assert "  why: frame 1: only copy on n03, which is off\n" in done.stderr
     assert results.fetches == [1, 1, 1]
 
 
@@ -146,7 +216,30 @@ def test_what_a_machine_that_answers_does_not_send_is_said(tmp_path: Path) -> No
     node.answers["result.fetch"] = {"here": False}
     done = run(node, "job", "download", JOB, "-o", str(tmp_path))
     assert done.exit_code == 1
-    assert "  why: frame 1: only on n02, which did not send in time\n" in done.stderr
+    assert "  why: frame 1: on n02, which did not send in time\n" in done.stderr
+
+
+def test_each_frame_that_cannot_be_had_is_named_with_its_own_way_out(tmp_path: Path) -> None:
+    results = Results({f"f.{number}.png": b"%d" % number for number in range(1, 5)})
+    node = results.node()
+
+    def listed(job: str, frames: str) -> dict[str, Any]:
+        answer = results.list(job, frames)
+        for output, names in zip(answer["outputs"], (["n7"], ["n7"], ["n8", "n9"], None), strict=True):
+            if names is not None:
+                output |= {"here": False, "nodes": [{"id": name, "name": name, "alive": False} for name in names]}
+        return answer
+
+    node.answers["result.list"] = listed
+    done = run(node, "job", "download", JOB, "-o", str(tmp_path))
+    assert done.exit_code == 10
+    lines = done.stderr.splitlines()
+    retry = f"farmctl job retry {JOB} --frames"
+    assert f"frames 1-2: only copy on n7, which is off; switch n7 on, or render it again: {retry} 1-2" in lines
+    assert (
+        f"frame 3: copies only on n8 and n9, which are off; switch n8 or n9 on, or render it again: {retry} 3" in lines
+    )
+    assert "error: frames 1-3 could not be fetched" in lines
 
 
 def test_a_terminal_gets_a_summary_and_quiet_gets_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,6 +254,7 @@ def test_only_the_frames_that_were_asked_for_are_listed(tmp_path: Path) -> None:
     node = Results(FILES).node()
     done = run(node, "job", "download", JOB, "--frames", "2-9", "-o", str(tmp_path))
     assert node.asked("result.list")[0]["frames"] == "2-3"
+    assert done.exit_code == 10
     assert "not finished yet: 4-9" in done.stderr
 
 

@@ -237,3 +237,18 @@ def test_a_thousand_jobs_are_listed_at_once() -> None:
     begin = time.perf_counter()
     assert len(run(FakeNode({"job.list": {"jobs": jobs}}), "job", "list").stdout.splitlines()) == 1_001
     assert time.perf_counter() - begin < 5
+
+
+def test_a_done_frame_is_said_to_be_done_and_where_its_result_is() -> None:
+    holders = [{"id": "a" * 16, "name": "ws07", "alive": True}]
+    task = {"state": "done", "result": "available", "holders": holders}
+    node = FakeNode(farm() | {"why": {"job": JOB, "state": "rendering", "reasons": [], "task": task}})
+    assert run(node, "why", JOB, "--frame", "3").stdout == "it is done, and its result is available (on ws07)\n"
+    node.answers["why"]["task"] = {"state": "running", "result": None, "holders": []}
+    assert run(node, "why", JOB, "--frame", "3").stdout == "it is running\n"
+
+
+def test_a_job_names_the_machines_that_are_off_and_have_its_frames() -> None:
+    away = [{"frames": "3-5", "nodes": ["n7"]}, {"frames": "9", "nodes": ["n8", "n9"]}]
+    shown = run(FakeNode(farm() | {"job.show": job_view(away=away, unavailable_frames="3-5,9")}), "job", "show", JOB)
+    assert "3-5: only copy on n7, which is off; 9: copies only on n8 and n9, which are off" in shown.stdout

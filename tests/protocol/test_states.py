@@ -191,7 +191,7 @@ def test_the_word_of_a_state_is_its_value_where_it_has_a_text() -> None:
 
 
 def test_exit_codes_keep_their_numbers_and_have_meanings() -> None:
-    assert [code.value for code in ExitCode] == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 130]
+    assert [code.value for code in ExitCode] == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 130]
     assert list(MEANINGS) == list(ExitCode)
     assert all(f"| {code.value} | {MEANINGS[code]} |" in exit_code_table() for code in ExitCode)
 
