@@ -148,6 +148,20 @@ class PathMap(NamedTuple):
         """Return the first candidate that is there; None leaves the path as it is."""
         return next((place for place in self.candidates(path) if place != path and exists(place)), None)
 
+    def prefixes(self, drives: Iterable[str]) -> tuple[PathRule, ...]:
+        """Write the map as rules, for a program that replaces prefixes itself and cannot ask what is there.
+
+        Args:
+            drives: Letters that have a folder in the checkout.
+        """
+        named = [*self.job, *self.farm]
+        rules = [PathRule(rule.written, (self._inside(rule.becomes) or [rule.becomes])[0]) for rule in named]
+        if self.checkout:
+            rules += [PathRule(self.root, self.checkout)] if self.root else []
+            rules += [PathRule(f"{drive}:", f"{self.checkout}/{drive.upper()}") for drive in drives]
+        first = {prefix_key(rule.written): rule for rule in reversed(rules)}
+        return tuple(sorted(first.values(), key=lambda rule: (-len(_parts(rule.written)), rule.written)))
+
     def _inside(self, path: str) -> list[str]:
         """Where the checkout would have a path: below the root, or, with a drive, in the folder of its letter."""
         if not self.checkout:

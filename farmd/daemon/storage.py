@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from farmd.adapters.blobs import BlobsFailed, BlobStore, How, Wrote
 from farmd.adapters.checkout import BlobMissing, Checkouts
 from farmd.adapters.delivery import DeliveryRefused, deliver
+from farmd.adapters.runner import Laid
 from farmd.core.events import BlobFinished, BlobsFound, Delivered, LogRead, ManifestRead, PieceWritten
 from farmd.ingest.manifest import decode_manifest
 from protocol.errors import FarmError, PeerError, UserError
@@ -166,8 +167,8 @@ class Storage:
 
     # -- what the runner asks for ---------------------------------------------------------------------------------
 
-    async def checkout(self, ref: AttemptRef, spec: JobSpec) -> Path:
-        """Lay the job's files out and return their root.
+    async def checkout(self, ref: AttemptRef, spec: JobSpec) -> Laid:
+        """Lay the job's files out.
 
         Raises:
             UserError: They cannot be laid out.
@@ -175,13 +176,14 @@ class Storage:
         if spec.manifest is None:
             if not self._bare.is_dir():
                 self._bare.mkdir(parents=True, exist_ok=True)
-            return self._bare
+            return Laid(self._bare)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._slow, self._checkout, ref, spec.manifest)
 
-    def _checkout(self, ref: AttemptRef, blob: BlobAddress) -> Path:
+    def _checkout(self, ref: AttemptRef, blob: BlobAddress) -> Laid:
         try:
-            return self.checkouts.build(ref.job, self.manifest(blob)).tree
+            manifest = self.manifest(blob)
+            return Laid(self.checkouts.build(ref.job, manifest).tree, manifest.root)
         except BlobMissing as error:
             self.blobs.verify(error.blob)
             raise UserError("a file of the job is not here", str(error), "it is fetched again") from error

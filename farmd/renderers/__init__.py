@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from protocol.bodies import RendererFact
+    from protocol.pathrules import PathMap
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class RenderTask:
         params: The job's parameters for this renderer.
         template: The job's command line (renderer `command`).
         installed: What the probe of the renderer found on this node, if it has run.
+        paths: What is read instead of the paths that the scene names; None if nothing is. `params` are mapped already.
     """
 
     scene: Path
@@ -62,6 +64,7 @@ class RenderTask:
     params: Mapping[str, str] = field(default_factory=dict)
     template: str = ""
     installed: RendererFact | None = None
+    paths: PathMap | None = None
 
 
 @dataclass(frozen=True, slots=True)

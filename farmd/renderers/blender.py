@@ -27,6 +27,7 @@ from farmd.renderers import (
     require_known,
     require_number,
 )
+from protocol import pathrules
 from protocol.bodies import RendererFact
 from protocol.errors import MissingFeature, NotFound, UsageError
 from protocol.states import FailureClass
@@ -121,9 +122,11 @@ class Blender:
         if task.installed is not None:
             require_readable(task.scene, task.installed.version)
         file = task.scratch / "blender_frames.json"
+        paths = ("--python", str(_HERE / "blender_paths.py")) if task.paths is not None else ()
         argv = (
             *(str(program), "-b", "--factory-startup", "--disable-autoexec"),
             *("--python-exit-code", str(ERROR_EXIT), "-t", str(task.threads), str(task.scene)),
+            *paths,
             *("--python", str(_HERE / "blender_frames.py"), "--", str(file)),
         )
         return (Command(argv, task.frames, files=((file, json.dumps(settings, indent=1).encode()),)),)
@@ -161,6 +164,7 @@ def _settings_of(task: RenderTask) -> dict[str, object]:
         "outputs": [str(path) for path in task.outputs],
         "output_dir": str(task.output_dir),
         "gpus": task.gpus,
+        "paths": None if task.paths is None else {**task.paths._asdict(), "module": pathrules.__file__},
         "allow_missing": params.get("allow_missing") == "1",
         "samples": require_number("blender", params, "samples"),
         "resolution": require_number("blender", params, "resolution"),

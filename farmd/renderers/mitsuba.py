@@ -75,6 +75,7 @@ class Mitsuba:
             )
         settings = {
             "scene_file": str(task.scene),
+            "checkout": str(task.checkout),
             "frames": task.frames,
             "outputs": [str(path) for path in task.outputs],
             "threads": task.threads,

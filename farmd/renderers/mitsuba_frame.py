@@ -62,6 +62,11 @@ def load(mi: Any, scene_file: str, params: dict[str, str], frame: int) -> Any:
     return mi.load_file(scene_file, **params)
 
 
+def file_resolver(mi: Any) -> Any:
+    """Return what finds the files that a scene names; it moved in Mitsuba 3.6."""
+    return mi.file_resolver() if hasattr(mi, "file_resolver") else mi.Thread.thread().file_resolver()
+
+
 def render_frame(mi: Any, settings: dict[str, Any], frame: int, path: str) -> None:
     """Load the scene for one frame, render it, write it."""
     scene = load(mi, settings["scene_file"], settings["params"], frame)
@@ -80,6 +85,7 @@ def main() -> None:
     choose_variant(mi, settings["variant"])
     drjit.set_thread_count(settings["threads"])
     os.chdir(Path(settings["scene_file"]).parent)
+    file_resolver(mi).append(settings["checkout"])  # what is not beside the scene is looked for below the root
     for frame, path in zip(settings["frames"], settings["outputs"], strict=True):
         try:
             render_frame(mi, settings, frame, path)

@@ -115,7 +115,14 @@ def _options_of(task: RenderTask, frame: int, path: Path) -> list[str]:
         f"+W{width}",
         f"+H{height}",
     ]
-    options += ["-D", "-P", "-C", f"+WT{task.threads}", f"+L{_quoted(task.scene.parent)}"]
+    options += [
+        "-D",
+        "-P",
+        "-C",
+        f"+WT{task.threads}",
+        f"+L{_quoted(task.scene.parent)}",
+        f"+L{_quoted(task.checkout)}",
+    ]
     if quality is not None:
         options.append(f"+Q{quality}")
     if "antialias" in task.params:

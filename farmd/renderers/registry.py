@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from farmd.renderers import Command, Inspected, Renderer
     from protocol.ids import JobId
     from protocol.jobspec import JobSpec
+    from protocol.pathrules import PathMap
 
 ENTRY_POINTS: Final = "farmd.renderers"
 BUILT_IN: Final = {
@@ -74,6 +75,11 @@ class Room(Protocol):
     @property
     def gpus(self) -> tuple[str, ...]:
         """UUIDs of the GPUs that it may use."""
+        ...
+
+    @property
+    def paths(self) -> PathMap | None:
+        """What is read instead of the paths that the scene names."""
         ...
 
 
@@ -264,9 +270,10 @@ class Registry:
             scratch=room.scratch,
             threads=room.cores,
             gpus=room.gpus,
-            params=spec.params,
+            params=_mapped(spec.params, room.paths),
             template=spec.command or "",
             installed=self._facts.get(spec.renderer),
+            paths=room.paths,
         )
         return Work(renderer, task, self._inspect, self._neighbours(job))
 
@@ -335,6 +342,13 @@ def _outputs_of(renderer: Renderer, spec: JobSpec, frames: tuple[int, ...], fold
             "put {frame} into it",
         )
     return tuple(folder / name for name in names)
+
+
+def _mapped(params: Mapping[str, str], paths: PathMap | None) -> Mapping[str, str]:
+    """Let params that are paths of the artist's machine name the same files here; all others stay as they are."""
+    if paths is None or not params:
+        return params
+    return {name: paths.find(value, os.path.exists) or value for name, value in params.items()}
 
 
 def _signal_name(number: int) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import xxhash
 
 from farmd.adapters.joblog import JobLogs
-from farmd.adapters.runner import Runner, RunnerSettings, Tools
+from farmd.adapters.runner import Laid, Runner, RunnerSettings, Tools
 from farmd.core.effects import StartAttempt, StopAttempt
 from farmd.core.events import AttemptEnded, AttemptProgressed
 from farmd.renderers.images import inspect
@@ -64,13 +64,14 @@ class Kit:
             Tools(self._checkout, self._ingest, self.registry, self.logs.path),
             self._on_event,
         )
+        self.root: str | None = None
         self.checkout: Callable[[], Awaitable[None]] | None = None
         self.ingest_fault: Exception | None = None
 
-    async def _checkout(self, ref: AttemptRef, spec: JobSpec) -> Path:
+    async def _checkout(self, ref: AttemptRef, spec: JobSpec) -> Laid:
         if self.checkout is not None:
             await self.checkout()
-        return self.checkout_dir
+        return Laid(self.checkout_dir, self.root)
 
     def _ingest(self, path: Path) -> BlobAddress:
         if self.ingest_fault is not None:

@@ -8,19 +8,24 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from farmd.adapters.runner import Laid
 from farmd.adapters.runner.leftovers import MARK, Records, survivors
 from farmd.adapters.runner.process import Born, all_processes, read_stat, reap, spawn
+from farmd.adapters.runner.room import paths_of
+from farmd.core.effects import StartAttempt
 from farmd.core.events import AttemptEnded
 from farmd.renderers.images import inspect
 from farmd.renderers.registry import Registry
 from protocol.bodies import RendererFact
 from protocol.errors import FarmError, NotFound
 from protocol.jobspec import Limits
+from protocol.pathrules import PathRule, platform_of
 from protocol.states import FailureClass
 from tests.adapters.runnerkit import Kit, address_of, ref_of, spec_of
 
@@ -566,3 +571,31 @@ def test_torn_last_line_of_the_journal_is_passed_over(tmp_path: Path) -> None:
     with (tmp_path / "journal.jsonl").open("a") as file:
         file.write('["b", "boo')
     assert [(record.mark, record.pid) for record in Records(tmp_path).read()] == [("a", 10)]
+
+
+def test_command_gets_the_checkouts_file_for_a_param_that_names_the_artists(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        kit = Kit(tmp_path)
+        kit.root = "/home/anna"
+        (kit.checkout_dir / "a b.txt").write_text("hello")
+        (kit.checkout_dir / "Z").mkdir()
+        (kit.checkout_dir / "Z/c.txt").write_text("!")
+        farm = (PathRule("X:/", "/home/anna", platform_of(sys.platform)), PathRule("X:/", "/nowhere", "any"))
+        spec = spec_of(
+            command="cat {text} {more}", params={"text": r"X:\a b.txt", "more": "z:/c.txt"}, path_rules=(("Q:", "/q"),)
+        )
+        event = await kit.run(spec, path_rules=farm)
+        assert event.cause == 0, event
+        assert "\nhello!" in kit.log(event.ref)
+
+    run(scenario)
+
+
+def test_job_without_files_and_rules_of_its_own_has_no_map() -> None:
+    effect = StartAttempt(ref_of(), spec_of(command="true"), (1,), 1, 0, (), (PathRule("X:/", "/x"),))
+    assert paths_of(effect, Laid(Path("/none"))) is None
+    own = replace(effect, spec=spec_of(command="true", path_rules=(("Y:", "/y"),)))
+    found = paths_of(own, Laid(Path("/none")))
+    assert found is not None
+    assert found.candidates("Y:/a") == ("/y/a",)
+    assert found.candidates("C:/a") == ()

@@ -34,3 +34,34 @@ def exr(width: int = 4, height: int = 3, *, filled: bool = True) -> bytes:
     at = len(head) + 8 * height
     blocks = [at + row * 16 if filled else 0 for row in range(height)]
     return head + struct.pack(f"<{height}Q", *blocks) + bytes(16 * height)
+
+
+def pixels(data: bytes) -> list[list[tuple[int, ...]]]:
+    """Read an 8-bit PNG back: rows of pixels, as many numbers each as it has channels."""
+    width, height, _, colour = struct.unpack_from(">IIBB", data, 16)
+    size = {0: 1, 4: 2, 2: 3, 6: 4}[colour]
+    plain, at = b"", 8
+    while at < len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        if data[at + 4 : at + 8] == b"IDAT":
+            plain += data[at + 8 : at + 8 + length]
+        at += length + 12
+    packed, above, rows = zlib.decompress(plain), bytearray(width * size), []
+    for row in range(height):
+        line = bytearray(packed[row * (width * size + 1) : (row + 1) * (width * size + 1)])
+        above = _unfiltered(line[0], line[1:], above, size)
+        rows.append([tuple(above[at : at + size]) for at in range(0, len(above), size)])
+    return rows
+
+
+def _unfiltered(kind: int, line: bytearray, above: bytearray, size: int) -> bytearray:
+    for at in range(len(line)):
+        left, up = line[at - size] if at >= size else 0, above[at]
+        corner = above[at - size] if at >= size else 0
+        line[at] = (line[at] + (0, left, up, (left + up) // 2, _paeth(left, up, corner))[kind]) & 255
+    return line
+
+
+def _paeth(left: int, up: int, corner: int) -> int:
+    guess = left + up - corner
+    return min((left, up, corner), key=lambda value: abs(guess - value))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +13,7 @@ from farmd.renderers.images import inspect
 from farmd.renderers.registry import Registry, find_renderers, is_named_by_a_package
 from protocol.bodies import RendererFact
 from protocol.errors import NotFound, UsageError
+from protocol.pathrules import PathMap, PathRule
 from protocol.states import FailureClass
 from tests.adapters.runnerkit import JOB, spec_of
 from tests.renderers.pictures import png
@@ -222,3 +224,13 @@ def test_files_beside_the_promised_ones_are_kept_and_links_are_not(painter: Pain
 )
 def test_lines_of_the_farms_own_form(line: str, said: Said | None) -> None:
     assert parse_said(line) == said
+
+
+def test_params_that_are_paths_of_the_artist_name_the_files_of_the_checkout(painter: Painter, room: Room) -> None:
+    (room.checkout / "tex").mkdir(parents=True)
+    (room.checkout / "tex/a.png").write_bytes(b"a")
+    paths = PathMap((PathRule("Y:/", "/home/anna"),), (), "/home/anna", str(room.checkout))
+    params = {"map": r"Y:\tex\a.png", "lost": r"Y:\tex\b.png", "word": "tex/a.png", "size": "4"}
+    registry_of(painter).open(JOB, spec_of(renderer="painter", params=params), (1,), replace(room, paths=paths))
+    assert painter.task.params == params | {"map": f"{room.checkout}/tex/a.png"}
+    assert painter.task.paths == paths

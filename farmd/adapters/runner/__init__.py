@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 from farmd.adapters.runner.attempt import Attempt, Host
 from farmd.adapters.runner.leftovers import Records, end_leftovers
 from farmd.adapters.runner.logtail import SpareLogs
-from farmd.adapters.runner.ports import Tools
+from farmd.adapters.runner.ports import Laid, Tools
 from farmd.adapters.runner.process import oom_kills, usage_of
 from farmd.adapters.runner.room import Rooms, public_environ, remove
 from farmd.core.effects import StopAttempt
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from farmd.core.events import AttemptProgressed
     from protocol.ids import AttemptRef
 
-__all__ = ["Runner", "RunnerSettings", "Tools"]
+__all__ = ["Laid", "Runner", "RunnerSettings", "Tools"]
 
 _LOG = logging.getLogger(__name__)
 

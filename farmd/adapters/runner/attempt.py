@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from farmd.adapters.runner.logtail import LogTail, SpareLogs
 from farmd.adapters.runner.process import exited, oom_kills, reap, signal_group, spawn
-from farmd.adapters.runner.room import Room, environ_of
+from farmd.adapters.runner.room import Room, environ_of, paths_of
 from farmd.core.events import AttemptEnded, AttemptProgressed
 from protocol.bodies import OutputFact
 from protocol.errors import FarmError, MissingFeature, UserError
@@ -116,10 +116,11 @@ class Attempt:
 
     async def _render(self, folder: Path) -> AttemptEnded:
         try:
-            checkout = await self._tools.checkout(self.ref, self.effect.spec)
+            laid = await self._tools.checkout(self.ref, self.effect.spec)
         except (FarmError, OSError) as error:
             return self._failed(cause_of(error, FailureClass.MISSING_ASSET), text_of(error))
-        self._room = Room(checkout, folder, self.effect.cores, self.effect.gpus)
+        paths = paths_of(self.effect, laid)
+        self._room = Room(laid.tree, folder, self.effect.cores, self.effect.gpus, paths)
         self._room.make()
         path = self._tools.log_path(self.ref)
         self._log = self._host.logs.open(path) if self._room.is_shared else LogTail(path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -109,19 +109,31 @@ class Renderers(Protocol):
         ...
 
 
+class Laid(NamedTuple):
+    """The job's files, laid out.
+
+    Attributes:
+        tree: Folder that they lie in; commands run there.
+        root: Folder of the submitting machine that `tree` stands for; None if the job has no files.
+    """
+
+    tree: Path
+    root: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Tools:
     """Everything outside that an attempt uses.
 
     Attributes:
-        checkout: Lay the job's files out and return their root; raises FarmError or OSError if it cannot.
+        checkout: Lay the job's files out; raises FarmError or OSError if it cannot.
         ingest: Take a finished file into the blob store, by moving it if it likes; called on a thread for larger
             files; raises FarmError or OSError.
         renderers: What is installed.
         log_path: Where an attempt's log stands.
     """
 
-    checkout: Callable[[AttemptRef, JobSpec], Awaitable[Path]]
+    checkout: Callable[[AttemptRef, JobSpec], Awaitable[Laid]]
     ingest: Callable[[Path], BlobAddress]
     renderers: Renderers
     log_path: Callable[[AttemptRef], Path]

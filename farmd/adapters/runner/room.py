@@ -20,16 +20,20 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from farmd.adapters.runner.leftovers import MARK
+from protocol.pathrules import PathMap, PathRule, for_platform, platform_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from farmd.adapters.runner.ports import Laid
+    from farmd.core.effects import StartAttempt
     from protocol.ids import AttemptRef
 
 _PRIVATE: Final = re.compile(
@@ -48,12 +52,14 @@ class Room:
         folder: Goes when the attempt is over.
         cores: Processors that it may use.
         gpus: UUIDs of the GPUs that it may use.
+        paths: What is read instead of the paths that its scene names; None if nothing is.
     """
 
     checkout: Path
     folder: Path
     cores: int
     gpus: tuple[str, ...]
+    paths: PathMap | None = None
 
     @property
     def output_dir(self) -> Path:
@@ -128,6 +134,16 @@ class Rooms:
         if shared:
             self._spare.append(folder)
         return True
+
+
+def paths_of(effect: StartAttempt, laid: Laid) -> PathMap | None:
+    """Say what is read instead of written paths; a job without files and rules of its own pays nothing for it."""
+    own = effect.spec.path_rules
+    if laid.root is None and not own:
+        return None
+    job = tuple([PathRule(*pair) for pair in own])
+    farm = for_platform(effect.path_rules, platform_of(sys.platform))
+    return PathMap(job, farm, laid.root or "", str(laid.tree) if laid.root is not None else "")
 
 
 def remove(folder: Path) -> None:
