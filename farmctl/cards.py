@@ -39,6 +39,7 @@ def job_card(job: View, now_ms: int) -> Iterator[str]:
     yield from fields(
         [
             ("job", f"{job.get('id')}  {_text(job, 'name')}"),
+            ("task id", _text(job, "task_id")),
             ("state", paint(job_state(job, now_ms), job_colour(job)) + _why_stopped(job)),
             ("progress", _progress(job)),
             ("reason", _reason(job)),

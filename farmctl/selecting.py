@@ -1,4 +1,4 @@
-"""Which jobs or nodes are meant: whole ids, beginnings or parts of ids, exact names, or `-` for ids on stdin.
+"""Which jobs or nodes are meant: whole ids, beginnings or parts of ids, exact names, nine digits, or `-` for stdin.
 
 A whole id is taken as it is and costs no question; anything else is looked up once for the whole command. What could
 be two things is refused, with both named: a wrong guess would cancel somebody else's job.
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from farmctl.output import View
 
 _JOB_ID: Final = re.compile("[0-9a-hjkmnp-tv-z]{16}")
+_TASK_ID: Final = re.compile("[1-9][0-9]{8}")
 _NODE_ID: Final = re.compile("[0-9a-f]{16}")
 _STDIN: Final = "-"
 _PART_CHARS: Final = 4
@@ -68,9 +69,18 @@ def _from_stdin() -> list[str]:
     return [line.split()[0] for line in lines if line.strip()]
 
 
+def _is_task_id(word: str, job: str) -> bool:
+    """Tell whether nine digits name a job; an id that is none, from a newer node, has no digits."""
+    if not _TASK_ID.fullmatch(word) or not _JOB_ID.fullmatch(job):
+        return False
+    from protocol.ids import JobId, task_id_of
+
+    return task_id_of(JobId(job)) == word
+
+
 def _pick(kind: str, word: str, rows: list[View]) -> str:
     for matches in (
-        [row for row in rows if row.get("name") == word],
+        [row for row in rows if row.get("name") == word or (kind == "job" and _is_task_id(word, str(row["id"])))],
         [row for row in rows if word and str(row["id"]).startswith(word.lower())],
         [row for row in rows if len(word) >= _PART_CHARS and word.lower() in str(row["id"])],
     ):

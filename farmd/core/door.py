@@ -21,7 +21,7 @@ from farmd.core.pathorders import PathOrders
 from farmd.core.resultviews import result_list
 from protocol.errors import NotFound, PeerError, UsageError, UserError
 from protocol.human import nearest_word
-from protocol.ids import TaskIndex, new_job_id
+from protocol.ids import TaskIndex, new_job_id, task_id_of
 from protocol.jobspec import BUILT_IN_RENDERERS, DeliverBy, JobSpec, spec_from_bytes, spec_to_bytes
 from protocol.records import Kind, job_pk
 from protocol.states import JOB_TERMINAL
@@ -84,6 +84,7 @@ class Door:
             "job.submit": self._submit,
             "job.list": self._job_list,
             "job.show": self._job_show,
+            "job.spec": self._job_spec,
             "job.watch": self._watch,
             "job.control": self._control,
             "task.list": self._task_list,
@@ -243,6 +244,10 @@ class Door:
     def _job_show(self, turn: Turn, event: ClientAsked) -> None:
         turn.effects.append(Reply(event.client, self._view(self._job(event), turn)))
 
+    def _job_spec(self, turn: Turn, event: ClientAsked) -> None:
+        job = self._job(event)
+        turn.effects.append(Reply(event.client, {"job": job.id, "spec": spec_to_bytes(job.spec)}))
+
     def _view(self, job: Job, turn: Turn) -> dict[str, Any]:
         view = views.job_view(self._node, job, turn.now)
         view["reason"] = self.explain.headline(job, turn.now)
@@ -340,13 +345,14 @@ class Door:
 
 
 def find_job(node: Node, text: str) -> Job:
-    """Find the job that a person means: by id, by a unique part of it, or by its exact name.
+    """Find the job that a person means: by id, by its exact name or nine digits, or by a unique part of its id.
 
     Raises:
         NotFound: No job, or more than one, is meant.
     """
     exact = [job for job in node.jobs if job.id == text]
-    named = exact or [job for job in node.jobs if job.spec.name == text]
+    digits = len(text) == 9 and text.isdecimal()
+    named = exact or [job for job in node.jobs if job.spec.name == text or (digits and task_id_of(job.id) == text)]
     found = named or [job for job in node.jobs if len(text) >= 3 and text in job.id]
     if len(found) == 1:
         return found[0]

@@ -15,7 +15,7 @@ from farmd.core.resultviews import away_groups, away_tasks, holders_of, output_v
 from protocol.errors import NotFound
 from protocol.frames import FrameSet, parse_frames
 from protocol.human import counted
-from protocol.ids import TaskIndex
+from protocol.ids import TaskIndex, task_id_of
 from protocol.states import JOB_TERMINAL, FailureClass, JobState, MemberState, NodeState, TaskState
 
 if TYPE_CHECKING:
@@ -160,6 +160,7 @@ def _job_details(node: Node, job: Job, status: JobStatus) -> dict[str, Any]:
     spec = job.spec
     away = away_groups(node, job, away_tasks(node, job))
     return {
+        "task_id": task_id_of(job.id),
         "nodes": _nodes_of(node, job),
         "scene": spec.scene_path or spec.scene,
         "output_dir": spec.output_dir,

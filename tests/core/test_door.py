@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from protocol.jobspec import GateMode, GateSpec, Requirements
+from protocol.ids import task_id_of
+from protocol.jobspec import GateMode, GateSpec, Requirements, spec_from_bytes
 from tests.core.small_farm import SPEC, Farm, play
 from tests.sim.world import RenderPlan
 
@@ -25,6 +26,18 @@ def test_job_runs_through_its_gate_and_is_delivered() -> None:
         assert (view["progress"], view["completed_frames"], view["failed_frames"]) == (100.0, "1-20", "")
         assert [test["state"] for test in view["gate"]["test_frames"]] == ["done"] * 3
         await farm.until(lambda: len(farm.world.delivered) == 20)
+
+    play(scene)
+
+
+def test_a_job_is_found_by_its_nine_digits_and_its_specification_is_given_back() -> None:
+    async def scene(farm: Farm) -> None:
+        job = await farm.submit(foreign=b"kept", priority=70)
+        digits = (await farm.data("job.show", job=job))["task_id"]
+        assert digits == task_id_of(job)
+        answer = await farm.data("job.spec", job=digits)
+        spec = spec_from_bytes(answer["spec"])
+        assert (answer["job"], spec.foreign, spec.priority) == (job, b"kept", 70)
 
     play(scene)
 

@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from farmctl.cli import cli
 from farmctl.context import Session
+from protocol.ids import JobId, task_id_of
 
 if TYPE_CHECKING:
     from farmctl.output import View
@@ -86,6 +87,7 @@ def job_view(**changes: Any) -> View:
     view: View = {
         "schema": "farm.job.v1",
         "id": JOB,
+        "task_id": task_id_of(JobId(JOB)),
         "name": "fire_v3",
         "owner": "ada",
         "state": "rendering",
@@ -137,6 +139,7 @@ def paused_view() -> View:
     reason = {"code": "paused", "text": "paused by \u001b[31mgrace", "hint": f"farmctl job resume {OTHER}"}
     return job_view(
         id=OTHER,
+        task_id=task_id_of(JobId(OTHER)),
         name="wide_ünïcode",
         state="paused",
         done=0,

@@ -8,6 +8,7 @@ import pytest
 
 from farmctl.filters import Asking, parse_filter
 from protocol.errors import UsageError
+from protocol.ids import JobId, task_id_of
 from tests.farmctl.fakes import JOB, NODE_A, NOW_MS, OTHER, FakeNode, farm, job_view, run, session_for
 
 if TYPE_CHECKING:
@@ -36,6 +37,34 @@ def test_what_could_be_two_jobs_is_refused_with_both() -> None:
     assert result.exit_code == 5
     assert JOB in result.stderr
     assert OTHER in result.stderr
+
+
+def test_nine_digits_name_a_job() -> None:
+    node = FakeNode(farm())
+    assert run(node, "job", "show", task_id_of(JobId(OTHER))).exit_code == 0
+    assert shown(node) == [OTHER]
+
+
+def test_nine_digits_that_another_job_has_as_its_name_are_refused_with_both() -> None:
+    digits = task_id_of(JobId(JOB))
+    node = FakeNode(farm() | {"job.list": {"jobs": [job_view(), job_view(id=OTHER, name=digits)]}})
+    result = run(node, "job", "show", digits)
+    assert result.exit_code == 5
+    assert f"{digits!r} could be 2 jobs" in result.stderr
+    assert JOB in result.stderr
+    assert OTHER in result.stderr
+
+
+def test_nine_digits_that_two_jobs_share_are_refused_with_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("protocol.ids.task_id_of", lambda job: "123456789")
+    result = run(FakeNode(farm()), "pause", "123456789")
+    assert result.exit_code == 5
+    assert JOB in result.stderr
+    assert OTHER in result.stderr
+
+
+def test_nine_digits_of_no_job_are_5() -> None:
+    assert run(FakeNode(farm()), "job", "show", "123456789").exit_code == 5
 
 
 def test_an_exact_name_beats_a_beginning() -> None:
