@@ -54,7 +54,7 @@ def read_blend(path: Path, *, blender: str | None = None, limit_s: float = LIMIT
             failures.append(failure)
     tracer = find_tracer()
     if tracer is not None:
-        return trace(tracer, path, header, because=_reason(programs, failures), limit_s=limit_s)
+        return trace(tracer, path, header, because=_reason(failures), limit_s=limit_s)
     raise _unopened(path, header, failures)
 
 
@@ -67,10 +67,10 @@ def _programs(chosen: str | None) -> tuple[Path, ...]:
     return (Path(found),)
 
 
-def _reason(programs: tuple[Path, ...], failures: list[NoAnswer]) -> str:
+def _reason(failures: list[NoAnswer]) -> str:
     if not failures:
         return "no Blender is installed here"
-    return f"{programs[-1]} did not open it ({failures[-1].text})"
+    return f"Blender {_text(failures[-1])} did not open it ({failures[-1].text})"
 
 
 def _unopened(path: Path, header: Header, failures: list[NoAnswer]) -> UserError:
@@ -79,5 +79,11 @@ def _unopened(path: Path, header: Header, failures: list[NoAnswer]) -> UserError
         hint = "install Blender, name one in FARM_BLENDER, or put the program bat of blender-asset-tracer into PATH"
         return UserError(what, "a .blend file is read by Blender itself", hint)
     failure = failures[-1]
-    by = f" of Blender {header.version_text}" if header.version is not None else ""
-    return UserError(f"Blender did not open {path.name}, a file{by}", failure.text, HINTS[failure.fault])
+    if header.version is not None and failure.version is not None and header.version > failure.version:
+        what = f"{path.name} was saved by Blender {header.version_text}, which the Blender {_text(failure)} here is too old for"
+        return UserError(what, failure.text, HINTS[Fault.UNKNOWN_FORMAT])
+    return UserError(f"Blender {_text(failure)} did not open {path.name}", failure.text, HINTS[failure.fault])
+
+
+def _text(failure: NoAnswer) -> str:
+    return ".".join(map(str, failure.version)) if failure.version is not None else "(version unknown)"

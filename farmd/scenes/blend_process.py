@@ -31,6 +31,7 @@ LOG_BYTES: Final = 1 << 18
 _HERE: Final = Path(__file__).parent
 _SCRIPTS: Final = ("in_blender.py", "in_blender_files.py")
 _ERROR: Final = re.compile(r"^Error: (.*)$", re.MULTILINE)
+_VERSION: Final = re.compile(r"^Blender (\d+)\.(\d+)", re.MULTILINE)
 _LOST_ENGINE: Final = re.compile(r"^Error: Engine '([^']+)' not available for scene '(.*)' \(", re.MULTILINE)
 
 
@@ -47,12 +48,19 @@ class Fault(StrEnum):
 
 
 class NoAnswer(Exception):
-    """Blender did not open the scene."""
+    """A program did not open the scene.
 
-    def __init__(self, fault: Fault, text: str) -> None:
+    Attributes:
+        fault: The kind of reason.
+        text: The reason in one line.
+        version: Major and minor of the Blender that was asked; None if it did not even say that.
+    """
+
+    def __init__(self, fault: Fault, text: str, version: tuple[int, int] | None = None) -> None:
         super().__init__(text)
         self.fault = fault
         self.text = text
+        self.version = version
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,15 +157,21 @@ def _is_same(opened: str, scene: Path) -> bool:
 
 
 def _no_answer(code: int | None, log: str, limit_s: float) -> NoAnswer:
+    found = _VERSION.search(log)
+    fault, text = _fault_of(code, log, limit_s)
+    return NoAnswer(fault, text, (int(found[1]), int(found[2])) if found is not None else None)
+
+
+def _fault_of(code: int | None, log: str, limit_s: float) -> tuple[Fault, str]:
     if code is None:
-        return NoAnswer(Fault.TIME, f"it did not finish within {limit_s:g} s and was killed")
+        return Fault.TIME, f"it did not finish within {limit_s:g} s and was killed"
     if code < 0:
-        return NoAnswer(Fault.CRASHED, f"it was killed by signal {-code}")
+        return Fault.CRASHED, f"it was killed by signal {-code}"
     errors = _ERROR.findall(log)
     text = errors[-1] if errors else _last_line(log) or f"it ended with exit code {code} and said nothing"
     if "not a blend file" in text or "format is not supported" in text:
-        return NoAnswer(Fault.UNKNOWN_FORMAT, text)
-    return NoAnswer(Fault.DAMAGED if "Failed to read blend file" in text else Fault.OTHER, text)
+        return Fault.UNKNOWN_FORMAT, text
+    return (Fault.DAMAGED if "Failed to read blend file" in text else Fault.OTHER), text
 
 
 def _last_line(log: str) -> str:

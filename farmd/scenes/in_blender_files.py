@@ -13,6 +13,7 @@ The same limits as for `in_blender` hold: any Blender from 2.80 on, standard lib
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -45,8 +46,13 @@ def origin_of(block: Any) -> Record:
     library = getattr(block, "library", None)
     if library is None:
         return {}
-    path = Path(bpy.path.abspath(library.filepath))
-    return {"by": str(path), "base": str(path.parent)}
+    path = path_of(library)
+    return {"by": path, "base": os.path.dirname(path)}  # noqa: PTH120 - Blender's paths are text
+
+
+def path_of(library: Any) -> str:
+    """Return where a library lies; once a scene is open, Blender has the paths of all of them relative to the scene."""
+    return os.path.normpath(str(bpy.path.abspath(library.filepath)))
 
 
 def is_used(block: Any) -> bool:
@@ -115,12 +121,22 @@ def views_of(image: Any) -> list[str]:
 
 
 def libraries() -> Iterator[Record]:
-    """List linked .blend files; Blender keeps the paths of all of them relative to the scene."""
+    """List linked .blend files, also those that only another library links."""
     for library in bpy.data.libraries:
         packed = bool(library.packed_file or getattr(library, "is_archive", False))
-        by = bpy.path.abspath(library.parent.filepath) if library.parent else ""
         record = {"node": name_of(library, "libraries"), "attribute": "filepath", "role": "scene", "packed": packed}
-        yield {**record, "written": library.filepath, "by": by}
+        yield {**record, **as_its_parent_wrote(library)}
+
+
+def as_its_parent_wrote(library: Any) -> Record:
+    """Give the path of a library as the file that links it has it."""
+    if library.parent is None:
+        return {"written": library.filepath}
+    by = path_of(library.parent)
+    base = os.path.dirname(by)  # noqa: PTH120 - Blender's paths are text
+    is_relative = library.filepath.startswith("//")
+    written = "//" + os.path.relpath(path_of(library), base) if is_relative else library.filepath
+    return {"written": written, "by": by, "base": base}
 
 
 def movie_clips() -> Iterator[Record]:
@@ -252,7 +268,10 @@ def point_cache(owner: Any) -> Iterator[Record]:
     cache = owner.point_cache
     if cache.use_external:
         yield {"attribute": "point_cache.filepath", "written": cache.filepath, "spread": "folder"}
-    elif not cache.is_baked:
+        return
+    if cache.filepath:
+        yield {"attribute": "point_cache.filepath", "written": cache.filepath, "used": False}
+    if not cache.is_baked:
         yield {"attribute": "point_cache", "unbaked": True}
     elif cache.use_disk_cache:
         folder = f"//blendcache_{Path(bpy.data.filepath).stem}"
@@ -361,12 +380,17 @@ def joined(folder: str, name: str) -> str:
 
 def unknown_paths(records: list[Record]) -> list[str]:
     """Return paths that Blender knows of and that no record has: what this script does not know yet."""
-    known = {record.get("written", "") for record in records}
+    known = {masked(record.get("written", "")) for record in records}
+    known |= {masked(library.filepath) for library in bpy.data.libraries}
+    known |= {masked(path) for path in weak_paths()}
     folders = tuple(path for path in known if path.startswith("//"))
     found = dict.fromkeys(bpy.utils.blend_paths(absolute=False, packed=False, local=False))
-    for path in weak_paths():
-        found.pop(path, None)
-    return [path for path in found if path not in known and not (folders and path.startswith(folders))]
+    return [path for path in found if masked(path) not in known and not (folders and path.startswith(folders))]
+
+
+def masked(path: str) -> str:
+    """Take the number out of a path, and the slash from its end: one member of a sequence is like another."""
+    return NUMBER.sub(r"\1#\3", path).rstrip("/\\")
 
 
 def weak_paths() -> set[str]:
