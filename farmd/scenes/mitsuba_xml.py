@@ -65,8 +65,10 @@ class _Scene:
             self._refer(name or kind, key, value, Role.TEXTURE if kind in _IMAGES else Role.CACHE)
         elif "filename" in attributes:
             self._refer(name or kind, key or element, attributes["filename"], Role.OTHER)
-        elif element == "integrator" or key in ("width", "height", "sample_count", "file_format"):
-            self.settings.setdefault(key or element, value or kind)
+        elif element == "integrator":
+            self.settings.setdefault(element, attributes.get("type", ""))
+        elif key in ("width", "height", "sample_count", "file_format"):
+            self.settings.setdefault(key, value)
 
     def _refer(self, node: str, attribute: str, written: str, role: Role) -> None:
         spread = Spread.FRAMES if any(token in written for token in _FRAME) else Spread.ONE
@@ -107,19 +109,19 @@ def _refuse_entities(name: str, *_rest: object) -> None:
 
 def _facts(found: _Scene) -> Facts:
     values = {name: expand(text, found.defaults)[0] for name, text in found.settings.items()}
-    samples = _number(values, "sample_count")
     return Facts(
         "mitsuba",
         version=found.version,
         renderer=values.get("integrator", ""),
-        width=_number(values, "width"),
-        height=_number(values, "height"),
-        image_format=_FORMATS.get(values.get("file_format", ""), ""),
+        width=_number(values, "width", 768),
+        height=_number(values, "height", 576),
+        image_format=_FORMATS.get(values.get("file_format", "openexr"), ""),
         cameras=tuple(found.cameras),
-        sampling={"camera": samples} if samples else {},
+        sampling={"camera": _number(values, "sample_count", 4)},
     )
 
 
-def _number(values: Mapping[str, str], name: str) -> int:
+def _number(values: Mapping[str, str], name: str, usual: int) -> int:
+    """Read a number; Mitsuba's own default where the scene says none."""
     text = values.get(name, "")
-    return int(text) if text.isascii() and text.isdigit() else 0
+    return int(text) if text.isascii() and text.isdigit() else usual

@@ -42,8 +42,10 @@ FORMATS: Final = (
     Format(".mb", r"\.m[ab]", (b"FOR4", b"FOR8"), _AT + "maya_binary:read_maya_binary"),
     Format(".ma", r"\.ma", (), _AT + "maya_ascii:read_maya_ascii"),
     Format(".mb", r"\.mb", (), _AT + "maya_binary:read_maya_binary"),
+    Format(".xgen", r"\.xgen", (), _AT + "xgen:read_xgen"),
     Format(".blend", r"\.blend\d*", (), _AT + "blend:read_blend"),
     Format(".xml (Mitsuba)", r"\.xml", (b"<scene",), _AT + "mitsuba_xml:read_mitsuba_xml"),
+    Format(".hip", r"\.hip(lc|nc)?", (), _AT + "houdini:read_houdini"),
     Format(".pov", r"\.(pov|inc)", (), _AT + "povray:read_povray"),
     Format(".hip", r"\.hip(nc|lc)?", (), _AT + "houdini:read_houdini"),
 )

@@ -151,6 +151,7 @@ def test_scene_that_nothing_reads_is_refused_with_what_is_read(tmp_path: Path) -
         ("a.xml", b'\xef\xbb\xbf<?xml version="1.0"?>\n<!-- <x> -->\n<scene version="3.0.0">', "mitsuba_xml"),
         ("a.xml", b"<project/>", None),
         ("a.pov", b"camera {}", "povray"),
+        ("a.hipnc", b"070707", "houdini"),
         ("a.txt", b"<scene>", None),
     ],
 )
