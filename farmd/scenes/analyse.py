@@ -172,7 +172,7 @@ class _Analysis:
         self._named.append((reference, resolved.path, facts.application))
         for path in resolved.files:
             self._find(path, reference, by)
-            if reference.role is Role.SCENE:
+            if reference.role in (Role.SCENE, Role.GROOM):  # a groom's collection names files of its own
                 self._follow(path, task, {**place.values, **reference.variables})
 
     def _place(self, facts: Facts, by: Path, task: _Task) -> Place:

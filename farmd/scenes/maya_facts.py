@@ -80,9 +80,9 @@ def _only(scene: MayaScene, name: str) -> Node:
 
 
 def _version(scene: MayaScene) -> str:
-    said = scene.info.get("version") or scene.requires.get("maya", "")
-    found = re.match(r"\d+(?:\.\d+)*", said)
-    return found[0] if found else said
+    said = [scene.info.get("version", ""), scene.requires.get("maya", "")]
+    found = [number[0] for text in said if (number := re.match(r"\d+(?:\.\d+)*", text))]
+    return found[0] if found else ""
 
 
 def _fps(unit: str) -> float:

@@ -67,6 +67,7 @@ NAMING: Final[Mapping[str, tuple[Named, ...]]] = {
     "xgmSplineCache": (Named("fileName", "fn", Role.GROOM),),
     # USD
     "mayaUsdProxyShape": _USD,
+    "mayaUsdProxyShapeBase": _USD,
     "pxrUsdProxyShape": _USD,
     "pxrUsdReferenceAssembly": _USD,
     "AL_usdmaya_ProxyShape": _USD,
