@@ -75,6 +75,17 @@ TREE: Final[dict[str, Leaf | Branch]] = {
         ("farmctl node list -o wide", "farmctl node show ws07", "farmctl node hold ws07 --why 'I work here today'"),
         _NOUNS,
     ),
+    "path": Branch(
+        "Rules for paths: what is written in scenes, and where that is.",
+        {
+            "list": Leaf(_AT + "path:list_rules", "List the rules."),
+            "add": Leaf(_AT + "path:add", "Let a prefix be read from elsewhere."),
+            "remove": Leaf(_AT + "path:remove", "Let a rule hold no longer."),
+            "test": Leaf(_AT + "path:test", "Say what becomes of a path."),
+        },
+        (r"farmctl path add 'Y:\show' /mnt/show", r"farmctl path test 'Y:\show\tex\a.png'", "farmctl path list"),
+        _NOUNS,
+    ),
     "farm": Branch(
         "The farm as a whole.",
         {"status": Leaf(_AT + "farm:farm_status", "Show leader, machines and jobs.")},

@@ -38,7 +38,19 @@ def complete_nodes(ctx: click.Context, _param: click.Parameter, incomplete: str)
     return [item for item in offered if item.value.startswith(incomplete)]
 
 
-def _rows(ctx: click.Context, op: str, key: str) -> list[View]:
+def complete_path_prefixes(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer the written prefixes of path rules."""
+    from click.shell_completion import CompletionItem
+
+    rows = _rows(ctx, "path.list", "rules", name="written")
+    return [
+        CompletionItem(str(row["written"]), help=str(row.get("becomes", "")))
+        for row in rows
+        if str(row["written"]).lower().startswith(incomplete.lower())
+    ]
+
+
+def _rows(ctx: click.Context, op: str, key: str, name: str = "id") -> list[View]:
     session = ctx.find_object(Session) or Session()
     try:
         client = session.connect(session.node, BUDGET_S)
@@ -48,4 +60,4 @@ def _rows(ctx: click.Context, op: str, key: str) -> list[View]:
             client.close()
     except (FarmError, OSError, LookupError, TypeError):
         return []
-    return [row for row in rows if "id" in row]
+    return [row for row in rows if name in row]

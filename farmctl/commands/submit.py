@@ -46,6 +46,9 @@ _OPTIONS: Final = (
     click.option("--output-name", metavar="TEMPLATE", help="Names of the results: f.{frame:04d}.png."),
     existing_option(default=ExistingFile.RENAME),
     click.option("--input", multiple=True, metavar="PATH", help="Further file or folder that the scene needs."),
+    click.option(
+        "--map", multiple=True, metavar="WRITTEN=FOLDER", help="Where a prefix in the scene is here: Y:/show=/mnt/show."
+    ),
     click.option("--param", multiple=True, metavar="NAME=VALUE", help="Parameter for the renderer or the templates."),
     click.option("--ram", type=parse_size, metavar="SIZE", help="Memory that a task needs: 8G."),
     click.option("--cores", type=click.IntRange(0), metavar="N", default=0, help="Processor cores that a task needs."),

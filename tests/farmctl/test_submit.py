@@ -89,7 +89,7 @@ def test_the_job_carries_everything_that_was_asked(node: FakeNode, scene: Path, 
         " --priority 80 --output out --output-name f.{frame:04d}.png --after wide_ünïcode --name shot --param samples=64"
         " --param view=a=b --retries 1 --frame-timeout 90m --ack leader"
     )
-    result = run(node, "submit", str(scene), *words.split())
+    result = run(node, "submit", str(scene), *words.split(), "--map", f"Y:/show={tmp_path}", "--map", r"\\filer\tex=.")
     assert result.exit_code == 0, result.stderr
     spec = sent(node)
     assert (spec.name, spec.renderer, spec.frames, spec.chunk, spec.priority) == ("shot", "blender", "1-99x2", 4, 80)
@@ -100,6 +100,7 @@ def test_the_job_carries_everything_that_was_asked(node: FakeNode, scene: Path, 
     assert (spec.limits.retries, spec.limits.frame_timeout_s) == (1, 5400)
     assert spec.params == {"samples": "64", "view": "a=b"}
     assert spec.after == (OTHER,)
+    assert spec.path_rules == (("Y:/show", str(tmp_path)), (r"\\filer\tex", str(tmp_path)))
     assert spec.output_dir == str(tmp_path / "out")
     assert (tmp_path / "out").is_dir()
     assert (spec.submit_node, spec.submitted_at_ms) == ("0" * 16, 0)
