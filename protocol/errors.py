@@ -8,7 +8,8 @@ FarmError
 │   ├── NotFound
 │   ├── NotAllowed
 │   ├── Unreachable
-│   └── MissingFeature
+│   ├── MissingFeature
+│   └── FilesLost
 └── InvariantBroken    we erred: a bug of ours, raised with the story that led to it
 """
 
@@ -74,6 +75,10 @@ class Unreachable(UserError):
 
 class MissingFeature(UserError):
     """What is installed on this node cannot do it; on another node it may be possible."""
+
+
+class FilesLost(UserError):
+    """Files of a job were lost or damaged on this node; they are fetched again, and nobody is to blame."""
 
 
 class InvariantBroken(FarmError):

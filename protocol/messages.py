@@ -299,9 +299,15 @@ class HaveAsk(NamedTuple):
 
 
 class HaveIs(NamedTuple):
-    """Those that are held, completely and verified."""
+    """Those that are held, completely and verified.
+
+    Attributes:
+        blobs: Which of those asked for.
+        hashed: Answers a `Doubt`: the whole was read and hashed again since then.
+    """
 
     blobs: tuple[BlobAddress, ...]
+    hashed: bool = False
 
 
 class PieceAsk(NamedTuple):
@@ -325,6 +331,12 @@ class PieceRefused(NamedTuple):
 
     blob: BlobAddress
     number: int
+
+
+class Doubt(NamedTuple):
+    """Pieces of this blob came from you, and the whole had another MD5: hash your copy; answered by `HaveIs`."""
+
+    blob: BlobAddress
 
 
 class Keep(NamedTuple):
@@ -387,7 +399,7 @@ Message = (
     | Push | PushAck | PullAsk | PullSame | VectorIs | DeltaAsk | DeltaPart | OriginAsk | OriginIs
     | PreVoteAsk | PreVoteReply | VoteAsk | VoteReply | Heartbeat | HeartbeatAck | HeartbeatNack
     | InventoryAsk | Inventory | Grant | GrantReply | Stop | Prefetch
-    | HaveAsk | HaveIs | PieceAsk | PieceIs | PieceRefused | Keep | LogAsk | LogIs
+    | HaveAsk | HaveIs | PieceAsk | PieceIs | PieceRefused | Keep | LogAsk | LogIs | Doubt
     | Hello | JoinAsk | JoinReply
 )  # fmt: skip
 
@@ -398,6 +410,7 @@ TAGS: dict[int, type[Message]] = {
     30: PreVoteAsk, 31: PreVoteReply, 32: VoteAsk, 33: VoteReply, 34: Heartbeat, 35: HeartbeatAck, 36: HeartbeatNack,
     37: InventoryAsk, 38: Inventory, 40: Grant, 41: GrantReply, 42: Stop, 43: Prefetch,
     50: HaveAsk, 51: HaveIs, 52: PieceAsk, 53: PieceIs, 54: PieceRefused, 55: Keep, 56: LogAsk, 57: LogIs,
+    58: Doubt,
     60: Hello, 61: JoinAsk, 62: JoinReply,
 }  # fmt: skip
 """Wire numbers; for ever."""

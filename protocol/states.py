@@ -97,6 +97,7 @@ class FailureClass(IntEnum):
     CANCELLED = 12
     START_FAILED = 13
     MISSING_FEATURE = 14
+    FILES_LOST = 15
 
 
 class ColourGroup(StrEnum):
@@ -206,9 +207,12 @@ FAILURE_RULES: Final[Mapping[FailureClass, FailureRule]] = {
     FailureClass.MISSING_FEATURE: FailureRule(
         False, False, "the renderer there lacks what the scene needs", "the job goes to other nodes", bars_node=True
     ),
+    FailureClass.FILES_LOST: FailureRule(
+        False, False, "a file of the job was lost or damaged on the node", "the node fetches it again"
+    ),
 }
 """Not counted, since the frame is not to blame: licence, oom, preempted, node lost, superseded, cancelled, missing
-feature."""
+feature, files lost."""
 
 JOB_TERMINAL: Final = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED, JobState.REJECTED})
 TASK_TERMINAL: Final = frozenset({TaskState.DONE, TaskState.FAILED, TaskState.CANCELLED})

@@ -1,7 +1,8 @@
 """The working tree of a job: the files of its manifest, where they lay on the artist's machine, writable.
 
 Reflinks where the file system can, else copies, never hard links: mode, mtime and inode would be shared with the blob
-store, and a renderer could write through them.
+store, and a renderer could write through them. Either way the bytes are read once and their hash is compared: bits that
+fell over in the store are never rendered, and what is read is what the renderer finds in memory afterwards.
 
 Invariant: nothing is written outside the job's folder, whatever the manifest says and whatever links lie in it
 (`farmd.ingest.tree`). A file gets its name when it is complete, so a build that was interrupted goes on where it stopped.
@@ -159,10 +160,11 @@ class Checkouts:
 
 
 def _bring(source: int, target: int, entry: ManifestEntry) -> None:
-    if clone(source, target):
-        return
     hasher = xxhash.xxh64()
-    size = read_all(source, hasher.update, lambda chunk: write_all(target, chunk))
+    if clone(source, target):
+        size = read_all(target, hasher.update)
+    else:
+        size = read_all(source, hasher.update, lambda chunk: write_all(target, chunk))
     if (size, hasher.intdigest()) != (entry.size, entry.xxh64):
         raise BlobMissing(entry.address, entry.path)
 

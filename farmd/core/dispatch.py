@@ -78,6 +78,16 @@ class Dispatch:
             case ev.AttemptEnded():
                 self._look_after_files(turn, event)
                 node.worker.on_ended(turn, event)
+            case ev.Delivered():
+                node.outputs.on_delivered(turn, event)
+            case ev.LogRead():
+                node.logs.on_read(turn, event)
+            case _:
+                self._files(turn, event)
+
+    def _files(self, turn: Turn, event: ev.Event) -> None:
+        node = self._node
+        match event:
             case ev.BlobsFound():
                 if not node.swarm.on_found_for_peer(turn, event):
                     node.swarm.on_found(turn, event)
@@ -87,15 +97,13 @@ class Dispatch:
                 node.swarm.on_written(turn, event)
             case ev.BlobFinished():
                 node.swarm.on_finished(turn, event)
-            case ev.Delivered():
-                node.outputs.on_delivered(turn, event)
-            case ev.LogRead():
-                node.logs.on_read(turn, event)
+            case ev.BlobVerified():
+                node.swarm.doubts.on_verified(turn, event)
 
     def _look_after_files(self, turn: Turn, event: ev.AttemptEnded) -> None:
         """An attempt that missed a file: look whether all that we said to hold is still here."""
         live = self._node.worker.live.get(event.ref)
-        if event.cause == FailureClass.MISSING_ASSET and live is not None:
+        if event.cause in (FailureClass.MISSING_ASSET, FailureClass.FILES_LOST) and live is not None:
             self._node.assets.lost(turn, event.ref.job, live.spec)
 
     def _stopping(self, turn: Turn) -> None:
@@ -186,6 +194,20 @@ class Dispatch:
     def _data(self, turn: Turn, sender: NodeId, message: ms.Message) -> None:
         node = self._node
         match message:
+            case ms.Keep():
+                node.outputs.on_keep(turn, sender, message)
+            case ms.LogAsk():
+                node.logs.on_ask(turn, sender, message)
+            case ms.LogIs():
+                node.logs.on_is(turn, sender, message)
+            case ms.Hello(_, _, _, epoch, address):
+                node.membership.greeted(turn, sender, epoch, address)
+            case _:
+                self._pieces(turn, sender, message)
+
+    def _pieces(self, turn: Turn, sender: NodeId, message: ms.Message) -> None:
+        node = self._node
+        match message:
             case ms.HaveAsk():
                 node.swarm.on_have_ask(turn, sender, message)
             case ms.HaveIs():
@@ -196,11 +218,5 @@ class Dispatch:
                 node.swarm.on_piece(turn, sender, message)
             case ms.PieceRefused():
                 node.swarm.on_refused(turn, sender, message)
-            case ms.Keep():
-                node.outputs.on_keep(turn, sender, message)
-            case ms.LogAsk():
-                node.logs.on_ask(turn, sender, message)
-            case ms.LogIs():
-                node.logs.on_is(turn, sender, message)
-            case ms.Hello(_, _, _, epoch, address):
-                node.membership.greeted(turn, sender, epoch, address)
+            case ms.Doubt():
+                node.swarm.on_doubt(turn, sender, message)

@@ -165,6 +165,13 @@ class WritePiece:
 
 
 @dataclass(frozen=True, slots=True)
+class VerifyBlob:
+    """Hash a blob again and set it aside if it is not what it is called. Answered by `BlobVerified`."""
+
+    blob: BlobAddress
+
+
+@dataclass(frozen=True, slots=True)
 class Deliver:
     """Write outputs from the store into a folder on this machine, verified. Answered by `Delivered`.
 
@@ -179,6 +186,8 @@ class Deliver:
     ref: AttemptRef
     folder: str
     outputs: tuple[OutputFact, ...]
+    existing: ExistingFile = ExistingFile.RENAME
+    former: tuple[BlobAddress, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +195,6 @@ class ReadLog:
     """Read a part of an attempt's log. Answered by `LogRead`."""
 
     ask: int
-    existing: ExistingFile = ExistingFile.RENAME
-    former: tuple[BlobAddress, ...] = ()
     ref: AttemptRef
     offset: int
     limit: int
@@ -220,6 +227,7 @@ Effect = (
     | ReadManifest
     | ReadPiece
     | WritePiece
+    | VerifyBlob
     | Deliver
     | ReadLog
     | Note

@@ -164,6 +164,21 @@ class BlobFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class BlobVerified:
+    """Answer to `VerifyBlob`: the blob is here and is what it is called, or it is not here (any more)."""
+
+    blob: BlobAddress
+    ok: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BlobLost:
+    """The store noticed that something is gone: a blob that was set aside or deleted, or many (`blob` is None)."""
+
+    blob: BlobAddress | None
+
+
+@dataclass(frozen=True, slots=True)
 class Delivered:
     """Outputs stand in the output folder, or `error` says why not.
 
@@ -176,6 +191,8 @@ class Delivered:
 
     ref: AttemptRef
     error: str = ""
+    lasting: bool = False
+    remark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +208,6 @@ class LogRead:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    lasting: bool = False
-    remark: str = ""
     """The machine's state, about once a second."""
 
     free_ram_bytes: int
@@ -238,6 +253,8 @@ Event = (
     | ManifestRead
     | PieceWritten
     | BlobFinished
+    | BlobVerified
+    | BlobLost
     | Delivered
     | LogRead
     | Measured

@@ -3,8 +3,9 @@
 Theory (after BitTorrent, BEP 3, without its incentives: admitted nodes are trusted to be honest): a blob is cut into
 pieces of 1 MiB, each travels with its xxHash64 and is verified on arrival; the blob counts only when its MD5 agrees
 too. A source that sends three corrupt pieces is left out for a while, and again for each further one: the cause may
-pass (a bad switch), and it may be the only one that has the blob. Pieces that arrived survive a restart (`FindBlobs` tells
-which are here), so a transfer resumes instead of starting over.
+pass (a bad switch), and it may be the only one that has the blob. A whole that is wrong although its pieces agreed with
+their hashes is a bad copy or a lie: `farmd.core.blame` finds out whose, `farmd.core.doubts` looks at our own copies.
+Pieces that arrived survive a restart (`FindBlobs` tells which are here), so a transfer resumes instead of starting over.
 
 Invariants: a piece is outstanding at most once; a source never has more than its window outstanding; a fetch is
 reported exactly once. Bytes pass through as references; this machine decides only.
@@ -18,10 +19,12 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from farmd.core.blame import judge_right, judge_wrong
+from farmd.core.doubts import Doubts
 from farmd.core.effects import FindBlobs, ReadPiece, WritePiece
 from farmd.core.incoming import PIECE_BYTES, Incoming, check_blobs, is_possible, piece_count, piece_size
 from protocol.ids import BlobAddress
-from protocol.messages import HaveAsk, HaveIs, PieceAsk, PieceIs, PieceRefused
+from protocol.messages import Doubt, HaveAsk, HaveIs, PieceAsk, PieceIs, PieceRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -42,6 +45,9 @@ ASK_AROUND = 8
 STRIKES = 3
 """Corrupt pieces after which a node is no source for `LEFT_OUT_S`."""
 LEFT_OUT_S = 30.0
+LIED_S = 30.0
+"""A node that stands by wrong bytes is no source for so long; each further time doubles that."""
+MOST_LIED_S = 600.0
 BLOBS_PER_ASK = 2000
 LOOK = 32
 """Blobs of a source that are compared to find the rarest."""
@@ -68,9 +74,11 @@ class Swarm:
         self._ready: dict[NodeId, dict[BlobAddress, None]] = {}
         self._strikes: dict[NodeId, int] = {}
         self._left_out: dict[NodeId, float] = {}
+        self._lies: dict[NodeId, int] = {}
         self._load: dict[NodeId, tuple[int, int]] = {}
         self._finished: list[Hashable] = []
         self._unconfirmed: dict[BlobAddress, None] = {}
+        self.doubts = Doubts()
         self._ask = 0
         self._look_at: float | None = None
         self.pieces_in = 0
@@ -173,7 +181,7 @@ class Swarm:
         del self._finding[event.ask]
         _, sender, blobs = key
         lacking = dict(event.missing)
-        turn.send(sender, HaveIs(tuple(blob for blob in blobs if blob not in lacking)))
+        turn.send(sender, HaveIs(tuple(blob for blob in blobs if blob not in lacking and blob not in self.doubts)))
         return True
 
     def on_have(self, turn: Turn, sender: NodeId, message: HaveIs) -> None:
@@ -184,6 +192,8 @@ class Swarm:
             incoming = self._incoming.get(blob)
             if incoming is not None:
                 incoming.sources[sender] = None
+                if message.hashed and sender in incoming.doubted:
+                    incoming.doubted[sender] = True
                 self._ready.setdefault(sender, {})[blob] = None
         self._pump(turn, sender)
 
@@ -194,8 +204,19 @@ class Swarm:
             PeerError: No blob has such an address.
         """
         check_blobs((message.blob,))
-        if 0 <= message.number < piece_count(message.blob):
+        if message.blob in self.doubts:
+            turn.send(sender, PieceRefused(message.blob, message.number), volatile=True)
+        elif 0 <= message.number < piece_count(message.blob):
             turn.effects.append(ReadPiece(sender, message.blob, message.number))
+
+    def on_doubt(self, turn: Turn, sender: NodeId, message: Doubt) -> None:
+        """A whole was wrong in which a piece of ours was: hash our copy.
+
+        Raises:
+            PeerError: No blob has such an address.
+        """
+        check_blobs((message.blob,))
+        self.doubts.add(turn, sender, message.blob)
 
     def on_piece(self, turn: Turn, sender: NodeId, message: PieceIs) -> None:
         """A piece arrived: have it verified and stored, if it was asked of this sender."""
@@ -203,6 +224,7 @@ class Swarm:
         if incoming is None or incoming.outstanding.get(message.number, ("", 0))[0] != sender:
             return
         self._settle(incoming, message.number)
+        incoming.claims[message.number] = (sender, message.xxh64)
         turn.effects.append(WritePiece(message.blob, message.number, message.xxh64, message.data, sender))
         self._pump(turn, sender)
 
@@ -212,7 +234,7 @@ class Swarm:
         if incoming is None or incoming.outstanding.get(message.number, ("", 0))[0] != sender:
             return
         self._settle(incoming, message.number)
-        incoming.sources.pop(sender, None)
+        incoming.lose(sender)
         self._give_back(turn, incoming, message.number)
         self._pump(turn, sender)
 
@@ -224,6 +246,7 @@ class Swarm:
         if event.ok:
             self.pieces_in += 1
             return
+        incoming.claims.pop(event.index, None)
         if event.corrupt:
             self.corrupt_in += 1
             self._strike(turn, event.source)
@@ -243,14 +266,19 @@ class Swarm:
         if event.corrupt:
             self.corrupt_in += 1
             turn.note("blob-corrupt", f"{event.blob} arrived whole but its MD5 does not agree; fetching it again")
-            for source in list(incoming.sources):
-                self._strike(turn, source)
-            incoming.begin_anew()
+            for liar in judge_wrong(turn, incoming):
+                self._leave_out_liar(turn, liar)
+            self._offer_to_all(turn, incoming)
         else:
             self._unconfirmed[event.blob] = None
         self._wake_at(turn.now.mono + LOOK_AROUND_S)
 
     def _complete(self, turn: Turn, incoming: Incoming) -> None:
+        liars, others = judge_right(turn, incoming)
+        for liar in liars:
+            self._leave_out_liar(turn, liar)
+        for other in others:
+            self._strike(turn, other)
         sources = list(incoming.sources)
         self._drop(incoming.blob)
         for key in incoming.keys:
@@ -266,7 +294,7 @@ class Swarm:
         self._ready.pop(node, None)
         self._load.pop(node, None)
         for incoming in list(self._incoming.values()):
-            incoming.sources.pop(node, None)
+            incoming.lose(node)
             for index in [index for index, (source, _) in incoming.outstanding.items() if source == node]:
                 del incoming.outstanding[index]
                 self._give_back(turn, incoming, index)
@@ -274,6 +302,9 @@ class Swarm:
     def _give_back(self, turn: Turn, incoming: Incoming, index: int) -> None:
         """A piece has to be asked for again: any source may have it now."""
         incoming.give_back(index)
+        self._offer_to_all(turn, incoming)
+
+    def _offer_to_all(self, turn: Turn, incoming: Incoming) -> None:
         for source in list(incoming.sources):
             self._ready.setdefault(source, {})[incoming.blob] = None
             self._pump(turn, source)
@@ -290,7 +321,7 @@ class Swarm:
         for incoming in list(self._incoming.values()):
             late = [index for index, (_, due) in incoming.outstanding.items() if due <= turn.now.mono]
             for index in late:
-                incoming.sources.pop(incoming.outstanding[index][0], None)
+                incoming.lose(incoming.outstanding[index][0])
                 self._settle(incoming, index)
                 incoming.give_back(index)
         for blob in list(self._unconfirmed):
@@ -338,7 +369,7 @@ class Swarm:
         stale: list[BlobAddress] = []
         for blob in islice(ready, LOOK):
             incoming = self._incoming.get(blob)
-            if incoming is None or not incoming.wants_more or source not in incoming.sources:
+            if incoming is None or not incoming.takes_from(source):
                 stale.append(blob)
             elif best is None or len(incoming.sources) < len(best.sources):
                 best = incoming
@@ -362,8 +393,15 @@ class Swarm:
             return
         if self._strikes[source] == STRIKES:
             turn.note("peer-corrupt", f"sent {STRIKES} corrupt pieces; no source for {LEFT_OUT_S:g} s", node=source)
-        self._left_out[source] = turn.now.mono + LEFT_OUT_S
+        self._left_out[source] = max(turn.now.mono + LEFT_OUT_S, self._left_out.get(source, 0.0))
         self.lost(turn, source)
+
+    def _leave_out_liar(self, turn: Turn, node: NodeId) -> None:
+        lies = self._lies[node] = self._lies.get(node, 0) + 1
+        pause_s = min(MOST_LIED_S, LIED_S * 2 ** min(lies - 1, 10))
+        turn.note("peer-lies", f"stands by a copy that is wrong; no source for {pause_s:g} s", node=node)
+        self._left_out[node] = turn.now.mono + pause_s
+        self.lost(turn, node)
 
     def _is_left_out(self, turn: Turn, node: NodeId) -> bool:
         return turn.now.mono < self._left_out.get(node, 0.0)

@@ -38,6 +38,7 @@ class RealHands:
             ef.ReadManifest: storage.read_manifest,
             ef.ReadPiece: storage.serve,
             ef.WritePiece: storage.write,
+            ef.VerifyBlob: storage.verify,
             ef.Deliver: storage.deliver,
             ef.ReadLog: storage.read_log,
         }

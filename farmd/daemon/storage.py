@@ -2,6 +2,9 @@
 
 Two small pools: one for what peers and clients wait for (pieces), one for what may take long (checkouts, deliveries,
 MD5 of whole blobs), so that a large picture never stands in front of a piece. Every effect ends in exactly one event.
+
+Whoever uses a blob checks it: checkouts and deliveries while they copy, a manifest when it is read. What is missing or
+not what it is called is set aside and told (`BlobLost`), so that the core takes its word back and fetches it again.
 """
 
 from __future__ import annotations
@@ -16,9 +19,19 @@ from farmd.adapters.blobs import BlobsFailed, BlobStore, How, Wrote
 from farmd.adapters.checkout import BlobMissing, Checkouts
 from farmd.adapters.delivery import DeliveryRefused, deliver
 from farmd.adapters.runner import Laid
-from farmd.core.events import BlobFinished, BlobsFound, Delivered, LogRead, ManifestRead, PieceWritten
+from farmd.core.events import (
+    BlobFinished,
+    BlobLost,
+    BlobsFound,
+    BlobVerified,
+    Delivered,
+    LogRead,
+    ManifestRead,
+    PieceWritten,
+)
+from farmd.ingest.hashing import address_of_bytes
 from farmd.ingest.manifest import decode_manifest
-from protocol.errors import FarmError, PeerError, UserError
+from protocol.errors import FarmError, FilesLost, PeerError, UserError
 from protocol.ids import BlobAddress
 from protocol.messages import PieceIs, PieceRefused
 
@@ -26,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from farmd.adapters.joblog import JobLogs
-    from farmd.core.effects import Deliver, FindBlobs, ReadLog, ReadManifest, ReadPiece, WritePiece
+    from farmd.core.effects import Deliver, FindBlobs, ReadLog, ReadManifest, ReadPiece, VerifyBlob, WritePiece
     from farmd.core.events import Event
     from farmd.ingest.manifest import Manifest
     from protocol.ids import AttemptRef, NodeId
@@ -45,8 +58,8 @@ class Storage:
         post: Callable[[Event], None],
         send: Callable[[NodeId, Message], object],
     ) -> None:
-        self.blobs = BlobStore(data_dir / "blobs")
         self._loop = asyncio.get_running_loop()
+        self.blobs = BlobStore(data_dir / "blobs", self._lost)
         self._bare = data_dir / "checkouts" / "none"
         self.checkouts = Checkouts(data_dir / "checkouts", self.blobs.path)
         self._logs = logs
@@ -100,12 +113,14 @@ class Storage:
 
         Raises:
             PeerError: It is none.
-            FarmError: It is not here.
+            FilesLost: It is not here, or damaged.
         """
         path = self.blobs.path(blob)
-        if path is None:
-            raise FarmError(f"the list of the job's files is not here: {blob}")
-        return decode_manifest(path.read_bytes())
+        packed = path.read_bytes() if path is not None else b""
+        if path is None or address_of_bytes(packed) != blob:
+            self._look_again(blob)
+            raise FilesLost("the list of the job's files is not here", str(blob), "it is fetched again")
+        return decode_manifest(packed)
 
     def serve(self, effect: ReadPiece) -> None:
         """Send one piece to a node."""
@@ -116,6 +131,8 @@ class Storage:
         message: Message = PieceRefused(effect.blob, effect.index)
         if piece is not None:
             message = PieceIs(effect.blob, effect.index, *piece)
+        elif effect.blob.size:
+            self._lost(effect.blob)
         self._loop.call_soon_threadsafe(self._send, effect.to, message)
 
     def write(self, effect: WritePiece) -> None:
@@ -142,16 +159,43 @@ class Storage:
         except BlobsFailed:
             return BlobFinished(blob, ok=False)
 
+    def verify(self, effect: VerifyBlob) -> None:
+        """Hash a blob again."""
+        self._run(self._slow, partial(self._verify, effect.blob))
+
+    def _verify(self, blob: BlobAddress) -> Event:
+        try:
+            return BlobVerified(blob, self.blobs.verify(blob))
+        except BlobsFailed:
+            return BlobVerified(blob, ok=False)
+
+    def _look_again(self, blob: BlobAddress) -> None:
+        """Something was wrong with a blob: tell of it if it is damaged (the store does that) or not here."""
+        if self.blobs.path(blob) is None:
+            self._lost(blob)
+        else:
+            self._verify(blob)
+
+    def _lost(self, blob: BlobAddress) -> None:
+        self._loop.call_soon_threadsafe(self._post, BlobLost(blob))
+
     def deliver(self, effect: Deliver) -> None:
         """Write outputs into the artist's folder."""
         self._run(self._slow, partial(self._deliver, effect))
 
     def _deliver(self, effect: Deliver) -> Event:
+        looked_up: list[BlobAddress] = []
+
+        def find(blob: BlobAddress) -> Path | None:
+            looked_up.append(blob)
+            return self.blobs.path(blob)
+
         try:
-            report = deliver(
-                Path(effect.folder), effect.outputs, self.blobs.path, existing=effect.existing, former=effect.former
-            )
+            report = deliver(Path(effect.folder), effect.outputs, find, existing=effect.existing, former=effect.former)
         except (FarmError, OSError) as error:
+            if not isinstance(error, DeliveryRefused):
+                for blob in looked_up[-1:]:  # the one that was being written
+                    self._look_again(blob)
             return Delivered(effect.ref, str(error), lasting=isinstance(error, DeliveryRefused))
         return Delivered(effect.ref, remark=report.remark)
 
@@ -185,8 +229,8 @@ class Storage:
             manifest = self.manifest(blob)
             return Laid(self.checkouts.build(ref.job, manifest).tree, manifest.root)
         except BlobMissing as error:
-            self.blobs.verify(error.blob)
-            raise UserError("a file of the job is not here", str(error), "it is fetched again") from error
+            self._look_again(error.blob)
+            raise FilesLost("a file of the job is not here", str(error), "it is fetched again") from error
         except PeerError as error:
             raise UserError("the list of the job's files is unusable", str(error), "submit the job again") from error
 

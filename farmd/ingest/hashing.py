@@ -89,6 +89,11 @@ def hash_descriptor(descriptor: int, *sinks: Sink) -> BlobAddress:
     return BlobAddress(xxh64.intdigest(), size, md5.digest())
 
 
+def address_of_bytes(data: bytes) -> BlobAddress:
+    """Hash what is in memory."""
+    return BlobAddress(xxhash.xxh64_intdigest(data), len(data), hashlib.md5(data, usedforsecurity=False).digest())
+
+
 def hash_file(path: Path | str, progress: Progress | None = None) -> FileDigest:
     """Hash one regular file.
 

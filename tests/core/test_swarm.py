@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from random import Random
 
-from farmd.core.effects import Effect, FindBlobs, ReadPiece, Send, WritePiece
-from farmd.core.events import BlobFinished, BlobsFound, PieceWritten
+from farmd.core.doubts import SURE_S
+from farmd.core.effects import Effect, FindBlobs, Note, ReadPiece, Send, VerifyBlob, WritePiece
+from farmd.core.events import BlobFinished, BlobsFound, BlobVerified, PieceWritten
 from farmd.core.incoming import PIECE_BYTES, piece_count
-from farmd.core.swarm import PIECE_TIMEOUT_S, STRIKES, WINDOW_BYTES, Swarm
+from farmd.core.swarm import LIED_S, PIECE_TIMEOUT_S, STRIKES, WINDOW_BYTES, Swarm
 from farmd.core.turn import Instant, Turn
 from protocol.ids import BlobAddress, NodeId
-from protocol.messages import HaveAsk, HaveIs, PieceAsk, PieceIs, PieceRefused
+from protocol.messages import Doubt, HaveAsk, HaveIs, PieceAsk, PieceIs, PieceRefused
 
 ME, A, B, C = (NodeId(letter * 16) for letter in "0abc")
 
@@ -39,14 +40,16 @@ class Bench:
         self.swarm.on_found(answer, BlobsFound(find.ask, tuple((address, have) for address in blobs)))
         return answer
 
-    def have(self, node: NodeId, *blobs: BlobAddress) -> list[Effect]:
+    def have(self, node: NodeId, *blobs: BlobAddress, hashed: bool = False) -> list[Effect]:
         turn = self.turn()
-        self.swarm.on_have(turn, node, HaveIs(blobs))
+        self.swarm.on_have(turn, node, HaveIs(blobs, hashed))
         return turn.effects
 
-    def piece(self, node: NodeId, address: BlobAddress, number: int, *, good: bool = True) -> list[Effect]:
+    def piece(
+        self, node: NodeId, address: BlobAddress, number: int, *, good: bool = True, xxh64: int = 0
+    ) -> list[Effect]:
         turn = self.turn()
-        self.swarm.on_piece(turn, node, PieceIs(address, number, 0, b"x"))
+        self.swarm.on_piece(turn, node, PieceIs(address, number, xxh64, b"x"))
         if any(isinstance(effect, WritePiece) for effect in turn.effects):
             written = PieceWritten(address, number, node, ok=good, corrupt=not good)
             self.swarm.on_written(turn, written)
@@ -276,3 +279,134 @@ def test_a_blob_of_a_size_that_cannot_be_is_never_fetched_and_costs_no_memory() 
     impossible = BlobAddress(2, (1 << 63) - 1, b"2" * 16)
     bench.fetch((impossible, blob(1)), (A,))
     assert asks(bench.have(A, impossible, blob(1))) == [(A, blob(1), 0)]
+
+
+def doubts(effects: list[Effect]) -> list[NodeId]:
+    return [effect.to for effect in effects if isinstance(effect, Send) and isinstance(effect.message, Doubt)]
+
+
+def notes(effects: list[Effect], what: str) -> list[str]:
+    return [effect.node for effect in effects if isinstance(effect, Note) and effect.what == what]
+
+
+def test_a_wrong_whole_is_told_to_all_who_sent_a_piece_and_comes_again_from_one_who_did_not() -> None:
+    bench = Bench(A, B, C)
+    big = blob(4)
+    bench.fetch((big,))
+    bench.have(A, big)
+    bench.have(B, big)
+    bench.have(C, big)
+    for node, number in ((A, 0), (A, 1), (B, 2), (B, 3)):
+        bench.piece(node, big, number)
+    effects = bench.finished(big, ok=False)
+    assert doubts(effects) == [A, B]
+    assert {to for to, _, _ in asks(effects)} == {C}
+    assert asks(bench.have(A, big)) == []
+
+
+def test_when_the_only_source_of_a_try_is_gone_another_one_takes_over() -> None:
+    bench = Bench(A, B)
+    small = blob(1)
+    bench.fetch((small,))
+    bench.have(A, small)
+    bench.piece(A, small, 0)
+    bench.finished(small, ok=False)
+    bench.have(A, small)
+    bench.have(B, small)
+    turn = bench.turn()
+    bench.swarm.on_refused(turn, A, PieceRefused(small, 0))
+    assert asks(turn.effects) == [(B, small, 0)]
+
+
+def test_a_source_that_sent_the_wrong_whole_again_after_it_was_asked_is_left_out_longer_each_time() -> None:
+    bench = Bench(A)
+    small = blob(1)
+    bench.fetch((small,))
+    for pause_s, convicted in ((0.0, []), (0.0, [A]), (LIED_S, [A]), (2 * LIED_S, [A])):
+        bench.now += pause_s - 0.1
+        assert not pause_s or asks(bench.have(A, small)) == []
+        bench.now += 0.1
+        assert asks(bench.have(A, small, hashed=True)) == [(A, small, 0)]
+        bench.piece(A, small, 0)
+        assert notes(bench.finished(small, ok=False), "peer-lies") == convicted
+
+
+def test_of_two_sources_whose_pieces_disagree_the_one_that_stood_by_the_wrong_one_is_left_out() -> None:
+    bench = Bench(A, B, C)
+    big, other = blob(2), blob(1, 7)
+    bench.fetch((big,))
+    for node in (A, B):
+        bench.have(node, big)
+    bench.piece(A, big, 0, xxh64=10)
+    bench.piece(A, big, 1, xxh64=99)
+    bench.finished(big, ok=False)
+    bench.have(A, big, hashed=True)
+    bench.piece(B, big, 0, xxh64=10)
+    bench.piece(B, big, 1, xxh64=11)
+    effects = bench.finished(big)
+    assert notes(effects, "peer-wrong-pieces") == [A]
+    assert notes(effects, "peer-lies") == [A]
+    bench.fetch((other,))
+    assert asks(bench.have(A, other)) == []
+    assert asks(bench.have(B, other)) == [(B, other, 0)]
+
+
+def test_a_source_that_set_its_bad_copy_aside_is_asked_for_other_blobs() -> None:
+    bench = Bench(A, B)
+    big, other = blob(1), blob(1, 7)
+    bench.fetch((big,))
+    bench.have(A, big)
+    bench.piece(A, big, 0, xxh64=99)
+    bench.finished(big, ok=False)
+    bench.have(A, hashed=True)
+    bench.have(B, big)
+    bench.piece(B, big, 0, xxh64=10)
+    bench.finished(big)
+    bench.fetch((other,))
+    assert asks(bench.have(A, other)) == [(A, other, 0)]
+
+
+def test_pieces_from_before_a_restart_are_blamed_on_nobody() -> None:
+    bench = Bench(A)
+    big = blob(2)
+    bench.fetch((big,), have=(0,))
+    bench.have(A, big)
+    bench.piece(A, big, 1)
+    assert doubts(bench.finished(big, ok=False)) == [A]
+    bench.have(A, big)
+    bench.piece(A, big, 0)
+    bench.piece(A, big, 1)
+    assert notes(bench.finished(big), "peer-wrong-pieces") == []
+
+
+def test_a_doubted_copy_is_hashed_once_and_neither_offered_nor_served_until_then() -> None:
+    bench = Bench(A, B)
+    mine = blob(1)
+    turn = bench.turn()
+    for node in (A, B, A):
+        bench.swarm.on_doubt(turn, node, Doubt(mine))
+    bench.swarm.on_piece_ask(turn, A, PieceAsk(mine, 0))
+    assert turn.effects == [VerifyBlob(mine), Send(A, PieceRefused(mine, 0), volatile=True)]
+    asked, answer = bench.turn(), bench.turn()
+    bench.swarm.on_have_ask(asked, A, HaveAsk((mine,)))
+    find = asked.effects[0]
+    assert isinstance(find, FindBlobs)
+    bench.swarm.on_found_for_peer(answer, BlobsFound(find.ask, ()))
+    assert answer.effects == [Send(A, HaveIs(()))]
+    done = bench.turn()
+    bench.swarm.doubts.on_verified(done, BlobVerified(mine, ok=False))
+    assert done.effects == [Send(A, HaveIs((), hashed=True)), Send(B, HaveIs((), hashed=True))]
+
+
+def test_a_copy_that_was_found_good_is_not_hashed_again_for_a_while() -> None:
+    bench = Bench(A)
+    mine = blob(1)
+    bench.swarm.on_doubt(bench.turn(), A, Doubt(mine))
+    bench.swarm.doubts.on_verified(bench.turn(), BlobVerified(mine, ok=True))
+    again, later = bench.turn(), None
+    bench.swarm.on_doubt(again, A, Doubt(mine))
+    assert again.effects == [Send(A, HaveIs((mine,), hashed=True))]
+    bench.now += SURE_S + 1
+    later = bench.turn()
+    bench.swarm.on_doubt(later, A, Doubt(mine))
+    assert later.effects == [VerifyBlob(mine)]

@@ -151,6 +151,7 @@ def test_a_diagram_shows_exactly_the_moves_of_its_table(
                 "CANCELLED": 12,
                 "START_FAILED": 13,
                 "MISSING_FEATURE": 14,
+                "FILES_LOST": 15,
             },
         ),
     ],
@@ -170,6 +171,7 @@ def test_failures_that_are_not_the_frames_fault_cost_no_retry() -> None:
         FailureClass.SUPERSEDED,
         FailureClass.CANCELLED,
         FailureClass.MISSING_FEATURE,
+        FailureClass.FILES_LOST,
     }
     assert {cause for cause, rule in FAILURE_RULES.items() if rule.bars_node} == {FailureClass.MISSING_FEATURE}
     assert not any(FAILURE_RULES[cause].blames_node for cause in free)

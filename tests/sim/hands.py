@@ -23,13 +23,16 @@ from farmd.core.effects import (
     StopAttempt,
     Trust,
     Unlink,
+    VerifyBlob,
     WritePiece,
 )
 from farmd.core.events import (
     AttemptEnded,
     AttemptProgressed,
     BlobFinished,
+    BlobLost,
     BlobsFound,
+    BlobVerified,
     Delivered,
     LogRead,
     ManifestRead,
@@ -49,19 +52,42 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Blobs:
-    """A simulated content store: what survives a crash is what was finished; contents are tiny, sizes are not."""
+    """A simulated content store: what survives a crash is what was finished; contents are tiny, sizes are not.
+
+    Attributes:
+        held: By address.
+        rotten: Blobs in which a bit has flipped, and nobody has noticed yet.
+    """
 
     held: dict[BlobAddress, bytes] = field(default_factory=dict)
+    rotten: dict[BlobAddress, None] = field(default_factory=dict)
 
     def wipe(self) -> None:
         """Somebody emptied the folder."""
         self.held.clear()
+        self.rotten.clear()
+
+    def spoil(self, address: BlobAddress) -> None:
+        """A bit flips on the disk."""
+        self.held[address] = flipped(self.held[address])
+        self.rotten[address] = None
+
+    def set_aside(self, address: BlobAddress) -> None:
+        """It turned out not to be what it is called."""
+        self.held.pop(address, None)
+        self.rotten.pop(address, None)
 
     def add(self, content: bytes) -> BlobAddress:
         """Store a content and return its address."""
         address = address_of(content)
         self.held[address] = content
+        self.rotten.pop(address, None)
         return address
+
+
+def flipped(content: bytes) -> bytes:
+    """The content with one bit changed, or as it is if it is empty."""
+    return bytes((content[0] ^ 1,)) + content[1:] if content else content
 
 
 def address_of(content: bytes) -> BlobAddress:
@@ -137,6 +163,8 @@ class SimHands:
                 self._serve(effect)
             case WritePiece():
                 self._write(effect)
+            case VerifyBlob():
+                self._later(BlobVerified(effect.blob, self._is_sound(effect.blob)))
             case Deliver():
                 self._deliver(effect)
             case ReadLog():
@@ -148,30 +176,41 @@ class SimHands:
         asyncio.get_running_loop().call_later(delay_s, self._post, event)
 
     def _files_of(self, blob: BlobAddress) -> tuple[BlobAddress, ...] | None:
-        content = self.blobs.held.get(blob)
-        if content is None:
+        if not self._is_sound(blob):
             return None
-        return tuple(BlobAddress(*entry) for entry in msgpack.unpackb(content))
+        return tuple(BlobAddress(*entry) for entry in msgpack.unpackb(self.blobs.held[blob]))
+
+    def _is_sound(self, blob: BlobAddress) -> bool:
+        """Who uses a blob looks at it; what is missing or damaged is told."""
+        content = self.blobs.held.get(blob)
+        if content is not None and address_of(content) == blob:
+            return True
+        self.blobs.set_aside(blob)
+        self._later(BlobLost(blob))
+        return False
 
     def _serve(self, effect: ReadPiece) -> None:
         content = self.blobs.held.get(effect.blob)
         if content is None:
             self.perform(Send(effect.to, PieceRefused(effect.blob, effect.index)))
+            self._later(BlobLost(effect.blob))
             return
+        content = self._world.on_piece_read(self.node, content)
         data = self._world.on_piece_served(self.node, content)
-        self.perform(Send(effect.to, PieceIs(effect.blob, effect.index, effect.blob.xxh64, data)))
+        self.perform(Send(effect.to, PieceIs(effect.blob, effect.index, address_of(content).xxh64, data)))
 
     def _write(self, effect: WritePiece) -> None:
-        ok = address_of(effect.data) == effect.blob
-        if not ok:
+        found = address_of(effect.data)
+        if found.xxh64 != effect.xxh64 or found.size != effect.blob.size:
             self._later(PieceWritten(effect.blob, effect.index, effect.source, False, True))
             return
-        self.blobs.held[effect.blob] = effect.data
+        if found == effect.blob:
+            self.blobs.add(effect.data)
         self._later(PieceWritten(effect.blob, effect.index, effect.source, True))
-        self._later(BlobFinished(effect.blob, True), 0.001)
+        self._later(BlobFinished(effect.blob, found == effect.blob, found != effect.blob), 0.001)
 
     def _deliver(self, effect: Deliver) -> None:
-        lacking = [output for output in effect.outputs if output.blob not in self.blobs.held]
+        lacking = [output for output in effect.outputs if not self._is_sound(output.blob)]
         if lacking:
             self._later(Delivered(effect.ref, "an output is not in the store"))
             return
@@ -193,7 +232,8 @@ class SimHands:
         """How this render will go; a checkout that lacks a file ends at once."""
         manifest = effect.spec.manifest
         files = (manifest, *(self._files_of(manifest) or ())) if manifest is not None else ()
-        if all(blob in self.blobs.held for blob in files):
+        if not [blob for blob in files if not self._is_sound(blob)]:  # each is looked at, and told if it is bad
+            self._world.watch.on_checkout(self.node, files)
             return self._world.render_plan(self.node, effect)
         return self._world.missing_asset_plan()
 

@@ -39,7 +39,8 @@ START_AGAIN_S = 6.0
 EQUAL_WITHIN_S, LEADER_WITHIN_S = 5.0, 10.0
 PATIENCE_S = 240.0
 """After healing, all that can be rendered has ended within this."""
-DELIVERED_WITHIN_S = 45.0
+DELIVERED_WITHIN_S = 150.0
+"""A source of wrong bytes may be out of favour for a while, and be the only one."""
 SAMPLE_S = 0.5
 PASS_EVERY = 50
 UNACCEPTED_S = 12.0
@@ -299,7 +300,7 @@ class History:
         await self._check_delivered()
 
     async def _check_delivered(self) -> None:
-        """Results stand where they belong; one source of corrupt pieces may be out of favour for a while."""
+        """Results stand where they belong."""
         until = self.loop.now + DELIVERED_WITHIN_S
         while passes.undelivered(self.watch) and self.loop.now < until:  # noqa: ASYNC110  # simulated time
             await asyncio.sleep(1.0)

@@ -19,12 +19,13 @@ from farmd.core.gossip import QUEUE_BYTES
 from protocol.messages import DeltaPart, Grant, Heartbeat, HeartbeatAck, Push, PushAck, VoteReply
 from protocol.records import JobField, Kind, attempt_pk
 from protocol.states import AttemptState
+from tests.sim.hands import address_of
 from tests.sim.passes import rows_told
 
 if TYPE_CHECKING:
     from farmd.core.effects import Effect
     from farmd.core.events import Event
-    from protocol.ids import AttemptRef, JobId, NodeId
+    from protocol.ids import AttemptRef, BlobAddress, JobId, NodeId
     from protocol.records import Rec
     from tests.sim.machine import Machine
     from tests.sim.world import World
@@ -33,7 +34,7 @@ MAX_INBOX = 20_000
 TOLD = (
     "leader", "submitted", "pause", "resume", "cancel", "delete", "approve", "reject", "retry", "priority", "hold",
     "release", "origin-rotated", "replica-diverged", "replica-conflict", "store-failed", "store-healed", "evicted",
-    "attempts-lost", "peer-corrupt", "delivery-failed", "manifest-unreadable", "member.epoch", "peer-error", "started",
+    "attempts-lost", "peer-corrupt", "peer-lies", "blob-corrupt", "result-lost", "delivery-failed", "manifest-unreadable", "member.epoch", "peer-error", "started",
 )  # fmt: skip
 """Notes that stand in the story."""
 
@@ -262,6 +263,13 @@ class Watch:
         key = (int(Kind.ATTEMPT), attempt_pk(effect.ref))
         if key not in machine.disk.image.rows and not machine.node.jobs.is_deleted(effect.ref.job):
             self.fail(2, f"{effect.ref} starts on {machine.name} before its row is durable")
+
+    def on_checkout(self, node: NodeId, files: tuple[BlobAddress, ...]) -> None:
+        """A process is about to read its files: they are what they are called (14)."""
+        held = self.world.by_id[node].blobs.held
+        for blob in files:
+            if blob not in held or address_of(held[blob]) != blob:
+                self.fail(14, f"{self.world.by_id[node].name} renders a damaged file")
 
     def _has_forgotten(self, ref: AttemptRef, at: float) -> bool:
         """The leader's disk has lied since: it no longer knows the term in which it gave that number away."""

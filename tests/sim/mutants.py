@@ -11,9 +11,11 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, NamedTuple
 from unittest.mock import patch
 
+from farmd.core import swarm as swarm_module
 from farmd.core import tasks, worker
 from farmd.core.ballot import Ballot
 from farmd.core.capacity import Capacity, Claim
+from farmd.core.doubts import Doubts
 from farmd.core.effects import Note, Reply, Save, Send
 from farmd.core.events import BlobFinished, PieceWritten
 from farmd.core.fence import Fence
@@ -26,7 +28,7 @@ from farmd.core.swarm import Swarm
 from farmd.core.verdicts import Verdicts
 from farmd.core.worker import Worker
 from protocol.bodies import ControlBody, pack_body, unpack_body
-from protocol.messages import Refusal
+from protocol.messages import HaveIs, Refusal
 from protocol.records import Kind, Rank, Rec, stamp
 from tests.sim import scenes
 from tests.sim.hands import SimHands
@@ -192,6 +194,19 @@ def _forget_corrupt(self: Swarm, turn: Turn, event: Any) -> None:
     return None
 
 
+def _vouch_blindly(self: Doubts, turn: Turn, sender: Any, blob: Any) -> None:
+    turn.send(sender, HaveIs((blob,), hashed=True))
+
+
+def _blame_nobody(turn: Turn, incoming: Any) -> tuple[Any, ...]:
+    incoming.begin_anew()
+    return ()
+
+
+def _is_there(self: SimHands, blob: Any) -> bool:
+    return blob in self.blobs.held
+
+
 MUTANTS: tuple[Mutant, ...] = (
     Mutant("announce before save", scenes.quiet, driver_class=AnnouncesBeforeSaving),
     Mutant("acknowledge before commit", scenes.quiet, nodes=1, driver_class=AcknowledgesBeforeCommitting),
@@ -224,5 +239,8 @@ MUTANTS: tuple[Mutant, ...] = (
         ((Leader, "_avoided", lambda self, turn, job: {}),),
     ),
     Mutant("never give a job up", scenes.feature_missing, ((Verdicts, "review", lambda self, turn: False),)),
+    Mutant("vouch for a copy unread", scenes.rotten_copy, ((Doubts, "add", _vouch_blindly),)),
+    Mutant("blame nobody for a wrong whole", scenes.liar, ((swarm_module, "judge_wrong", _blame_nobody),)),
+    Mutant("render what is damaged", scenes.rot_while_rendering, ((SimHands, "_is_sound", _is_there),)),
     Mutant("give a corrupt piece up", scenes.corrupt_sender, ((Swarm, "on_written", _forget_corrupt),)),
 )

@@ -54,6 +54,8 @@ FAULTS = (
     Fault("night", 2, 2),
     Fault("wipe", 2, 1),
     Fault("corrupt", 2, 1),
+    Fault("rot", 2, 1),
+    Fault("lying", 2, 1),
     Fault("evict", 3, 1),
 )
 
@@ -99,6 +101,7 @@ class Nemesis:
         for machine in [machine for machine in world.machines if machine.evicted]:
             self._carry_out(machine)
         world.corrupt.clear()
+        world.lying.clear()
         for machine in world.machines:
             machine.thaw()
             machine.disk.full, machine.disk.latency_s, machine.free_disk = False, 0.001, 1 << 40
@@ -264,6 +267,31 @@ class Nemesis:
         self._world.corrupt[machine.id] = self._between(0.3, 1.0)
         self._world.say(f"{machine.name} sends corrupt pieces")
         self._later(self._between(20, 60), self._world.corrupt.pop, machine.id, None)
+        return True
+
+    def _rot(self) -> bool:
+        """Bits flip in stored files, unnoticed; each is sound on another machine."""
+        machine = self._rng.choice(self._world.machines)
+        sound = {
+            blob: None
+            for other in self._world.machines
+            if other is not machine and not other.evicted
+            for blob in other.blobs.held
+            if blob not in other.blobs.rotten
+        }
+        common = [blob for blob in machine.blobs.held if blob in sound and blob not in machine.blobs.rotten]
+        if not common:
+            return False
+        for blob in self._rng.sample(common, self._rng.randint(1, len(common))):
+            machine.blobs.spoil(blob)
+        self._world.say(f"bits flip in {len(machine.blobs.rotten)} stored files of {machine.name}")
+        return True
+
+    def _lying(self) -> bool:
+        machine = self._rng.choice(self._world.machines)
+        self._world.lying[machine.id] = None
+        self._world.say(f"{machine.name} sends wrong pieces with hashes that agree")
+        self._later(self._between(10, 40), self._world.lying.pop, machine.id, None)
         return True
 
     # -- network --------------------------------------------------------------------------------------------------

@@ -9,6 +9,8 @@ import asyncio
 from random import Random
 from typing import TYPE_CHECKING
 
+import msgpack
+
 from farmd.core.events import MessageReceived
 from protocol.ids import AttemptId, JobId, TaskIndex
 from protocol.jobspec import GateMode, GateSpec, JobSpec
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from farmd.core.effects import Send, StartAttempt
-    from protocol.ids import NodeId
+    from protocol.ids import BlobAddress, NodeId
     from protocol.messages import Message
     from tests.sim.machine import Machine
 
@@ -79,6 +81,17 @@ class Stage:
         client = self.world.submit(at, JobSpec(**(base | fields)))
         await asyncio.sleep(3.0)
         return JobId(self.world.answers[client].data["job"])
+
+    def scene(self, at: Machine, name: str, files: int = 4) -> BlobAddress:
+        """Put the files of a scene into the store of a machine; return their manifest."""
+        blobs = [at.blobs.add(f"{name} file {index}".encode()) for index in range(files)]
+        return at.blobs.add(msgpack.packb([list(blob) for blob in blobs]))
+
+    def expect_completed(self, job: JobId) -> None:
+        """Complain unless a job is completed, with no failure held against a frame."""
+        found = self.leader().node.jobs.get(job)
+        if found is None or found.state is not JobState.COMPLETED:
+            self.watch.fail(0, f"{job} is {found.state if found else 'gone'}, not completed")
 
     def order(self, at: Machine, job: JobId, action: str, **args: Any) -> None:
         """Ask for something on a machine."""
@@ -345,6 +358,58 @@ async def corrupt_sender(stage: Stage) -> None:
     stage.world.corrupt.clear()
 
 
+async def rotten_copy(stage: Stage) -> None:
+    """A bit flips in the copy of the node where a job was submitted; another node has the files from earlier."""
+    at, other, _ = stage.machines
+    stage.world.ask(at, "node.hold", node=at.id)
+    manifest = stage.scene(at, "rot")
+    other.blobs.held.update(at.blobs.held)
+    spoilt = [blob for blob in at.blobs.held if blob != manifest]
+    for blob in spoilt:
+        at.blobs.spoil(blob)
+    job = await stage.job(at, frames="1-40", manifest=manifest)
+    await asyncio.sleep(40.0)
+    stage.expect_completed(job)
+    if at.blobs.rotten:
+        stage.watch.fail(14, "a copy that was doubted is kept as it is")
+
+
+async def rot_while_rendering(stage: Stage) -> None:
+    """Bits flip in the files of a job on every node but one, while its frames are rendered one after the other."""
+    at = stage.machines[0]
+    manifest = stage.scene(at, "rot")
+    job = await stage.job(at, frames="1-60", manifest=manifest)
+    for machine in stage.machines[1:]:
+        await asyncio.sleep(4.0)
+        for blob in [blob for blob in machine.blobs.held if blob != manifest]:
+            machine.blobs.spoil(blob)
+    await asyncio.sleep(60.0)
+    stage.expect_completed(job)
+
+
+async def liar(stage: Stage) -> None:
+    """A node sends wrong pieces with hashes that agree, and stands by them."""
+    at, other, third = stage.machines
+    manifest = stage.scene(at, "one")
+    other.blobs.held.update(at.blobs.held)
+    stage.world.lying[other.id] = None
+    job = await stage.job(at, frames="1-40", manifest=manifest)
+    await asyncio.sleep(15.0)
+    told = [line for _, line in stage.world.story if "peer-lies" in line]
+    before, again = third.node.swarm.corrupt_in, stage.scene(at, "two")
+    other.blobs.held.update(at.blobs.held)
+    next_job = await stage.job(at, frames="1-40", manifest=again)
+    await asyncio.sleep(5.0)
+    if told and third.node.swarm.corrupt_in != before:
+        stage.watch.fail(14, "a node that was found to lie is asked again at once")
+    stage.world.lying.clear()
+    await asyncio.sleep(50.0)
+    stage.expect_completed(job)
+    stage.expect_completed(next_job)
+    if not told:
+        stage.watch.fail(14, "nobody notices who lies")
+
+
 SCENES: tuple[tuple[SceneOf, int], ...] = (
     (quiet, 1),
     (quiet, 3),
@@ -361,5 +426,8 @@ SCENES: tuple[tuple[SceneOf, int], ...] = (
     (restarts, 3),
     (restarts, 1),
     (corrupt_sender, 3),
+    (rotten_copy, 3),
+    (rot_while_rendering, 3),
+    (liar, 3),
     (feature_missing, 3),
 )

@@ -17,6 +17,7 @@ from protocol.ids import pack_node
 from protocol.jobspec import spec_to_bytes
 from protocol.records import Kind, Rank
 from protocol.states import FailureClass
+from tests.sim.hands import flipped
 from tests.sim.machine import Machine, SimClock, SimDriver
 from tests.sim.network import Network
 
@@ -86,6 +87,7 @@ class World:
         self.mean_frame_s = 4.0
         self.failing: dict[JobId, Callable[[Random, NodeId, StartAttempt], RenderPlan | None]] = {}
         self.corrupt: dict[NodeId, float] = {}
+        self.lying: dict[NodeId, None] = {}
         self._client = 0
         self._doors: dict[int, Machine] = {}
         watch.world = self
@@ -170,10 +172,17 @@ class World:
 
     def missing_asset_plan(self) -> RenderPlan:
         """A checkout found that files have vanished from the store."""
-        return RenderPlan(0.05, int(FailureClass.MISSING_ASSET), "a file of the scene is missing")
+        return RenderPlan(0.05, int(FailureClass.FILES_LOST), "a file of the job is not here")
 
     def stop_delay(self, grace_s: float) -> float:
         return self.rng.random() * min(grace_s, 2.0)
+
+    def on_piece_read(self, node: NodeId, content: bytes) -> bytes:
+        """What a node takes for its copy: a machine with bad memory hashes what it misread."""
+        if node not in self.lying:
+            return content
+        self.counts.fault("wrong piece with a right hash")
+        return flipped(content)
 
     def on_piece_served(self, node: NodeId, content: bytes) -> bytes:
         if self.rng.random() < self.corrupt.get(node, 0.0):

@@ -24,7 +24,7 @@ from protocol.errors import PeerError
 from protocol.ids import BlobAddress, parse_blob_address
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 ASIDE_KEPT = 4
 _CLOCK_STEP_NS = 3_600 * 10**9
@@ -41,7 +41,9 @@ class Held(NamedTuple):
 class Shelf:
     """All complete blobs below one folder. Methods raise `OSError` unless they say otherwise."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, on_lost: Callable[[BlobAddress], None]) -> None:
+        """Open or make it; `on_lost` is told, in any thread, of each blob that turned out not to be what it is called."""
+        self._on_lost = on_lost
         self._root, self._aside, self._mark = root / "blobs", root / "aside", root / "unsettled"
         self._root_name = str(self._root)
         self._lock = Lock()
@@ -156,6 +158,7 @@ class Shelf:
         with self._lock, blaming_disk(f"set {address} aside"), suppress(FileNotFoundError):
             self.set_aside(self._path(address))
             self._account(address, -1)
+        self._on_lost(address)
 
     def set_aside(self, path: Path) -> None:
         """Move a file that turned out wrong to where a person can look at it; only the last few are kept."""

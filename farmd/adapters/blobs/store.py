@@ -32,7 +32,7 @@ from farmd.ingest.hashing import hash_descriptor
 from protocol.ids import BlobAddress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from farmd.adapters.blobs.shelf import Held
@@ -52,17 +52,21 @@ class How(Enum):
 class BlobStore:
     """The content store below one folder.
 
+    Args:
+        root: The folder.
+        on_lost: Told, in any thread, of each blob that is set aside since it is not what it is called.
+
     Raises:
         BlobsFailed: The folder cannot be used.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, on_lost: Callable[[BlobAddress], None] = lambda _: None) -> None:
         self._lock = Lock()
         self._open_parts: dict[BlobAddress, Part] = {}
         self._parts, self._tmp = root / "parts", root / "tmp"
         self._serial = 0
         with blaming_disk(f"open the content store {root}"):
-            self._shelf = Shelf(root)
+            self._shelf = Shelf(root, on_lost)
             self._parts.mkdir(exist_ok=True)
             self._tmp.mkdir(exist_ok=True)
             for leftover in self._tmp.iterdir():

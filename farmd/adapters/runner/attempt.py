@@ -23,7 +23,7 @@ from farmd.adapters.runner.process import exited, oom_kills, reap, signal_group,
 from farmd.adapters.runner.room import Room, environ_of, paths_of
 from farmd.core.events import AttemptEnded, AttemptProgressed
 from protocol.bodies import OutputFact
-from protocol.errors import FarmError, MissingFeature, UserError
+from protocol.errors import FarmError, FilesLost, MissingFeature, UserError
 from protocol.states import FailureClass
 
 if TYPE_CHECKING:
@@ -290,13 +290,15 @@ class Attempt:
 
 
 def cause_of(error: BaseException, otherwise: FailureClass) -> FailureClass:
-    """Find a full disk or a missing feature behind an error, whoever wrapped it."""
+    """Find a full disk, a missing feature or a damaged store behind an error, whoever wrapped it."""
     link: BaseException | None = error
     while link is not None:
         if isinstance(link, OSError) and link.errno in _DISK_FULL:
             return FailureClass.DISK_FULL
         if isinstance(link, MissingFeature):
             return FailureClass.MISSING_FEATURE
+        if isinstance(link, FilesLost):
+            return FailureClass.FILES_LOST
         link = link.__cause__
     return otherwise
 
