@@ -90,8 +90,7 @@ class Statements:
         """
         data = self._file.read(CHUNK_BYTES)
         self._read_head(data)
-        more = data
-        while more:
+        while True:
             rest = b""
             for found in self._grammar(data).statement.finditer(data):
                 kind = found.lastindex
@@ -103,10 +102,13 @@ class Statements:
                     yield ("setAttr" if kind == 1 else found[2].decode()), found[0]
             if len(rest) > LONGEST_BYTES:
                 yield from self._cut(rest)
-                rest = self._behind(rest)
+                data = self._behind(rest)
+                continue
             more = self._file.read(CHUNK_BYTES)
+            if not more:
+                break
             data = rest + more
-        self._check_end(data)
+        self._check_end(rest)
 
     def text(self, statement: bytes) -> str:
         """Decode a statement: UTF-8 if it is that, else as the head of the file says."""
@@ -162,7 +164,7 @@ class Statements:
                 data = _shortened(data)
             more = self._file.read(CHUNK_BYTES)
             if not more:
-                self._check_end(data or b"?")
+                raise self._cut_off(data)
             data += more
 
     def _check_end(self, rest: bytes) -> None:
@@ -171,9 +173,13 @@ class Statements:
         blank = _BLANK.match(rest)
         if blank and blank.end() == len(rest):
             return
+        raise self._cut_off(rest)
+
+    def _cut_off(self, rest: bytes) -> UserError:
         complete = self._grammar(rest).body.match(rest)
         what = "a string" if complete and rest[complete.end() :].startswith(b'"') else "a statement"
-        raise UserError(f"{self._name} ends in the middle of {what}", "it is cut off", "copy or save the scene again")
+        why = "it is not all there"
+        return UserError(f"{self._name} ends in the middle of {what}", why, "copy it again, or save the scene again")
 
 
 def _shortened(data: bytes) -> bytes:
