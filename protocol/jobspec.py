@@ -1,38 +1,31 @@
 """The job specification: what was asked for, written once where it was submitted and never changed.
 
 Invariant: a `JobSpec` that exists is valid, whoever made it: ranges, lengths, frames, paths and templates are checked
-at construction. Two ways lead to one. From a peer: a msgpack map of field names without the defaults, read strictly
-and without pydantic (it would cost the daemon 12 MB); unknown fields are left out, since the bytes themselves are what
-is stored and relayed. From a person: a mapping as in a job file or a request, where sizes, durations and frames may be
-written in words and every refusal names the field; only there, pydantic is imported.
+at construction. From a peer it comes as a msgpack map of field names without the defaults, read strictly and without
+pydantic (it would cost the daemon 12 MB); unknown fields are left out, since the bytes themselves are what is stored and
+relayed. What a person or a program writes is read by `jobform`.
 
 Called by submission, the folds of jobs and the renderers. It must never touch a file: paths are only looked at.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from enum import StrEnum
 from functools import cache, partial
-from itertools import chain
-from typing import TYPE_CHECKING, Any, Final, get_type_hints
+from typing import Any, Final, get_type_hints
 
 import msgpack
 
 from protocol.codec import decoder_of
 from protocol.errors import PeerError, UsageError
 from protocol.existing import ExistingFile
-from protocol.frames import MAX_FRAME, MAX_TEST_FRAMES, FrameSet, parse_frames, test_frame_choice
-from protocol.human import nearest_word, parse_duration, parse_size
-from protocol.ids import BlobAddress, JobId, NodeId, pack_job, parse_blob_address
+from protocol.frames import MAX_FRAME, MAX_TEST_FRAMES, FrameSet, parse_frames
+from protocol.ids import BlobAddress, JobId, NodeId, pack_job
 from protocol.plaindata import unpack
 from protocol.templates import render_template
-
-if TYPE_CHECKING:
-    from pydantic import TypeAdapter, ValidationError
 
 MAX_SPEC_BYTES: Final = 512 << 10
 MAX_PARAMS: Final = 64
@@ -95,9 +88,9 @@ class GateSpec:
     def __post_init__(self) -> None:
         frames = self.test_frames
         if len(frames) > MAX_TEST_FRAMES or len(set(frames)) != len(frames):
-            raise _refusal("test_frames", f"it holds more than {MAX_TEST_FRAMES} frames, or one twice")
+            raise refusal("test_frames", f"it holds more than {MAX_TEST_FRAMES} frames, or one twice")
         if any(abs(frame) > MAX_FRAME for frame in frames):
-            raise _refusal("test_frames", f"a frame number is larger than {MAX_FRAME}")
+            raise refusal("test_frames", f"a frame number is larger than {MAX_FRAME}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,19 +166,19 @@ class JobSpec:
         _check_after(self.after)
         _check_path_rules(self.path_rules)
         if len(self.foreign) > MAX_FOREIGN_BYTES:
-            raise _refusal("foreign", f"{len(self.foreign)} bytes are more than {MAX_FOREIGN_BYTES}")
+            raise refusal("foreign", f"{len(self.foreign)} bytes are more than {MAX_FOREIGN_BYTES}")
         if self.frames:
             parse_frames(self.frames)
         if self.scene is not None:
             _check_inner_path("scene", self.scene)
         if self.renderer == "command" and not self.command:
-            raise _refusal("command", "the renderer 'command' runs a command line, and there is none")
+            raise refusal("command", "the renderer 'command' runs a command line, and there is none")
         if self.command is not None:
             _check_command(self.command, self.params)
         if self.output_name is not None:
             _check_inner_path("output_name", render_template(self.output_name, _NAME_SAMPLE | self.params))
         if self.manifest is not None and not _is_manifest_address(self.manifest):
-            raise _refusal("manifest", "it is not the address of a blob, or of one too large for a list of files")
+            raise refusal("manifest", "it is not the address of a blob, or of one too large for a list of files")
 
     @property
     def leaves_outputs(self) -> bool:
@@ -245,7 +238,8 @@ _ABSOLUTE = re.compile(r"(/|[A-Za-z]:([\\/]|$)|\\\\).*", re.DOTALL)
 _PARAM_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 
-def _refusal(name: str, why: str, hint: str = "") -> UsageError:
+def refusal(name: str, why: str, hint: str = "") -> UsageError:
+    """Say that a field cannot be accepted."""
     return UsageError(
         f"the job's field {name!r} cannot be accepted", why, hint or f"correct {name!r}, then submit again"
     )
@@ -258,19 +252,19 @@ def _check_fields(part: JobSpec | Requirements | Limits) -> None:
         if name in _INT_RANGES:
             low, high = _INT_RANGES[name]
             if not low <= value <= high:
-                raise _refusal(name, f"{value} is not between {low} and {high}")
+                raise refusal(name, f"{value} is not between {low} and {high}")
         if isinstance(value, str):
             _check_text(name, value, _MAX_CHARS.get(name))
             pattern, why = _PATTERNS.get(name, (None, ""))
             if pattern and not pattern.fullmatch(value):
-                raise _refusal(name, why)
+                raise refusal(name, why)
 
 
 def _check_text(name: str, value: str, max_chars: int | None) -> None:
     if max_chars is not None and len(value) > max_chars:
-        raise _refusal(name, f"{len(value)} characters are more than {max_chars}")
+        raise refusal(name, f"{len(value)} characters are more than {max_chars}")
     if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
-        raise _refusal(name, "it holds a NUL character or is not valid UTF-8", "rename the file, or write it anew")
+        raise refusal(name, "it holds a NUL character or is not valid UTF-8", "rename the file, or write it anew")
 
 
 def _check_command(command: str, params: Mapping[str, str]) -> None:
@@ -280,47 +274,47 @@ def _check_command(command: str, params: Mapping[str, str]) -> None:
     try:
         words = shlex.split(command)
     except ValueError as error:
-        raise _refusal("command", str(error).lower(), "close the quote, then submit again") from error
+        raise refusal("command", str(error).lower(), "close the quote, then submit again") from error
     if not words:
-        raise _refusal("command", "there is no program to start", "give the job a command")
+        raise refusal("command", "there is no program to start", "give the job a command")
 
 
 def _check_params(params: Mapping[str, str]) -> None:
     if len(params) > MAX_PARAMS:
-        raise _refusal("params", f"{len(params)} entries are more than {MAX_PARAMS}")
+        raise refusal("params", f"{len(params)} entries are more than {MAX_PARAMS}")
     for name, value in params.items():
         if not _PARAM_NAME.fullmatch(name) or name in _COMMAND_SAMPLE:
-            raise _refusal("params", f"{name[:64]!r} is no name for a param, or has a meaning of its own")
+            raise refusal("params", f"{name[:64]!r} is no name for a param, or has a meaning of its own")
         _check_text(f"params.{name}", value, 4096)
 
 
 def _check_after(after: tuple[JobId, ...]) -> None:
     if len(after) > MAX_AFTER or len(set(after)) != len(after):
-        raise _refusal("after", f"it names more than {MAX_AFTER} jobs, or one twice")
+        raise refusal("after", f"it names more than {MAX_AFTER} jobs, or one twice")
     for job in after:
         try:
             pack_job(job)
         except PeerError as error:
-            raise _refusal("after", str(error), "ids of jobs: farmctl job list -o name") from error
+            raise refusal("after", str(error), "ids of jobs: farmctl job list -o name") from error
 
 
 def _check_path_rules(rules: tuple[tuple[str, str], ...]) -> None:
     if len(rules) > MAX_PATH_RULES or len({written for written, _ in rules}) != len(rules):
-        raise _refusal("path_rules", f"it holds more than {MAX_PATH_RULES} rules, or two for one prefix")
+        raise refusal("path_rules", f"it holds more than {MAX_PATH_RULES} rules, or two for one prefix")
     for written, becomes in rules:
         for side in (written, becomes):
             _check_text("path_rules", side, 4096)
         if not written:
-            raise _refusal("path_rules", "a rule is for no prefix", "write them as Y:/show=/mnt/show")
+            raise refusal("path_rules", "a rule is for no prefix", "write them as Y:/show=/mnt/show")
         if not _ABSOLUTE.fullmatch(becomes):
-            raise _refusal("path_rules", f"{becomes[:80]!r} is not an absolute path", "write Y:/show=/mnt/show")
+            raise refusal("path_rules", f"{becomes[:80]!r} is not an absolute path", "write Y:/show=/mnt/show")
 
 
 def _check_inner_path(name: str, path: str) -> None:
     if "\\" in path:
-        raise _refusal(name, "it holds a backslash", "write it with slashes")
+        raise refusal(name, "it holds a backslash", "write it with slashes")
     if any(part in ("", ".", "..") for part in path.split("/")):
-        raise _refusal(name, f"{path[:80]!r} is not a plain relative path", "leave a leading slash, '.' and '..' out")
+        raise refusal(name, f"{path[:80]!r} is not a plain relative path", "leave a leading slash, '.' and '..' out")
 
 
 def _is_manifest_address(address: BlobAddress) -> bool:
@@ -401,113 +395,3 @@ def _member(cls: type[StrEnum], plain: object) -> StrEnum:
     if not isinstance(plain, str) or plain not in tuple(cls):
         raise PeerError(f"no such {cls.__name__}: {str(plain)[:40]!r}")
     return cls(plain)
-
-
-# People's input -------------------------------------------------------------------------------------------------
-
-_PARTS: Final[dict[str, type[Any]]] = {"requirements": Requirements, "gate": GateSpec, "limits": Limits}
-
-
-def spec_from_user(given: Mapping[str, object]) -> JobSpec:
-    """Read a specification as a person writes it.
-
-    Args:
-        given: Fields of `JobSpec`. Sizes and durations may be texts ("8G", "2h"), `gate.test_frames` a choice such as
-            "first,last" (the default is "first,middle,last"), and the manifest its printed address.
-
-    Raises:
-        UsageError: A field is unknown, missing or wrong.
-    """
-    from pydantic import ValidationError
-
-    _refuse_unknown(given)
-    try:
-        return _adapter().validate_python(_spelled_out(given))
-    except ValidationError as error:
-        raise _as_usage(error) from error
-
-
-def spec_json_schema() -> dict[str, Any]:
-    """Describe what `spec_from_user` accepts as a JSON schema."""
-    schema = _adapter().json_schema()
-    schema["$defs"].pop("BlobAddress", None)
-    schema["properties"]["manifest"] = {"type": ["string", "null"], "default": None}
-    for part in (schema, *(schema["$defs"][cls.__name__] for cls in _PARTS.values())):
-        part["additionalProperties"] = False
-        for name, entry in part["properties"].items():
-            if name.endswith(("_bytes", "_s")):
-                entry["type"] = ["integer", "string"]
-    schema["$defs"]["GateSpec"]["properties"]["test_frames"]["type"] = ["array", "string"]
-    return schema
-
-
-@cache
-def _adapter() -> TypeAdapter[JobSpec]:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(JobSpec)
-
-
-def _refuse_unknown(given: Mapping[str, object]) -> None:
-    places = {"": [item.name for item in fields(JobSpec)]}
-    places |= {f"{part}.": [item.name for item in fields(cls)] for part, cls in _PARTS.items()}
-    for key, value in given.items():
-        if key not in places[""]:
-            raise _unknown("", key, places)
-        for name in value if key in _PARTS and isinstance(value, Mapping) else ():
-            if name not in places[f"{key}."]:
-                raise _unknown(f"{key}.", name, places)
-
-
-def _unknown(place: str, name: object, places: Mapping[str, list[str]]) -> UsageError:
-    """Name the field that was meant: the same name elsewhere, else the nearest one, first where it was written."""
-    elsewhere = [there + str(name) for there, names in places.items() if name in names]
-    nearest = (there + meant for there in (place, *places) if (meant := nearest_word(str(name), places[there])))
-    meant = next(chain(elsewhere, nearest), None)
-    hint = f"did you mean {meant!r}?" if meant else f"fields are: {', '.join(places[place])}"
-    return UsageError(f"a job has no field {(place + str(name))[:80]!r}", "the name is not known", hint)
-
-
-def _spelled_out(given: Mapping[str, object]) -> dict[str, object]:
-    """Turn words into the values that the fields hold; what is of a wrong type is left for pydantic to refuse."""
-    plain: dict[str, object] = dict(given)
-    for part in _PARTS:
-        inner = plain.get(part)
-        if isinstance(inner, Mapping):
-            plain[part] = {name: _number_of(name, value) for name, value in inner.items()}
-    if isinstance(frames := plain.get("frames", ""), str):
-        canonical = parse_frames(frames) if frames.strip() else parse_frames("1")
-        plain["frames"] = str(canonical) if frames.strip() else ""
-        plain["gate"] = _gate_of(plain.get("gate", {}), canonical)
-    if isinstance(manifest := plain.get("manifest"), str):
-        try:
-            plain["manifest"] = parse_blob_address(manifest)
-        except PeerError as error:
-            raise _refusal("manifest", str(error), "an address is xxHash64, size and MD5, joined by '-'") from error
-    return plain
-
-
-def _number_of(name: object, value: object) -> object:
-    if isinstance(value, str) and isinstance(name, str):
-        if name.endswith("_bytes"):
-            return parse_size(value)
-        if name.endswith("_s"):
-            return math.ceil(parse_duration(value))
-    return value
-
-
-def _gate_of(gate: object, frames: FrameSet) -> object:
-    if not isinstance(gate, Mapping):
-        return gate
-    choice = gate.get("test_frames", "")
-    if gate.get("mode") == GateMode.OFF and not choice:
-        return gate
-    return {**gate, "test_frames": test_frame_choice(choice, frames) if isinstance(choice, str) else choice}
-
-
-def _as_usage(error: ValidationError) -> UsageError:
-    first = error.errors(include_url=False)[0]
-    path = ".".join(map(str, first["loc"])) or "job"
-    if first["type"] == "missing":
-        return UsageError(f"the job's field {path!r} is missing", "it has no default", f"give {path!r} a value")
-    return _refusal(path, first["msg"][:1].lower() + first["msg"][1:])

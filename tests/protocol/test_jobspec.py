@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from protocol.errors import PeerError, UsageError
 from protocol.existing import ExistingFile
 from protocol.ids import BlobAddress, JobId, NodeId, unpack_job
+from protocol.jobform import spec_from_user, spec_json_schema
 from protocol.jobspec import (
     MAX_MANIFEST_BYTES,
     MAX_SPEC_BYTES,
@@ -26,8 +27,6 @@ from protocol.jobspec import (
     PartitionPolicy,
     Requirements,
     spec_from_bytes,
-    spec_from_user,
-    spec_json_schema,
     spec_to_bytes,
 )
 from protocol.templates import render_template
