@@ -179,7 +179,7 @@ def main() -> None:
     for remap in (remap_libraries, remap_images, remap_blocks, remap_modifiers, remap_strips):
         remap(remapping)
     if remapping.count:
-        note(f"{remapping.count} paths of the scene lead elsewhere on this machine; the scene itself is unchanged")
+        note(f"{remapping.count} of the scene's paths changed in memory; the scene itself is as it was")
 
 
 if __name__ == "__main__":
