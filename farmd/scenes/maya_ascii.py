@@ -46,7 +46,7 @@ _SET = frozenset(
 )
 _REQUIRES = frozenset({"nodeType", "nt", "dataType", "dt"})
 _UNIT = frozenset({"l", "linear", "a", "angle", "t", "time"})
-_EDIT = re.compile(rb'\b2 "([^"]*)"\s+"([\w.\[\]]+)"\s+"((?:[^"\\]|\\.)*+)"', re.DOTALL)
+_EDIT = re.compile(rb'\b2 "([^"]*+)"\s++"([\w.\[\]]++)"\s++" ?-type \\"string\\" ((?:[^"\\]|\\.)*+)"', re.DOTALL)
 
 
 def read_maya_ascii(scene: Path) -> Content:
@@ -149,11 +149,11 @@ class _Reading:
         for found in _EDIT.finditer(statement):
             name, attribute, value = (self._statements.text(group) for group in found.groups())
             attribute = attribute.rpartition(".")[2].partition("[")[0]
-            if attribute in EDITED and "string" in value:
-                inner = words(words(f'"{value}"')[0])
-                path = inner[-1] if inner and isinstance(inner[-1], Text) else ""
-                if "/" in path or "\\" in path:
-                    self._scene.edits.append(Edit(name.rpartition("|")[2], attribute, str(path)))
+            if attribute not in EDITED:
+                continue
+            path = "".join(words(words(f'"{value}"')[0]))  # a string inside of a string
+            if "/" in path or "\\" in path:
+                self._scene.edits.append(Edit(name.rpartition("|")[2], attribute, path))
 
 
 def _first(named: dict[str, str], *names: str) -> str:

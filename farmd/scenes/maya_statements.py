@@ -104,7 +104,7 @@ class Statements:
                 yield from self._cut(rest)
                 data = self._behind(rest)
                 continue
-            more = self._file.read(CHUNK_BYTES)
+            more = self._file.read(max(CHUNK_BYTES, len(rest)))  # doubling, so that nothing is read over often
             if not more:
                 break
             data = rest + more
