@@ -31,6 +31,7 @@ _JOB_VERBS: Final = {
     "show": Leaf(_JOB + "show", "Show one job.", "Look"),
     "wait": Leaf(_JOB + "wait", "Wait until jobs have ended.", "Look"),
     "download": Leaf(_AT + "download:download", "Fetch the finished frames of a job.", "Look"),
+    "export": Leaf(_AT + "export:export", "Write a job as files of another service.", "Look"),
     "approve": Leaf(_CONTROL + "approve", "Let the rest render: the test frames are good.", "Gate"),
     "reject": Leaf(_CONTROL + "reject", "Stop a job whose test frames are not good.", "Gate"),
     "pause": Leaf(_CONTROL + "pause", "Start no more frames.", "Change"),
@@ -73,6 +74,12 @@ TREE: Final[dict[str, Leaf | Branch]] = {
             "release": Leaf(_AT + "node:release", "Let a machine work again."),
         },
         ("farmctl node list -o wide", "farmctl node show ws07", "farmctl node hold ws07 --why 'I work here today'"),
+        _NOUNS,
+    ),
+    "scene": Branch(
+        "Scene files: what they say, and what they need.",
+        {"analyse": Leaf(_AT + "scene:analyse", "Say what a scene depends on, and what of it is missing.")},
+        ("farmctl scene analyse shot.blend", "farmctl scene analyse shot.ma --repair"),
         _NOUNS,
     ),
     "path": Branch(

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from farmctl.imports import with_imported
 from farmctl.mapping import path_rules_of
 from farmctl.scenefile import check_input, check_scene, renderer_of
 from protocol.errors import UsageError, UserError
@@ -104,7 +105,7 @@ def order_of(given: Mapping[str, Any], after: tuple[str, ...]) -> Order:
         after=tuple(map(JobId, after)),
         path_rules=path_rules_of(given["map"]),
     )
-    return Order(spec, scene, inputs, frames)
+    return Order(with_imported(spec, given), scene, inputs, frames)
 
 
 def user_name() -> str:

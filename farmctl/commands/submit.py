@@ -11,6 +11,7 @@ import click
 from farmctl.completing import complete_jobs
 from farmctl.context import Session, pass_session
 from farmctl.follow import Follower, Wish
+from farmctl.imports import with_task
 from farmctl.lazy import Verb
 from farmctl.options import existing_option
 from farmctl.output import fields
@@ -99,6 +100,7 @@ def _with_options(function: Callable[..., Any]) -> Callable[..., Any]:
     examples=(
         "farmctl submit shot.blend --frames 1-100 --output ~/renders/shot",
         "farmctl submit shot.blend --frames 1-100 --ram 8G --gate hold --wait",
+        "farmctl submit task.json --output ~/renders/shot",
         "farmctl submit --command 'cp {scene} {output}' in.png --frames 1-40 --output out --output-name 'f.{frame:04d}.png'",
     ),
 )
@@ -106,12 +108,13 @@ def _with_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @_with_options
 @pass_session
 def submit(session: Session, /, **given: Any) -> ExitCode | None:
-    """Render SCENE on the farm.
+    """Render SCENE on the farm; a task.json of Renderbus stands for its scene, with the options that it says.
 
     The renderer follows from the scene's ending (.blend, .xml, .pov) unless --renderer or --command says it. Test
     frames (first, middle, last) render before the rest, and stop the job if they fail; jobs of three frames or fewer
     have no gate unless --gate or --test-frames asks for one. The job goes on when this command is interrupted.
     """
+    given = dict(with_task(session, given))
     order = order_of(given, tuple(select_jobs(session, given["after"])))
     if given["dry_run"]:
         _show_dry_run(session, order)

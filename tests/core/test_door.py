@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from protocol.ids import task_id_of
+from protocol.ids import JobId, task_id_of
 from protocol.jobspec import GateMode, GateSpec, Requirements, spec_from_bytes
 from tests.core.small_farm import SPEC, Farm, play
 from tests.sim.world import RenderPlan
@@ -34,7 +34,7 @@ def test_a_job_is_found_by_its_nine_digits_and_its_specification_is_given_back()
     async def scene(farm: Farm) -> None:
         job = await farm.submit(foreign=b"kept", priority=70)
         digits = (await farm.data("job.show", job=job))["task_id"]
-        assert digits == task_id_of(job)
+        assert digits == task_id_of(JobId(job))
         answer = await farm.data("job.spec", job=digits)
         spec = spec_from_bytes(answer["spec"])
         assert (answer["job"], spec.foreign, spec.priority) == (job, b"kept", 70)

@@ -7,6 +7,7 @@ was never a task gets documents with every field that the service demands.
 from __future__ import annotations
 
 import copy
+import posixpath
 from typing import TYPE_CHECKING, Any, Final
 
 from farmd.scenes.renderbus.fields import Wish, own_part, put_own, write_wish
@@ -89,7 +90,8 @@ def scene_written(spec: JobSpec) -> str:
     """
     if not spec.scene_path:
         raise UsageError("the job cannot be exported", "it has no scene", "only jobs with a scene can be written so")
-    return mapped(slashed(spec.scene_path), inverse(places_of(unpack_kept(spec.foreign))))
+    here = posixpath.normpath(spec.scene_path)  # as the list of files has it
+    return mapped(slashed(here), inverse(places_of(unpack_kept(spec.foreign))))
 
 
 def places_of(kept: Mapping[str, Any]) -> Rules:

@@ -200,6 +200,11 @@ def _read_version(task: Document, _said: dict[str, Any]) -> str:
     return text_at(object_at(task, "software_config"), "cg_version") or ""
 
 
+def _write_version(task: Document, wish: Wish) -> None:
+    if software_of(wish.renderer) is not None:  # else it is the version of the program that is named there
+        _put(task, "software_config", cg_version=wish.version)
+
+
 def _read_scene(task: Document, _said: dict[str, Any]) -> str:
     written = text_at(_info(task), "input_cg_file")
     return slashed(written) if written else ""
@@ -297,7 +302,7 @@ ROWS: Final = (
         "version",
         (("software_config", "cg_version"),),
         _read_version,
-        _text("software_config", "cg_version", lambda wish: wish.version),
+        _write_version,
         str,
     ),
     Row("scene", _at("input_cg_file"), _read_scene, _text("task_info", "input_cg_file", lambda wish: wish.scene), str),

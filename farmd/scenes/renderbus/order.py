@@ -186,9 +186,14 @@ class _Search:
         return tuple(path for path in found.values() if path is not None)
 
     def _path(self, written: str) -> Path | None:
-        here = Path(mapped(written, self._rules))
-        if here.is_absolute() and here.exists():
-            return here
+        """Find a file: where it is said to be, where a rule leads, in the tree below the task."""
+        if written.startswith("/") and Path(written).exists():
+            return Path(written)
+        for rule in self._rules:
+            here = Path(mapped(written, [rule]))
+            if here.is_absolute() and here.exists():
+                self.found[rule[0]] = rule[1]
+                return here
         tree = self._folder / server_path(written).lstrip("/")
         if not tree.exists():
             return None

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from protocol.errors import UsageError
+from protocol.pathrules import PathRule, apply
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -50,12 +51,8 @@ def top_of(path: str) -> str:
 
 
 def mapped(path: str, rules: Iterable[tuple[str, str]]) -> str:
-    """Put in what is read instead: the longest prefix counts."""
-    fitting = [(written, becomes) for written, becomes in rules if path.startswith(written)]
-    if not fitting:
-        return path
-    written, becomes = max(fitting, key=lambda rule: len(rule[0]))
-    return becomes + path[len(written) :]
+    """Put in what is read instead."""
+    return apply([PathRule(written, becomes) for written, becomes in rules], path)[0]
 
 
 def inverse(rules: Iterable[tuple[str, str]]) -> Rules:
