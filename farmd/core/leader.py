@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from farmd.core.capacity import Claim, need_of
 from farmd.core.ledger import Granted, Ledger
 from farmd.core.match import Matcher, avoided_nodes
+from farmd.core.prefetch import AGAIN_S, Prefetcher
 from protocol.ids import AttemptId, AttemptRef
 from protocol.jobspec import PartitionPolicy
-from protocol.messages import Grant, GrantReply, Inventory, InventoryAsk, Prefetch, Refusal, Stop
+from protocol.messages import Grant, GrantReply, Inventory, InventoryAsk, Refusal, Stop
 from protocol.records import Rank, attempt_ref_of
 from protocol.states import FailureClass
 
@@ -47,12 +48,8 @@ INVENTORY_S = 2.0
 """Longest wait for inventories before the first grant of a term."""
 COOL_S = 1.0
 """Pause before a node that refused is offered work again."""
-PREFETCH_S = 5.0
-"""Pause before a node is reminded to fetch a job's files."""
 UNREPORTED_S = 3.0
 """An accepted attempt may be missing from its node's adverts for this long."""
-PREFETCH_NODES = 64
-"""Most nodes that are asked to fetch one job's files at a time."""
 SEEN_LATELY_S = 600.0
 """Members seen within this time are the farm that a leader has in mind."""
 SPARED = 0.8
@@ -115,7 +112,7 @@ class Leader:
         self._ask_until = 0.0
         self._cool: dict[NodeId, float] = {}
         self._told: dict[tuple[NodeId, JobId], None] = {}
-        self._prefetched: dict[tuple[NodeId, JobId], float] = {}
+        self._prefetcher = Prefetcher()
         self._wake_at: float | None = None
         self._usable: dict[NodeId, None] = {}
         self._largest_ram_bytes = 0
@@ -150,7 +147,7 @@ class Leader:
         self._nodes_dirty = True
         self._cool.clear()
         self._told.clear()
-        self._prefetched.clear()
+        self._prefetcher.clear()
         self._stale_until.clear()
 
     def on_inventory(self, turn: Turn, sender: NodeId, message: Inventory) -> None:
@@ -197,7 +194,7 @@ class Leader:
         if reply.reason == Refusal.UNREADABLE:
             self._told.pop((sender, reply.ref.job), None)
         elif reply.reason == Refusal.NO_ASSETS:
-            self._prefetched.pop((sender, reply.ref.job), None)
+            self._prefetcher.forget(sender, reply.ref.job)
         if reply.reason in (Refusal.DONE_ALREADY, Refusal.JOB_STOPPED):
             self._stale_until[reply.ref.job] = turn.now.mono + COOL_S
             self._wake(turn.now.mono + COOL_S)
@@ -312,8 +309,7 @@ class Leader:
         yield from self._cool.values()
         for known in self.granted.unaccepted():
             yield known.granted_at + ACCEPT_S
-        for at in self._prefetched.values():
-            yield at + PREFETCH_S
+        yield from self._prefetcher.times()
         for node in self._sick:
             yield self._canary_at.get(node, -CANARY_S) + CANARY_S
 
@@ -487,20 +483,11 @@ class Leader:
         self._wake(now + ACCEPT_S)
 
     def _prefetch(self, turn: Turn, job: Job, need: Need) -> None:
-        """Ask nodes that may run it and lack the job's files to fetch them, as many as it has waiting tasks."""
-        now, asked, wanted = turn.now.mono, 0, min(PREFETCH_NODES, job.plan.task_count - job.done_count)
-        holders, avoided = dict.fromkeys(job.copies.asset_holders()), self._avoided(turn, job)
-        for node in (*self._usable, *self._sick):
-            if asked >= wanted:
-                break
-            if node in avoided or self.matcher.never_fits(node, need) is not None:
-                continue
-            asked += 1
-            if node in holders or self._prefetched.get((node, job.id), -PREFETCH_S) + PREFETCH_S > now:
-                continue
-            self._prefetched[node, job.id] = now
-            self._wake(now + PREFETCH_S)
-            turn.send(node, Prefetch(job.id, job.rec.body))
+        """Let nodes that may run a job have its files."""
+        avoided, fits = self._avoided(turn, job), self.matcher.never_fits
+        nodes = (node for node in (*self._usable, *self._sick) if node not in avoided and fits(node, need) is None)
+        if self._prefetcher.ask(turn, job, nodes):
+            self._wake(turn.now.mono + AGAIN_S)
 
     def _wake(self, at: float) -> None:
         self._wake_at = at if self._wake_at is None else min(self._wake_at, at)
