@@ -116,7 +116,8 @@ def _layers(scene: MayaScene) -> tuple[Layer, ...]:
     return tuple(
         Layer(by_setup.get(node.name, node.name), node.switch("rndr", "renderable", default=True))
         for node in scene.of_kind("renderLayer")
-        if not node.name.endswith(":defaultRenderLayer")  # left over from imports: Maya renders its own
+        # those of imported scenes are left over: one scene renders one layer of everything
+        if node.name == "defaultRenderLayer" or not node.switch("g", "global", default=False)
     )
 
 

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from farmd.scenes.content import Reference, Remark, Role, Spread
-from farmd.scenes.maya_nodes import FRAMES_BY, INSTALLED, MOVIES, NAMING, TILED_BY
+from farmd.scenes.maya_nodes import FRAMES_BY, INSTALLED, MOVIES, NAMING, PRESETS, TILED_BY
 from farmd.scenes.written import components, pattern_of
 
 if TYPE_CHECKING:
@@ -70,7 +70,8 @@ def _of_node(node: Node) -> Iterator[Reference]:
         for written in values:
             if written and not written.startswith(INSTALLED):
                 spread = _spread(node, written) if named.spread is Spread.ONE else named.spread
-                yield Reference(node.name, named.long, written, named.role, spread)
+                shipped = PRESETS in written.replace("\\", "/")
+                yield Reference(node.name, named.long, written, named.role, spread, shipped=shipped)
 
 
 def _named(kind: str, attribute: str) -> Named | None:

@@ -145,6 +145,9 @@ MOVIES: Final = frozenset({"avi", "mov", "mp4", "m4v", "mpg", "mpeg", "wmv", "we
 INSTALLED: Final = "<MAYA_RESOURCES>"
 """Begins paths of files that come with Maya itself."""
 
+PRESETS: Final = "/presets/ShaderFX/Images/"
+"""Folder of images that Maya's viewport shaders bring along, below wherever it was installed."""
+
 DEFAULT_NODES: Final[Mapping[str, str]] = {
     "defaultRenderGlobals": "renderGlobals",
     "defaultResolution": "resolution",

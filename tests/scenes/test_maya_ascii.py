@@ -273,7 +273,7 @@ def test_cameras_are_named_by_their_transform_and_say_whether_they_render(tmp_pa
 
 def test_layers_have_the_names_of_the_render_setup_and_their_changes_are_told(tmp_path: Path) -> None:
     body = (
-        'createNode renderLayer -n "defaultRenderLayer";\ncreateNode renderLayer -n "tree:defaultRenderLayer";\n'
+        'createNode renderLayer -n "defaultRenderLayer";\ncreateNode renderLayer -n "tree_defaultRenderLayer";\n\tsetAttr ".g" yes;\n'
         'createNode renderSetupLayer -n "fog";\ncreateNode renderLayer -n "rs_fog";\n\tsetAttr ".rndr" no;\n'
         'createNode absUniqueOverride -n "o";\n\tsetAttr ".atr" -type "string" "startFrame";\n'
     )
@@ -298,3 +298,14 @@ def test_a_folder_is_no_scene(tmp_path: Path) -> None:
     touch(tmp_path, "folder.ma/inside")
     with pytest.raises(UserError):
         read_maya_ascii(tmp_path / "folder.ma")
+
+
+def test_images_that_come_with_maya_are_marked_so(tmp_path: Path) -> None:
+    path = "D:/Autodesk/Maya2018/presets/ShaderFX/Images/PBS/ibl_brdf_lut.dds"
+    [one] = read(tmp_path, f'createNode file -n "f";\n\tsetAttr ".ftn" -type "string" "{path}";\n').references
+    assert one.shipped
+
+
+def test_the_release_counts_where_the_version_is_none(tmp_path: Path) -> None:
+    head = HEAD.replace('"version" "2022"', '"version" "Preview Release 123"')
+    assert read(tmp_path, "", head=head).facts.version == "2022"
