@@ -16,7 +16,7 @@ from farmd.scenes.blend_content import content_of
 from farmd.scenes.blend_header import read_header
 from farmd.scenes.blend_process import LIMIT_S, Fault, NoAnswer, ask_blender, find_blenders
 from farmd.scenes.tracer import find_tracer, trace
-from protocol.errors import NotFound, UserError
+from protocol.errors import MissingFeature, NotFound, UserError
 
 if TYPE_CHECKING:
     from farmd.scenes.blend_header import Header
@@ -40,7 +40,8 @@ def read_blend(path: Path, *, blender: str | None = None, limit_s: float = LIMIT
         limit_s: How long a program may take, in seconds; then it is killed.
 
     Raises:
-        UserError: It is no .blend file, is damaged, or nothing here can open it.
+        UserError: It is no .blend file, or is damaged.
+        MissingFeature: Nothing here can open it; another machine may.
     """
     header = read_header(path)
     programs = _programs(blender)
@@ -73,16 +74,16 @@ def _reason(failures: list[NoAnswer]) -> str:
     return f"Blender {_text(failures[-1])} did not open it ({failures[-1].text})"
 
 
-def _unopened(path: Path, header: Header, failures: list[NoAnswer]) -> UserError:
+def _unopened(path: Path, header: Header, failures: list[NoAnswer]) -> MissingFeature:
     if not failures:
         what = f"{path.name} cannot be read here: no Blender is installed"
         hint = "install Blender, name one in FARM_BLENDER, or put the program bat of blender-asset-tracer into PATH"
-        return UserError(what, "a .blend file is read by Blender itself", hint)
+        return MissingFeature(what, "a .blend file is read by Blender itself", hint)
     failure = failures[-1]
     if header.version is not None and failure.version is not None and header.version > failure.version:
         what = f"{path.name} was saved by Blender {header.version_text}, which the Blender {_text(failure)} here is too old for"
-        return UserError(what, failure.text, HINTS[Fault.UNKNOWN_FORMAT])
-    return UserError(f"Blender {_text(failure)} did not open {path.name}", failure.text, HINTS[failure.fault])
+        return MissingFeature(what, failure.text, HINTS[Fault.UNKNOWN_FORMAT])
+    return MissingFeature(f"Blender {_text(failure)} did not open {path.name}", failure.text, HINTS[failure.fault])
 
 
 def _text(failure: NoAnswer) -> str:
