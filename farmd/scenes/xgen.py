@@ -134,8 +134,8 @@ def _modules(lines: Iterable[str], name: str) -> Iterator[_Module]:
             yield module
             module = None
         elif module is not None and module.kind not in _WITHOUT:
-            key, _, value = stripped.partition("\t")
-            module.values[key.strip()] = value.strip()
+            key, *value = stripped.split(None, 1)
+            module.values[key] = value[0] if value else ""
     if module is not None and module.values:
         raise UserError(f"{name} ends in the middle of {module.kind}", "it is cut off", "export it again from XGen")
 
