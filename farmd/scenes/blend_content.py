@@ -6,6 +6,7 @@ scene needs none; one that nothing renders, a simulation that was never baked, a
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,7 +38,7 @@ NAMED: Final = 5
 
 def content_of(answer: Answer, header: Header) -> Content:
     """Make the content of a scene of what Blender said."""
-    references = [*_environment(answer.facts), *references_of(answer.files["files"])]
+    references = [*_environment(), *references_of(answer.files["files"])]
     remarks = [*_scene_remarks(answer, header), *_file_remarks(answer.files)]
     return Content(_facts_of(answer, header), tuple(references), tuple(remarks))
 
@@ -66,8 +67,9 @@ def _is_needed(record: Mapping[str, Any]) -> bool:
     return bool(record.get("written")) and not idle
 
 
-def _environment(facts: Mapping[str, Any]) -> list[Reference]:
-    ocio = facts.get("ocio")
+def _environment() -> list[Reference]:
+    """Name the colour configuration that Blender takes from the environment; no .blend file names one."""
+    ocio = os.environ.get("OCIO")
     return [Reference("environment", "OCIO", ocio, Role.COLOUR)] if ocio else []
 
 

@@ -35,6 +35,7 @@ FIRST_BYTES: Final = 1 << 18
 _OLD: Final = re.compile(rb"BLENDER([-_])([vV])(\d)(\d\d)")
 _NEW: Final = re.compile(rb"BLENDER\d\d([-_])\d\d([vV])(\d\d)(\d\d)")
 _GZIP: Final = b"\x1f\x8b"
+_LFS: Final = b"version https://git-lfs"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 
 
@@ -125,6 +126,9 @@ def _header_in(scene: Path, head: bytes, compression: Compression) -> Header:
         return header
     if head.startswith(MAGIC) or MAGIC.startswith(head[: len(MAGIC)]):
         raise UserError(f"{scene.name} is damaged", "it ends within the first bytes", "copy or save it again")
+    if head.startswith(_LFS):
+        why = "it is a pointer of Git LFS: the file itself was not fetched"
+        raise UserError(f"{scene.name} is no Blender file", why, "git lfs pull")
     raise UserError(
         f"{scene.name} is no Blender file", "it does not begin with BLENDER", "did something else get its name?"
     )

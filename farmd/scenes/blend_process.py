@@ -112,6 +112,8 @@ def run_limited(argv: list[str], folder: Path, *, limit_s: float) -> int | None:
         NoAnswer: It cannot be started.
     """
     environment = {**os.environ, "TMPDIR": str(folder), "TMP": str(folder), "TEMP": str(folder)}
+    if not Path(environment.get("OCIO", "")).is_file():
+        environment.pop("OCIO", None)  # Blender aborts where this names nothing; that it is missing is found by others
     with (folder / "log").open("wb") as log:
         try:
             process = subprocess.Popen(
@@ -175,5 +177,5 @@ def _fault_of(code: int | None, log: str, limit_s: float) -> tuple[Fault, str]:
 
 
 def _last_line(log: str) -> str:
-    lines = [line.strip() for line in log.splitlines() if line.strip() not in {"", "Blender quit"}]
+    lines = [line.strip() for line in log.splitlines() if line.strip() and not line.startswith("Blender ")]
     return lines[-1] if lines else ""

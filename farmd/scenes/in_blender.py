@@ -11,7 +11,6 @@ It must run in the Python that a Blender brings, without farmd or any package: o
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -121,13 +120,13 @@ def engine_of(scene: Any) -> Values:
 
 
 def colours_of(scene: Any) -> Values:
-    """Read the colour management; a configuration of its own comes by the environment, never from the file."""
+    """Read the colour management."""
     settings = settings_of(scene.view_settings, ("view_transform", "look", "exposure", "gamma"))
     settings["display_device"] = scene.display_settings.display_device
     working = getattr(getattr(bpy.data, "colorspace", None), "working_space", "")
     if working:
         settings["working_space"] = working
-    return {"colours": settings, "ocio": os.environ.get("OCIO", "")}
+    return {"colours": settings}
 
 
 def file_of(scene: Any) -> Values:

@@ -1,8 +1,10 @@
 """Runs inside Blender after `in_blender`: writes which files the open scene names, as `files.json`.
 
 Every place is written down with its name in Blender's own notation, so that `bpy.data.` + node + `.` + attribute is
-what to type into Blender's console. Nothing is looked for on the disk here. Paths stay as the scene has them: `//` is
-the folder of the .blend, or of the library (`base`) that the datablock comes from.
+what to type into Blender's console. Nothing is looked for on the disk here. Paths stay as Blender has them: `//` is
+the folder of the .blend, or of the library (`base`) that the datablock comes from. Two things Blender changes itself when
+it opens a file: backslashes become slashes where it does not run on Windows, and the first tile of old UDIM images
+becomes `<UDIM>`.
 
 What a render does not need (an image that only a fake user keeps, a muted strip) is marked and not dropped: whoever
 reads the list decides. Output paths, proxies and previews are no dependencies and are left out.
@@ -71,7 +73,9 @@ def frames_of(offset: int, duration: int) -> tuple[int, int] | None:
 def image_users() -> dict[str, tuple[int, int]]:
     """Return for each image the range of numbers that its users ask for; only they know it."""
     found: dict[str, tuple[int, int]] = {}
-    pairs = [(node.image, getattr(node, "image_user", node)) for _, node in all_nodes() if getattr(node, "image", None)]
+    pairs = [
+        (node.image, getattr(node, "image_user", node)) for _, _, node in all_nodes() if getattr(node, "image", None)
+    ]
     pairs += [(item.image, item.image_user) for item in bpy.data.textures if getattr(item, "image", None)]
     pairs += [(item.data, item.image_user) for item in bpy.data.objects if item.type == "EMPTY" and item.data]
     for camera in bpy.data.cameras:
@@ -176,11 +180,11 @@ def cache_files() -> Iterator[Record]:
 
 def texts() -> Iterator[Record]:
     """List texts that live in files of their own: needed where a node or a camera runs one as a shader."""
-    shaders = [node.script for _, node in all_nodes() if getattr(node, "script", None)]
+    shaders = [node.script for _, _, node in all_nodes() if getattr(node, "script", None)]
     shaders += [camera.custom_shader for camera in bpy.data.cameras if getattr(camera, "custom_shader", None)]
     for text in bpy.data.texts:
-        if text.filepath and not text.is_in_memory:
-            yield {**block_record(text, "texts", "other"), "used": text in shaders}
+        if text.filepath:
+            yield {**block_record(text, "texts", "other"), "used": text in shaders and not text.is_in_memory}
 
 
 def cameras() -> Iterator[Record]:
@@ -206,28 +210,31 @@ def sequence_of(is_sequence: bool, numbers: tuple[int, int] | None = None) -> Re
 # Nodes -----------------------------------------------------------------------------------------------------------
 
 
-def all_nodes() -> Iterator[tuple[Any, Any]]:
-    """Go through the nodes of all trees, each with the datablock that owns it."""
+def all_nodes() -> Iterator[tuple[Record, str, Any]]:
+    """Go through the nodes of all trees: the record of the datablock, the way from there to the node, the node."""
     for collection in TREE_OWNERS:
         for block in getattr(bpy.data, collection):
             tree = getattr(block, "node_tree", None)
-            yield from ((block, node) for node in (tree.nodes if tree else ()))
+            yield from nodes_in(tree, "node_tree.", {"node": name_of(block, collection), **origin_of(block)})
     for group in bpy.data.node_groups:
-        yield from ((group, node) for node in group.nodes)
+        yield from nodes_in(group, "", {"node": name_of(group, "node_groups"), **origin_of(group)})
+
+
+def nodes_in(tree: Any, prefix: str, record: Record) -> Iterator[tuple[Record, str, Any]]:
+    """Go through the nodes of one tree."""
+    for node in tree.nodes if tree else ():
+        yield record, f'{prefix}nodes["{escaped(node)}"]', node
 
 
 def node_files() -> Iterator[Record]:
     """List what nodes read by themselves: photometric lights, shaders, files to import."""
-    for block, node in all_nodes():
-        record = {"node": f"{repr(block).removeprefix('bpy.data.')}", **origin_of(block)}
-        inner = f'nodes["{escaped(node)}"]'
-        prefix = inner if isinstance(block, bpy.types.NodeTree) else f"node_tree.{inner}"
+    for record, way, node in all_nodes():
         if getattr(node, "mode", "") == "EXTERNAL" and getattr(node, "filepath", ""):
             role = "texture" if node.bl_idname == "ShaderNodeTexIES" else "other"
-            yield {**record, "attribute": f"{prefix}.filepath", "written": node.filepath, "role": role}
+            yield {**record, "attribute": f"{way}.filepath", "written": node.filepath, "role": role}
         for index, socket in enumerate(node.inputs):
             if is_path_socket(socket) and socket.default_value:
-                attribute = f"{prefix}.inputs[{index}].default_value"
+                attribute = f"{way}.inputs[{index}].default_value"
                 yield {**record, "attribute": attribute, "written": socket.default_value, "role": "cache"}
 
 
@@ -385,6 +392,7 @@ def unknown_paths(records: list[Record]) -> list[str]:
     known |= {masked(path) for path in weak_paths()}
     folders = tuple(path for path in known if path.startswith("//"))
     found = dict.fromkeys(bpy.utils.blend_paths(absolute=False, packed=False, local=False))
+    found = {path: None for path in found if not is_blenders_own({"written": path})}
     return [path for path in found if masked(path) not in known and not (folders and path.startswith(folders))]
 
 
@@ -417,13 +425,19 @@ READERS: tuple[Callable[[], Iterator[Record]], ...] = (
 )
 
 
+def is_blenders_own(record: Record) -> bool:
+    """Tell whether a record is about what every Blender brings along: since 4.3 it links its own brushes."""
+    home = bpy.utils.system_resource("DATAFILES")
+    return bool(home) and any(str(record.get(key, "")).startswith(home) for key in ("written", "by"))
+
+
 def main() -> None:
     """Collect kind by kind, so that one that fails takes no other with it."""
     records: list[Record] = []
     troubles = []
     for reader in READERS:
         try:
-            records.extend(reader())
+            records.extend(record for record in reader() if not is_blenders_own(record))
         except ODDITIES as error:
             troubles.append(f"{reader.__name__}: {type(error).__name__}: {error}")
     result = {"files": records, "unknown": unknown_paths(records), "troubles": troubles}
