@@ -117,7 +117,8 @@ def _rows(old: Iterable[Any], files: Iterable[File]) -> list[Any]:
 
 def _refreshed(row: Document, by_local: dict[str, File]) -> Document:
     file = by_local.get(_row(row)[0])
-    if file is None or "hash" not in row or (text_at(row, "hash") or "").lower() == file.md5:
+    written = (text_at(row, "hash") or "").lower()
+    if file is None or written in ("", file.md5):
         return row
     return row | {
         name: value for name, value in _new_row(file).items() if name in row and name not in ("local", "server")
