@@ -78,6 +78,11 @@ def with_imported(spec: JobSpec, given: Mapping[str, Any]) -> JobSpec:
     return spec_with(spec, values | {"path_rules": rules[:MAX_PATH_RULES]})
 
 
+def imported_rules(given: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Return the path rules that a task brought."""
+    return tuple((str(written), str(becomes)) for written, becomes in (given.get(_BEYOND) or {}).get("path_rules", ()))
+
+
 def _chosen(given: Mapping[str, Any]) -> frozenset[str]:
     """Name the options that a person gave."""
     context = click.get_current_context()

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from farmctl.imports import with_imported
+from farmctl.dependencies import frames_in
+from farmctl.imports import imported_rules, with_imported
 from farmctl.mapping import path_rules_of
 from farmctl.scenefile import check_input, check_scene, renderer_of
 from protocol.errors import UsageError, UserError
@@ -24,7 +25,12 @@ from protocol.ids import JobId, NodeId
 from protocol.jobspec import GateMode, GateSpec, JobSpec, Limits, Requirements
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
+
+    from farmctl.analysing import Look
+    from farmd.scenes.rules import Rule
+
+    Analyse = Callable[[Path, Sequence[Rule], Mapping[str, str]], Look | None]
 
 NODE_FILLS_IN: Final = NodeId("0" * 16)
 FEW_FRAMES: Final = 3
@@ -41,12 +47,20 @@ class Order:
         scene: The scene here.
         inputs: Further files and folders.
         frames: The frames of the spec.
+        look: What the analysis of the scene found, if there was one.
     """
 
     spec: JobSpec
     scene: Path | None
     inputs: tuple[Path, ...]
     frames: FrameSet
+    look: Look | None = None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Everything that goes with the scene: what was named, and what the scene needs."""
+        found = self.look.report.found if self.look is not None else ()
+        return (*self.inputs, *(one.path for one in found))
 
     @property
     def total(self) -> int:
@@ -64,12 +78,13 @@ class Order:
         return FrameSet.of(() if gate.mode == GateMode.OFF else gate.test_frames)
 
 
-def order_of(given: Mapping[str, Any], after: tuple[str, ...]) -> Order:
+def order_of(given: Mapping[str, Any], after: tuple[str, ...], analyse: Analyse) -> Order:
     """Check what was asked for.
 
     Args:
         given: The options of `farmctl submit` by their names.
         after: Ids of the jobs that come first.
+        analyse: Looks at the scene, with the path rules of the job and the variables that its parameters are.
 
     Raises:
         UserError: Something is wrong with it.
@@ -81,7 +96,12 @@ def order_of(given: Mapping[str, Any], after: tuple[str, ...]) -> Order:
     inputs = tuple(map(Path, given["input"]))
     for path in inputs:
         check_input(path)
-    frames = _frames(given["frames"], given["dialect"], renderer)
+    asked = None if given["frames"] is None else parse_frames(given["frames"], Dialect(given["dialect"]))
+    params, rules = _params(given["param"]), path_rules_of(given["map"])
+    look = None
+    if scene is not None:
+        look = analyse(scene, (*rules, *imported_rules(given)), params if renderer == "mitsuba" else {})
+    frames = asked or _frames_of(scene, renderer, look)
     _check_output_name(given["output_name"], frames)
     output_dir = prepare_folder(given["output"], make=not given["dry_run"]) if given["output"] else None
     spec = JobSpec(
@@ -97,15 +117,15 @@ def order_of(given: Mapping[str, Any], after: tuple[str, ...]) -> Order:
         output_name=given["output_name"],
         output_dir=str(output_dir) if output_dir else None,
         existing=ExistingFile(given["existing"]),
-        params=_params(given["param"]),
+        params=params,
         requirements=_requirements(given, version),
         gate=_gate(given["gate"], given["test_frames"], frames),
         priority=given["priority"],
         limits=_limits(given),
         after=tuple(map(JobId, after)),
-        path_rules=path_rules_of(given["map"]),
+        path_rules=(*rules, *(look.rules if look is not None else ())),
     )
-    return Order(with_imported(spec, given), scene, inputs, frames)
+    return Order(with_imported(spec, given), scene, inputs, frames, look)
 
 
 def user_name() -> str:
@@ -130,12 +150,15 @@ def _renderer(scene: Path | None, named: str | None, command: str | None) -> tup
     return name or renderer_of(scene), version
 
 
-def _frames(text: str | None, dialect: str, renderer: str) -> FrameSet:
-    if text is None and renderer == "blender":
+def _frames_of(scene: Path | None, renderer: str, look: Look | None) -> FrameSet:
+    """Choose the frames where none are asked for: those of the scene, else the single frame 1."""
+    if scene is not None and look is not None:
+        return frames_in(look.report.facts, scene)
+    if renderer == "blender":
         raise UsageError(
-            "which frames?", "the range inside a .blend is not read yet", "say it: --frames 1-100, or --frames 1"
+            "which frames?", "the range inside this .blend is not known", "say it: --frames 1-100, or --frames 1"
         )
-    return parse_frames(text if text is not None else "1", Dialect(dialect))
+    return parse_frames("1")
 
 
 def _name(scene: Path | None, command: str | None) -> str:

@@ -10,6 +10,7 @@ import click
 
 from farmctl.completing import complete_jobs
 from farmctl.context import Session, pass_session
+from farmctl.dependencies import look_before_sending, told
 from farmctl.follow import Follower, Wish
 from farmctl.imports import with_task
 from farmctl.lazy import Verb
@@ -50,6 +51,11 @@ _OPTIONS: Final = (
     click.option(
         "--map", multiple=True, metavar="WRITTEN=FOLDER", help="Where a prefix in the scene is here: Y:/show=/mnt/show."
     ),
+    click.option(
+        "--repair", is_flag=True, help="Send what was found instead of missing files, and let the job read it."
+    ),
+    click.option("--allow-missing", is_flag=True, help="Submit although files that the scene needs are missing."),
+    click.option("--no-analyse", is_flag=True, help="Send the scene and the --input files alone, whatever it needs."),
     click.option("--param", multiple=True, metavar="NAME=VALUE", help="Parameter for the renderer or the templates."),
     click.option("--ram", type=parse_size, metavar="SIZE", help="Memory that a task needs: 8G."),
     click.option("--cores", type=click.IntRange(0), metavar="N", default=0, help="Processor cores that a task needs."),
@@ -113,9 +119,16 @@ def submit(session: Session, /, **given: Any) -> ExitCode | None:
     The renderer follows from the scene's ending (.blend, .xml, .pov) unless --renderer or --command says it. Test
     frames (first, middle, last) render before the rest, and stop the job if they fail; jobs of three frames or fewer
     have no gate unless --gate or --test-frames asks for one. The job goes on when this command is interrupted.
+
+    The scene is analysed first (.ma, .mb, .blend, .hip, .xml, .pov): the files that it needs go with it, its frames are
+    rendered if --frames does not say others, and a missing file stops the submission.
     """
     given = dict(with_task(session, given))
-    order = order_of(given, tuple(select_jobs(session, given["after"])))
+    order = order_of(
+        given,
+        tuple(select_jobs(session, given["after"])),
+        lambda scene, rules, variables: look_before_sending(session, scene, given, rules, variables),
+    )
     if given["dry_run"]:
         _show_dry_run(session, order)
         return None
@@ -132,7 +145,7 @@ def submit(session: Session, /, **given: Any) -> ExitCode | None:
 
 
 def _send_files(session: Session, order: Order) -> Sent | None:
-    paths = [path for path in (order.scene, *order.inputs) if path is not None]
+    paths = [path for path in (order.scene, *order.files) if path is not None]
     files = [path for path in paths if path.is_file()] or [
         file for path in paths for file in sorted(path.rglob("*")) if file.is_file()
     ][:1]
@@ -190,6 +203,7 @@ def _document(order: Order, answer: View, sent: Sent | None) -> View:
         "tasks": order.tasks,
         "gate": {"mode": spec.gate.mode.value, "test_frames": list(spec.gate.test_frames)},
         "output_dir": spec.output_dir,
+        "analysis": told(order.look),
         "files": sent.files if sent else 0,
         "total_bytes": sent.total_bytes if sent else 0,
         "sent_bytes": sent.sent_bytes if sent else 0,

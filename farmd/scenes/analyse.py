@@ -186,7 +186,7 @@ class _Analysis:
         about = path.stat()
         node, attribute, role = reference.node, reference.attribute, reference.role
         self._found[path] = Found(path, about.st_size, about.st_mtime_ns, reference.written, node, attribute, role, by)
-        if len(self._found) % _TOLD_EVERY == 1:
+        if len(self._found) % _TOLD_EVERY == 0:
             self._wishes.progress(len(self._found), by.name)
 
     def _follow(self, path: Path, task: _Task, values: Mapping[str, str]) -> None:

@@ -15,10 +15,12 @@ import xxhash
 
 from farmd.core.plan import Plan
 from farmd.ingest.manifest import decode_manifest
+from farmd.scenes import readers
 from protocol.errors import Unreachable, UserError
 from protocol.ids import BlobAddress, parse_blob_address
 from protocol.jobspec import GateMode, JobSpec, spec_from_bytes
 from tests.farmctl.fakes import JOB, OTHER, FakeNode, farm, job_view, run
+from tests.scenes.reading import FakeReader
 
 
 @dataclass
@@ -63,6 +65,15 @@ def node(store: Store) -> FakeNode:
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def reader(monkeypatch: pytest.MonkeyPatch) -> FakeReader:
+    """Read .blend files without Blender; they are bytes of a header here."""
+    reader = FakeReader("blender")
+    own = readers.reader_of
+    monkeypatch.setattr(readers, "reader_of", lambda path: reader if ".blend" in path.name.lower() else own(path))
+    return reader
 
 
 @pytest.fixture
@@ -176,7 +187,7 @@ def test_a_file_that_changes_while_it_is_sent_is_refused(node: FakeNode, scene: 
         ("a.blend", b"PK\3\4 not a scene", "--frames 1", 1, "is not a Blender file"),
         ("a.xml", b"BLENDER-v405", "", 1, "is not an XML file"),
         ("a.pov", b"\x7fELF\0\0", "", 1, "is not a POV-Ray scene"),
-        ("a.blend", b"BLENDER-v405", "", 2, "which frames?"),
+        ("a.blend", b"BLENDER-v405", "--no-analyse", 2, "which frames?"),
         ("a.blend", b"BLENDER-v405", "--frames 1-10:2", 2, "cannot read the frames"),
         ("a.blend", b"BLENDER-v405", "--frames 10-1", 2, "runs backwards"),
         ("a.blend", b"BLENDER-v405", "--frames 1 --ram 8", 2, "a size without a unit"),
@@ -305,7 +316,7 @@ def test_a_dry_run_checks_everything_and_sends_nothing(node: FakeNode, scene: Pa
     assert not (tmp_path / "new").exists()
     document = json.loads(result.stdout)
     assert (document["total"], document["tasks"], document["dry_run"]) == (100, 100, True)
-    assert run(node, "submit", str(scene), "-n").exit_code == 2
+    assert run(node, "submit", str(scene), "-n", "--no-analyse").exit_code == 2
 
 
 @pytest.mark.parametrize(

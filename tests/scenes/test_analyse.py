@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from farmd.scenes.analyse import MAX_DEPTH, Wishes, analyse
-from farmd.scenes.content import Content, Facts, Reference, Remark, Role
+from farmd.scenes.content import Content, Facts, Reference, Remark, Role, Spread
 from farmd.scenes.readers import format_of, reader_of
 from farmd.scenes.report import Why
 from protocol.errors import NotFound, UserError
@@ -122,10 +122,11 @@ def test_rules_in_force_change_what_is_read_and_not_what_is_written(tmp_path: Pa
 
 
 def test_progress_is_told(tmp_path: Path) -> None:
-    touch(tmp_path, "t.png")
+    touch(tmp_path, *(f"t{frame}.png" for frame in range(600)))
     told: list[tuple[int, str]] = []
-    report_on(tmp_path / "a.ma", texture("t.png"), progress=lambda count, name: told.append((count, name)))
-    assert told == [(1, "a.ma")]
+    every = texture("t<f>.png", spread=Spread.FRAMES)
+    report_on(tmp_path / "a.ma", every, progress=lambda count, name: told.append((count, name)))
+    assert told == [(256, "a.ma"), (512, "a.ma")]
 
 
 def test_scene_that_is_not_there_is_not_found(tmp_path: Path) -> None:

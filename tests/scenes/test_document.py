@@ -13,12 +13,13 @@ import pytest
 from farmd.scenes import document
 from farmd.scenes.content import Camera, Facts, Layer, Reference, Role
 from farmd.scenes.document import asset_document, frames_text
-from farmd.scenes.report import Report
 from tests.scenes.against_schema import faults
 from tests.scenes.reading import FakeReader, report_of, texture, touch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from farmd.scenes.report import Report
 
 SCHEMA: dict[str, Any] = json.loads(Path(document.__file__).with_name("asset.schema.json").read_text())
 
