@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,6 +17,9 @@ from tests.farmctl.fakes import JOB, FakeNode, farm, job_view, run
 from tests.farmctl.test_submit import Store
 from tests.scenes.reading import FakeReader
 from tests.scenes.renderbus.tasks import Document, blender_task, maya_task, upload_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SCENE = b"BLENDER-v405" + b"\0" * 100
 

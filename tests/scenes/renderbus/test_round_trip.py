@@ -6,8 +6,7 @@ import copy
 import hashlib
 import json
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import xxhash
@@ -25,6 +24,9 @@ from protocol.frames import FrameSet
 from protocol.ids import NodeId
 from protocol.jobspec import MAX_FOREIGN_BYTES, GateMode, GateSpec, JobSpec, Limits, Requirements
 from tests.scenes.renderbus.tasks import Document, blender_task, layer, maya_task, upload_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TASK_ID = "439800123"
 EMPTY = JobSpec(name="n", owner="ada", submitted_at_ms=0, submit_node=NodeId("0" * 16), renderer="blender")
@@ -60,7 +62,7 @@ def exported(spec: JobSpec, files: tuple[Path, ...]) -> dict[str, Document]:
     return plain
 
 
-words = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), min_size=1, max_size=20)
+words = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20)
 names = words.filter(lambda text: bool(text.strip()))
 frame_sets = st.lists(
     st.tuples(st.integers(-50, 500), st.integers(0, 60), st.integers(1, 7)), min_size=1, max_size=4
