@@ -25,6 +25,7 @@ OPS = (
     *("farm.status", "node.list", "node.show", "node.hold", "node.release", "node.key", "events", "doctor", "why"),
     *("job.submit", "job.list", "job.show", "job.watch", "job.control", "task.list", "logs", "result.list"),
     *("result.fetch", "blob.missing", "blob.put", "blob.get", "cancel", "nonsense"),
+    *("path.list", "path.add", "path.remove", "path.test"),
 )
 ARGS = (
     "job",
@@ -41,6 +42,10 @@ ARGS = (
     "why",
     "after",
     "id",
+    "written",
+    "becomes",
+    "platform",
+    "path",
 )
 NUMBERS = (0, 1, -1, 7, 255, 2**31, 2**32 - 1, 2**63 - 1, -(2**63), 2**64 - 1)
 
