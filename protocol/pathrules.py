@@ -7,7 +7,7 @@ of a POSIX path stays, `\\server\share` keeps both of its own, and what no rule 
     drive    C:/x  C:\x  \\?\C:\x            compared without case
     UNC      //server/share/x  \\server\x    compared without case
     POSIX    /x                              compared with case
-    other    x/y  ${SHOW}/x                  compared with case
+    other    x/y  ${SHOW}/x  //../x          compared with case
 
 Case follows the side that is *written*: it is the system of the artist that took `TEX` and `tex` for one folder. Both
 slashes separate in all of them; the result has the slash of the rule's target.
@@ -31,6 +31,8 @@ MAX_PREFIX_BYTES = 250
 MAX_TARGET_CHARS = 4096
 _DRIVE = re.compile(r"[A-Za-z]:(?=[\\/]|$)")
 _UNC = re.compile(r"[\\/]{2}(?=[^\\/])")
+_UP = re.compile(r"[\\/]{2}(?=\.{1,2}(?:[\\/]|$))")
+"""Blender writes `//../tex` for a path beside the scene; no server is called so."""
 _LONG = re.compile(r"\\\\\?\\(UNC\\)?", re.IGNORECASE)
 _SLASHES = re.compile(r"[\\/]+")
 _UNC_ROOT = "//"
@@ -177,6 +179,7 @@ class PathMap(NamedTuple):
 def _parts(path: str) -> tuple[str, ...]:
     """Take a path apart: its root ("C:", "//", "/" or ""), then its components."""
     path = _LONG.sub(lambda found: "//" if found[1] else "", path, count=1) if path[:4] == "\\\\?\\" else path
+    path = _UP.sub("", path, count=1) if _UP.match(path) else path
     drive = _DRIVE.match(path)
     if drive is not None:
         root = drive[0]

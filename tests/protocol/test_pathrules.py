@@ -30,6 +30,7 @@ RULES = (
     PathRule(r"\\filer\tex", r"D:\tex"),
     PathRule("/mnt/linux", r"\\filer\linux"),
     PathRule("${SHOW}/tex", "/mnt/show/tex"),
+    PathRule("//../up", "/mnt/up"),
 )
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters='\0/\\:<>|?*"'), min_size=1, max_size=6).filter(
     lambda name: name not in (".", "..")
@@ -55,6 +56,7 @@ SLASHES = st.sampled_from(["/", "\\"])
         (r"\\?\UNC\filer\tex\a.png", r"D:\tex\a.png"),
         ("/mnt/linux/a b/ü.png", r"\\filer\linux\a b\ü.png"),
         ("${SHOW}/tex/a.png", "/mnt/show/tex/a.png"),
+        (r"//..\up\a.png", "/mnt/up/a.png"),
     ],
 )
 def test_a_path_below_a_prefix_gets_the_target(path: str, becomes: str) -> None:
@@ -74,6 +76,9 @@ def test_a_path_below_a_prefix_gets_the_target(path: str, becomes: str) -> None:
         "/filer/tex/a.png",
         "${show}/tex/a.png",
         "show/a.png",
+        "//up/a.png",
+        "//../../up/a.png",
+        "/up/a.png",
         "a",
         "",
     ],
