@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
     from farmctl.output import View
 
+_SHOWN_RULES = 3
+
 
 def job_card(job: View, now_ms: int) -> Iterator[str]:
     """Describe one job."""
@@ -44,6 +46,7 @@ def job_card(job: View, now_ms: int) -> Iterator[str]:
             ("progress", _progress(job)),
             ("reason", _reason(job)),
             ("scene", _text(job, "scene")),
+            ("reads", _path_rules(job)),
             ("renderer", _text(job, "renderer")),
             ("frames", _text(job, "frames")),
             ("owner", _text(job, "owner")),
@@ -82,6 +85,14 @@ def _reason(job: View) -> str:
     reason = job.get("reason") or {}
     text, hint = (printable(str(reason.get(name) or "")) for name in ("text", "hint"))
     return f"{text} ({hint})" if hint else text
+
+
+def _path_rules(job: View) -> str:
+    """Say which prefixes of the scene are read from elsewhere; all of them are in the JSON."""
+    rules = job.get("path_rules") or []
+    shown = [printable(f"{written} -> {becomes}") for written, becomes in rules[:_SHOWN_RULES]]
+    more = len(rules) - len(shown)
+    return ", ".join(shown) + (f", and {more} more" if more else "")
 
 
 def _output(job: View) -> str:

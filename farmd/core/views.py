@@ -163,6 +163,7 @@ def _job_details(node: Node, job: Job, status: JobStatus) -> dict[str, Any]:
         "task_id": task_id_of(job.id),
         "nodes": _nodes_of(node, job),
         "scene": spec.scene_path or spec.scene,
+        "path_rules": [list(rule) for rule in spec.path_rules],
         "output_dir": spec.output_dir,
         "deliver": spec.deliver.value if spec.output_dir is not None else "none",
         "delivered": status.delivered,

@@ -192,3 +192,11 @@ def test_rules_survive_a_restart_and_go_to_attempts_with_files_alone() -> None:
         assert {effect.ref.job: effect.path_rules for effect in started} == {with_files: (RULE,), without: ()}
 
     play(scene, 1)
+
+
+def test_a_job_shows_the_rules_that_came_with_it() -> None:
+    async def scene(farm: Farm) -> None:
+        job = await farm.submit(frames="1", path_rules=(("Y:/show", "/mnt/show"),))
+        assert (await farm.data("job.show", job=job))["path_rules"] == [["Y:/show", "/mnt/show"]]
+
+    play(scene, 1)

@@ -12,7 +12,7 @@ from farmctl.completing import complete_path_prefixes
 from farmctl.mapping import path_rules_of
 from protocol.errors import NotFound, UsageError
 from protocol.pathrules import PLATFORMS, PathRule, apply, for_platform
-from tests.farmctl.fakes import NOW_MS, FakeNode, run, session_for
+from tests.farmctl.fakes import JOB, NOW_MS, FakeNode, job_view, run, session_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -145,3 +145,12 @@ def test_a_map_without_prefix_or_folder_is_refused(pair: str) -> None:
 def test_a_map_to_what_is_not_here_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="gone"):
         path_rules_of((f"Y:/show={tmp_path / 'gone'}",))
+
+
+def test_a_job_shows_the_first_of_its_own_rules() -> None:
+    rules = [[f"{drive}:/show", f"/mnt/{drive}"] for drive in "WXYZ"]
+    result = run(
+        FakeNode({"job.show": job_view(path_rules=rules), "job.list": {"jobs": [job_view()]}}), "job", "show", JOB
+    )
+    (line,) = [line for line in result.stdout.splitlines() if line.startswith("reads ")]
+    assert line.endswith("W:/show -> /mnt/W, X:/show -> /mnt/X, Y:/show -> /mnt/Y, and 1 more")
