@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _FORMAT: Final = "renderbus.v1"
 _MOST_BYTES: Final = 64 << 20
+_PLACES: Final = "places"
+"""Rules by which files were found: prefix as written, prefix here."""
 _LEAVE_OUT: Final = ("asset", "upload", "tips")
 """The first two can be written anew from the files of the job."""
 
@@ -30,7 +32,7 @@ def pack_kept(documents: Document) -> tuple[bytes, tuple[str, ...]]:
     """
     kept = dict(documents)
     left_out: list[str] = []
-    for name in (*_LEAVE_OUT, "task"):
+    for name in (*_LEAVE_OUT, "task", _PLACES):
         packed = zlib.compress(json.dumps({"format": _FORMAT} | kept, separators=(",", ":")).encode(), 9)
         if len(packed) <= MAX_FOREIGN_BYTES:
             return packed, tuple(left_out)
@@ -55,4 +57,15 @@ def unpack_kept(foreign: bytes) -> Document:
         raise PeerError(f"what the job kept of its files cannot be read: {error}") from error
     if not isinstance(found, dict) or found.get("format") != _FORMAT:
         return {}
-    return {name: value for name, value in found.items() if name != "format"}
+    kept = {name: found[name] for name in (*_LEAVE_OUT, "task", _PLACES) if name in found}
+    if not all(isinstance(value, dict) for name, value in kept.items() if name != _PLACES):
+        raise PeerError("what the job kept of its files is no documents")
+    if not _are_rules(kept.get(_PLACES, [])):
+        raise PeerError("what the job kept of its places is no list of rules")
+    return kept
+
+
+def _are_rules(found: object) -> bool:
+    return isinstance(found, list) and all(
+        isinstance(rule, list) and [type(side) for side in rule] == [str, str] for rule in found
+    )

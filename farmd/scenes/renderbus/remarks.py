@@ -108,6 +108,9 @@ def _of_scene(task: Document) -> Iterator[Remark]:
         changed = [name for name in item.holder if name not in _FRAMES and item.holder[name] != known.get(name)]
         if changed:
             yield Remark("settings", f"{item.name}: the scene decides, not the task, on {', '.join(changed)}")
+    project = text_at(object_at(task, "task_info"), "input_project_path")
+    if project is not None:
+        yield Remark("project", f"relative paths follow the scene, not the project folder {project}")
     off = [item.name for item in rendered if not item.on]
     on = [item.name for item in rendered if item.on]
     if off and on:
@@ -116,8 +119,8 @@ def _of_scene(task: Document) -> Iterator[Remark]:
 
 def _of_tips(tips: Document) -> Iterator[Remark]:
     for code in tips:
-        told: list[Any] = list_at(tips, code)
-        if not told:
+        told: list[Any] = list_at(tips, code) if not isinstance(tips[code], str) else [tips[code]]
+        if not any(told):
             continue
         shown = _some([str(item) for item in told])
         if str(code) == MISSING_FILE:

@@ -42,7 +42,7 @@ def maya_task(**info: Any) -> Document:
             "render_layer_type": "0",
             "is_distribute_render": "0",
             "input_cg_file": "D:/show/sc01/fire.ma",
-            "input_project_path": "D:/show",
+            "input_project_path": "",
             "job_stop_time": "0",
             "task_stop_time": "0",
             "time_out": "43200",

@@ -242,13 +242,18 @@ def test_what_cannot_be_had_is_told() -> None:
         time_out="12",
         job_stop_time="28800",
         concurrent_tasks="2",
+        input_project_path="D:/show",
     )
     assert set(told) == {
         "cg_id", "os_name", "concurrent_tasks", "test_frames", "extra_frames", "stop_after_test", "time_out",
-        "job_stop_time", "missing", "tips",
+        "job_stop_time", "missing", "project", "tips",
     }  # fmt: skip
     assert told["missing"] == "2 files missing when the scene was analysed: a.png, b.png"
     assert told["extra_frames"] == "1 test frame is outside the range and renders too: 100"
+
+
+def test_a_tip_may_be_one_text_instead_of_a_list() -> None:
+    assert remarks({"35001": "d:\\abc\\jdf.jpg", "35002": ""}) == {"tips": "the analysis told 35001: d:\\abc\\jdf.jpg"}
 
 
 def test_settings_and_layers_that_the_scene_decides_are_told() -> None:

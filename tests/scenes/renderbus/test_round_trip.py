@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import zlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -286,10 +287,24 @@ def test_what_is_too_large_is_left_out_from_the_lists_on() -> None:
     assert unpack_kept(packed) == {}
 
 
-@pytest.mark.parametrize("foreign", [b"x", b"x\x9c", pack_kept({"a": 1})[0][:-9]])
+DAMAGED = (
+    b"x",
+    b"x\x9c",
+    pack_kept({"task": {}})[0][:-9],
+    pack_kept({"task": []})[0],
+    pack_kept({"places": [["D:/"]]})[0],
+    pack_kept({"places": {"D:/": "/mnt"}})[0],
+)
+
+
+@pytest.mark.parametrize("foreign", DAMAGED)
 def test_what_is_damaged_is_the_fault_of_who_sent_it(foreign: bytes) -> None:
     with pytest.raises(PeerError):
         unpack_kept(foreign)
+
+
+def test_what_another_importer_kept_is_left_alone() -> None:
+    assert unpack_kept(zlib.compress(b'{"format": "other.v1", "task": 7}')) == {}
 
 
 def test_files_of_another_kind_are_no_task(tmp_path: Path) -> None:
