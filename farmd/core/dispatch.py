@@ -88,6 +88,8 @@ class Dispatch:
     def _files(self, turn: Turn, event: ev.Event) -> None:
         node = self._node
         match event:
+            case ev.BlobRead():
+                node.thumbnails.on_read(turn, event)
             case ev.BlobsFound():
                 if not node.swarm.on_found_for_peer(turn, event):
                     node.swarm.on_found(turn, event)

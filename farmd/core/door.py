@@ -88,6 +88,7 @@ class Door:
             "job.watch": self._watch,
             "job.control": self._control,
             "task.list": self._task_list,
+            "task.thumbnail": self._thumbnail,
             "why": self._why,
             "logs": self._logs,
             "result.list": self._result_list,
@@ -121,6 +122,7 @@ class Door:
             del self._submissions[job_id]
             self._node.assets.forget(job_id)
         self._acknowledge.drop(client)
+        self._node.thumbnails.left(client)
 
     def next_deadline(self) -> float | None:
         """When somebody has waited long enough."""
@@ -258,6 +260,10 @@ class Door:
         offset, limit = _number(event, "offset", 0), min(_number(event, "limit", 1000), 10_000)
         state = _text(event, "state", "")
         turn.effects.append(Reply(event.client, views.task_list(self._node, job, state, offset, limit)))
+
+    def _thumbnail(self, turn: Turn, event: ClientAsked) -> None:
+        job, frame = self._job(event), _number(event, "frame", 1)
+        self._node.thumbnails.ask(turn, event, job, frame, self._task_of(job, frame))
 
     def _why(self, turn: Turn, event: ClientAsked) -> None:
         job = self._job(event)

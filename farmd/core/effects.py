@@ -201,6 +201,14 @@ class ReadLog:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadBlob:
+    """Read a small blob as a whole, for a client. Answered by `BlobRead`."""
+
+    ask: int
+    blob: BlobAddress
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     """A line for the event log: kept on this node, in its database, never replicated."""
 
@@ -230,5 +238,6 @@ Effect = (
     | VerifyBlob
     | Deliver
     | ReadLog
+    | ReadBlob
     | Note
 )

@@ -207,6 +207,14 @@ class LogRead:
 
 
 @dataclass(frozen=True, slots=True)
+class BlobRead:
+    """Answer to `ReadBlob`: its bytes, or None if it is not here."""
+
+    ask: int
+    data: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
     """The machine's state, about once a second."""
 
@@ -257,6 +265,7 @@ Event = (
     | BlobLost
     | Delivered
     | LogRead
+    | BlobRead
     | Measured
     | StoreFailed
     | StoreHealed

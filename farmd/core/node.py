@@ -42,6 +42,7 @@ from farmd.core.pathrules import PathRules
 from farmd.core.registry import Registry
 from farmd.core.replica import Replica
 from farmd.core.swarm import Swarm
+from farmd.core.thumbnails import Thumbnails
 from farmd.core.turn import Turn
 from farmd.core.verdicts import Verdicts
 from farmd.core.worker import Worker
@@ -166,6 +167,7 @@ class Node:
             self.id, replica=self.replica, jobs=self.jobs, swarm=self.swarm, pick_keeper=self._pick_keeper
         )
         self.losses = Losses(self.jobs)
+        self.thumbnails = Thumbnails(self.id, jobs=self.jobs, swarm=self.swarm, name_of=self.registry.name_of)
         self.logs = Logs(self.id, is_alive=self.membership.is_alive, name_of=self.registry.name_of)
         acknowledge = Acknowledge(
             self.gossip,
@@ -179,6 +181,7 @@ class Node:
         self._dispatch = Dispatch(self)
         self._machines = (
             self.membership, self.election, self.gossip, self.swarm, self.outputs, self.losses, self.logs, self.door,
+            self.thumbnails,
         )  # fmt: skip
         self._deadlines = (
             *[machine.next_deadline for machine in self._machines],
@@ -376,6 +379,7 @@ class Node:
         self.worker.disown(turn, rec, job)
         for task in folded.results:
             self.outputs.on_changed(turn, folded.job, job, task)
+            self.thumbnails.on_changed(turn, job, task)
 
     def _fold_registry(self, turn: Turn, rec: Rec) -> None:
         described = len(self.registry.bodies)
@@ -472,6 +476,8 @@ class Node:
             if isinstance(key, tuple) and key[0] == "outputs":
                 self.outputs.on_fetched(turn, key)
                 self.chronicle.touch(key[1].job)
+            elif isinstance(key, tuple) and key[0] == "thumbnail":
+                self.thumbnails.on_fetched(turn, key)
             else:
                 self.assets.on_fetched(turn, key)
         for job_id in self.assets.take_newly_held():

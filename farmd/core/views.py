@@ -285,12 +285,14 @@ def doctor(node: Node, now: Instant) -> dict[str, Any]:
     renderers = ", ".join(f"{r.name} {r.version}".strip() for r in body.renderers) if body is not None else ""
     collecting = [job for job in node.jobs if job.spec.leaves_outputs]
     lonely = sum([sum(1 for _ in job.lonely_tasks()) for job in collecting])
+    fault = node.thumbnails.fault
     answer = "answers" if len(alive) == 1 else "answer"
     checks = [
         _check("members", len(alive) > 0, f"{counted(len(alive), 'node')} {answer}"),
         _check("leader", leader is not None, node.registry.name_of(leader) if leader else "no leader is known"),
         _check("disk", not node.condition.disk_fault(), node.condition.disk_fault() or "the data dir has room"),
         _check("renderers", bool(renderers), renderers or "none found: only command jobs can run here"),
+        _check("thumbnails", True, f"none are made here: {fault}" if fault else "made of finished frames"),
         _check("copies", len(alive) < 2 or lonely == 0, f"{counted(lonely, 'result')} on one node only"),
     ]
     return {"schema": "farm.doctor.v1", "node": node.id, "checks": checks}

@@ -41,6 +41,7 @@ class RealHands:
             ef.VerifyBlob: storage.verify,
             ef.Deliver: storage.deliver,
             ef.ReadLog: storage.read_log,
+            ef.ReadBlob: storage.read_blob,
         }
 
     def perform(self, effect: ef.Effect) -> None:

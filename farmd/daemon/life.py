@@ -25,6 +25,7 @@ from farmd.adapters.joblog import JobLogs
 from farmd.adapters.runner import Runner, RunnerSettings, Tools
 from farmd.adapters.service import ServiceManager
 from farmd.adapters.store import SqliteStore
+from farmd.adapters.thumbnails import Thumbnails
 from farmd.adapters.zap import Zap
 from farmd.adapters.zmq_transport import Keys, ZmqTransport
 from farmd.core.beat import next_beat
@@ -33,6 +34,7 @@ from farmd.core.events import Measured, PeerHeardOf, Stopping
 from farmd.core.node import Loaded, Node, Self
 from farmd.daemon.hands import RealHands
 from farmd.daemon.operations import Operations
+from farmd.daemon.pictures import StoredThumbnails
 from farmd.daemon.software import installed_version
 from farmd.daemon.storage import Storage
 from farmd.driver import Driver
@@ -132,12 +134,15 @@ class Daemon:
         assert transport is not None
         storage = Storage(self._settings.data_dir, self._logs, post=self._post, send=transport.send)
         registry = find_renderers(inspect=images.inspect, cache=self._settings.data_dir / "renderers.json")
-        tools = Tools(storage.checkout, storage.take_in, registry, self._logs.path)
+        drawer = Thumbnails()
+        thumbnails = StoredThumbnails(drawer, storage.blobs)
+        tools = Tools(storage.checkout, storage.take_in, registry, self._logs.path, thumbnails)
         runner = Runner(RunnerSettings(self._settings.data_dir, self._name()), tools, self._post)
         ended = await runner.reap_leftovers()
         facts = await asyncio.to_thread(registry.probe)
         body = self._body(address, facts)
         node = self._node(opened, body)
+        node.thumbnails.fault = drawer.fault
         operations = Operations(storage.blobs, self._store, node, node.condition.disk_fault)
         door = ClientDoor(self._zap.context, self._settings.data_dir, self._post, operations.handlers)
         self._door = door
@@ -149,6 +154,9 @@ class Daemon:
         self._driver.start()
         for note in opened.notes:
             self._driver.remark(note)
+        if drawer.fault:
+            text = f"no thumbnails are made here: {drawer.fault}"
+            self._driver.remark(Note(self._clock.now().wall_ms, "thumbnails", text, self._identity.node))
         for mark in ended:
             text = f"{mark} was still running from a former life; it was ended"
             self._driver.remark(Note(self._clock.now().wall_ms, "leftover", text, self._identity.node))

@@ -22,6 +22,7 @@ from farmd.adapters.runner import Laid
 from farmd.core.events import (
     BlobFinished,
     BlobLost,
+    BlobRead,
     BlobsFound,
     BlobVerified,
     Delivered,
@@ -39,7 +40,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from farmd.adapters.joblog import JobLogs
-    from farmd.core.effects import Deliver, FindBlobs, ReadLog, ReadManifest, ReadPiece, VerifyBlob, WritePiece
+    from farmd.core.effects import (
+        Deliver,
+        FindBlobs,
+        ReadBlob,
+        ReadLog,
+        ReadManifest,
+        ReadPiece,
+        VerifyBlob,
+        WritePiece,
+    )
     from farmd.core.events import Event
     from farmd.ingest.manifest import Manifest
     from protocol.ids import AttemptRef, NodeId
@@ -208,6 +218,17 @@ class Storage:
         if part is None:
             return LogRead(effect.ask, found=False, offset=0, size=0, data=b"")
         return LogRead(effect.ask, True, part.offset, part.size, part.data)
+
+    def read_blob(self, effect: ReadBlob) -> None:
+        """Read a small blob as a whole."""
+        self._run(self._quick, partial(self._read_blob, effect))
+
+    def _read_blob(self, effect: ReadBlob) -> Event:
+        path = self.blobs.path(effect.blob)
+        try:
+            return BlobRead(effect.ask, None if path is None else path.read_bytes())
+        except OSError:
+            return BlobRead(effect.ask, None)
 
     # -- what the runner asks for ---------------------------------------------------------------------------------
 

@@ -84,11 +84,15 @@ class Room(Protocol):
 
 
 class Checked(NamedTuple):
-    """What an attempt left: cause 0 and its outputs as (name, path), or what is wrong with them."""
+    """What an attempt left: cause 0 and its outputs as (name, path), or what is wrong with them.
+
+    `promised` are those that the frames had to leave, in the order of the frames.
+    """
 
     cause: int
     text: str = ""
     outputs: tuple[tuple[str, Path], ...] = ()
+    promised: tuple[Path, ...] = ()
 
 
 class Work:
@@ -175,7 +179,7 @@ class Work:
             return Checked(FailureClass.BAD_OUTPUT, seen.fault)
         self._luminances.extend(seen.luminances)
         names = {path.relative_to(self._task.output_dir).as_posix(): path for path in (*promised, *self._extras())}
-        return Checked(0, seen.remark, tuple(sorted(names.items())))
+        return Checked(0, seen.remark, tuple(sorted(names.items())), tuple(promised))
 
     def _promise(self, path: Path) -> Promise:
         saved = self._saved.get(str(path))

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
+    from farmd.adapters.runner.ports import Thumbnails
+
 NODE = NodeId("00112233445566aa")
 JOB = JobId("0" * 15 + "1")
 
@@ -49,7 +51,13 @@ def address_of(path: Path) -> BlobAddress:
 class Kit:
     """One runner and what came of it."""
 
-    def __init__(self, data_dir: Path, registry: Registry | None = None, look_every_s: float = 0.05) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        registry: Registry | None = None,
+        look_every_s: float = 0.05,
+        thumbnails: Thumbnails | None = None,
+    ) -> None:
         self.data_dir = data_dir
         self.checkout_dir = data_dir / "checkout"
         self.checkout_dir.mkdir(parents=True, exist_ok=True)
@@ -61,7 +69,7 @@ class Kit:
         self._changed = asyncio.Event()
         self.runner = Runner(
             RunnerSettings(data_dir, "n07", look_every_s),
-            Tools(self._checkout, self._ingest, self.registry, self.logs.path),
+            Tools(self._checkout, self._ingest, self.registry, self.logs.path, thumbnails),
             self._on_event,
         )
         self.root: str | None = None

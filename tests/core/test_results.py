@@ -163,6 +163,7 @@ def test_delivery_knows_what_the_job_wrote_before_and_what_to_do_with_the_rest()
     async def scene(farm: Farm) -> None:
         asked: list[Deliver] = []
         hands = farm.machines[0].hands
+        assert hands is not None
         perform = hands.perform
 
         def watched(effect: Effect) -> None:
@@ -187,14 +188,16 @@ def test_delivery_knows_what_the_job_wrote_before_and_what_to_do_with_the_rest()
 def test_delivery_that_a_person_must_free_is_tried_again_rarely_and_a_remark_is_kept() -> None:
     async def scene(farm: Farm) -> None:
         answers = iter([("a file is in the way", True, ""), ("", False, "moved aside")])
-        machine, tried = farm.machines[0], []
+        machine, hands = farm.machines[0], farm.machines[0].hands
+        assert hands is not None
+        tried: list[float] = []
 
         def deliver(effect: Deliver) -> None:
             error, lasting, remark = next(answers)
             tried.append(farm.world.loop.time())
-            machine.hands._later(Delivered(effect.ref, error, lasting, remark))
+            hands._later(Delivered(effect.ref, error, lasting, remark))
 
-        machine.hands._deliver = deliver  # type: ignore[method-assign]  # a folder with a file in it
+        hands._deliver = deliver  # type: ignore[method-assign]  # a folder with a file in it
         job = await farm.submit(gate=OFF, frames="1")
         await farm.until(lambda: len(tried) == 1)
         await farm.until_state(job, "completed")

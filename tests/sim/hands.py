@@ -14,6 +14,7 @@ from farmd.core.effects import (
     Deliver,
     FindBlobs,
     Link,
+    ReadBlob,
     ReadLog,
     ReadManifest,
     ReadPiece,
@@ -31,6 +32,7 @@ from farmd.core.events import (
     AttemptProgressed,
     BlobFinished,
     BlobLost,
+    BlobRead,
     BlobsFound,
     BlobVerified,
     Delivered,
@@ -167,6 +169,8 @@ class SimHands:
                 self._later(BlobVerified(effect.blob, self._is_sound(effect.blob)))
             case Deliver():
                 self._deliver(effect)
+            case ReadBlob():
+                self._later(BlobRead(effect.ask, self.blobs.held.get(effect.blob)))
             case ReadLog():
                 self._later(LogRead(effect.ask, False, 0, 0, b""))
             case _:

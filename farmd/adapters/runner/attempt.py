@@ -173,16 +173,24 @@ class Attempt:
         return AttemptEnded(self.ref, 0, peak_ram_bytes=self._peak_ram_bytes, outputs=outputs, text=checked.text)
 
     async def _ingest(self, checked: Checked) -> tuple[OutputFact, ...]:
-        facts = []
+        facts, thumbnails = [], await self._thumbnails(checked)
         for name, path in checked.outputs:
             if path.stat().st_size <= LIGHT_BYTES:
                 blob = self._tools.ingest(path)
             else:
                 blob = await asyncio.to_thread(self._tools.ingest, path)
-            facts.append(OutputFact(name, blob))
+            facts.append(OutputFact(name, blob, thumbnails.get(path)))
         return tuple(facts)
 
     # Judging -----------------------------------------------------------------------------------------------------
+    async def _thumbnails(self, checked: Checked) -> dict[Path, BlobAddress | None]:
+        """Have thumbnails made of the frames, before the store takes the files."""
+        maker = self._tools.thumbnails
+        wanted = [path for path in checked.promised if maker.wants(path)] if maker is not None else []
+        if maker is None or not wanted:
+            return {}
+        return dict(zip(wanted, await asyncio.to_thread(maker.make, wanted), strict=False))
+
 
     def _judge(self, log: LogTail, exit_code: int) -> AttemptEnded | None:
         if self._stopped is not None:

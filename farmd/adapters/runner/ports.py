@@ -57,6 +57,11 @@ class Checked(Protocol):
         """Names and files, in name order."""
         ...
 
+    @property
+    def promised(self) -> tuple[Path, ...]:
+        """Those of them that the frames had to leave, in the order of the frames."""
+        ...
+
 
 class Work(Protocol):
     """One attempt's work with one renderer."""
@@ -121,6 +126,18 @@ class Laid(NamedTuple):
     root: str | None = None
 
 
+class Thumbnails(Protocol):
+    """Small views of finished frames."""
+
+    def wants(self, path: Path) -> bool:
+        """Tell whether this file gets one; cheap."""
+        ...
+
+    def make(self, paths: Sequence[Path]) -> Sequence[BlobAddress | None]:
+        """Draw and store thumbnails, None where there is none; takes seconds, never raises for what a file holds."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Tools:
     """Everything outside that an attempt uses.
@@ -131,9 +148,11 @@ class Tools:
             files; raises FarmError or OSError.
         renderers: What is installed.
         log_path: Where an attempt's log stands.
+        thumbnails: Makes small views of what frames leave, if this node can; called on a thread.
     """
 
     checkout: Callable[[AttemptRef, JobSpec], Awaitable[Laid]]
     ingest: Callable[[Path], BlobAddress]
     renderers: Renderers
     log_path: Callable[[AttemptRef], Path]
+    thumbnails: Thumbnails | None = None
