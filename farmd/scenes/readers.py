@@ -47,7 +47,7 @@ FORMATS: Final = (
     Format(".xml (Mitsuba)", r"\.xml", (b"<scene",), _AT + "mitsuba_xml:read_mitsuba_xml"),
     Format(".hip", r"\.hip(lc|nc)?", (), _AT + "houdini:read_houdini"),
     Format(".pov", r"\.(pov|inc)", (), _AT + "povray:read_povray"),
-    Format(".hip", r"\.hip(nc|lc)?", (), _AT + "houdini:read_houdini"),
+    Format(".usd", r"\.usd[acz]?", (), _AT + "usd:read_usd"),
 )
 READABLE: Final = ", ".join(dict.fromkeys(kind.ending for kind in FORMATS))
 
