@@ -1,7 +1,8 @@
 """Starts a Blender that opens one scene in the background and writes down what it says about itself.
 
 The command line keeps the artist's settings and add-ons out (`--factory-startup`) and the scene's scripts and drivers
-from running (`--disable-autoexec`, before the file, since Blender takes its words in order). All that Blender says, its
+from running (`--disable-autoexec`, before the file, since Blender takes its words in order); `in_blender_start` ends it
+before the scene would be evaluated. All that Blender says, its
 temporary files and its answer go to a folder of ours that is gone afterwards; after the time limit the process and all
 it started are killed.
 
@@ -28,8 +29,7 @@ SCRIPT_EXIT: Final = 9
 LIMIT_S: Final = 300.0
 LOG_BYTES: Final = 1 << 18
 """Of the end of the log; a scene with a million warnings shall not fill the memory."""
-_HERE: Final = Path(__file__).parent
-_SCRIPTS: Final = ("in_blender.py", "in_blender_files.py")
+_START: Final = Path(__file__).with_name("in_blender_start.py")
 _ERROR: Final = re.compile(r"^Error: (.*)$", re.MULTILINE)
 _VERSION: Final = re.compile(r"^Blender (\d+)\.(\d+)", re.MULTILINE)
 _LOST_ENGINE: Final = re.compile(r"^Error: Engine '([^']+)' not available for scene '(.*)' \(", re.MULTILINE)
@@ -86,7 +86,7 @@ def find_blenders() -> tuple[Path, ...]:
 
 
 def ask_blender(program: Path, scene: Path, *, limit_s: float = LIMIT_S) -> Answer:
-    """Let Blender open a scene and tell what is in it.
+    """Let Blender open a scene and tell what is in it; how it ends when both answers are written does not matter.
 
     Raises:
         NoAnswer: It did not.
@@ -99,7 +99,7 @@ def ask_blender(program: Path, scene: Path, *, limit_s: float = LIMIT_S) -> Answ
             facts, files = (json.loads((folder / part).read_bytes()) for part in ("facts.json", "files.json"))
         except (OSError, ValueError):
             raise _no_answer(code, log, limit_s) from None
-        if code != 0 or not _is_same(facts["file"], scene):
+        if not _is_same(facts["file"], scene):
             raise _no_answer(code, log, limit_s)
     lost = {name: engine for engine, name in _LOST_ENGINE.findall(log)}
     return Answer(facts, files, lost)
@@ -145,10 +145,8 @@ def log_tail(folder: Path) -> str:
 
 def _argv(program: Path, scene: Path, folder: Path) -> list[str]:
     argv = [str(program), "--background", "--factory-startup", "--disable-autoexec"]
-    argv += ["--python-exit-code", str(SCRIPT_EXIT), str(scene.absolute())]
-    for script in _SCRIPTS:
-        argv += ["--python", str(_HERE / script)]
-    return [*argv, "--", str(folder)]
+    argv += ["--python-exit-code", str(SCRIPT_EXIT), "--python", str(_START)]
+    return [*argv, str(scene.absolute()), "--", str(folder)]
 
 
 def _is_same(opened: str, scene: Path) -> bool:

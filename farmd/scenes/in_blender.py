@@ -1,6 +1,6 @@
 """Runs inside Blender: writes what the scene that is open says about its render, as `facts.json`.
 
-    blender --background --factory-startup --disable-autoexec … SCENE --python in_blender.py -- FOLDER
+Called by `in_blender_start` when the scene is open and not yet evaluated; the last word of the command line is the folder.
 
 Reads only; runs nothing of the scene. One file opens in any Blender from 2.80 to 5.x, whose properties differ: what a
 version does not have is left out, and what cannot be read is named in `troubles` instead of ending the analysis.

@@ -26,7 +26,8 @@ COLLECTIONS = {
     "VF": "fonts",
     "VO": "volumes",
 }
-TILED = 7
+ROLES_OF_STRUCTS = {"NodeShaderTexIES": "texture", "Sequence": "clip", "Strip": "clip"}
+TILED = 6
 """Image.source of UDIM tiles."""
 
 
@@ -39,11 +40,19 @@ def record_of(usage: Any, scene: Path) -> dict[str, Any]:
         "node": f'{COLLECTIONS[code]}["{name[2:]}"]' if code in COLLECTIONS else name,
         "attribute": os.fsdecode(field.name.name_only),
         "written": os.fsdecode(bytes(usage.asset_path)),
-        "role": ROLES.get(code, "other"),
+        "role": role_of(usage, code, name),
         "spread": spread_of(usage, code),
     }
+    if record["attribute"] == "cache_directory":
+        record["unbaked"] = not usage.abspath.is_dir()  # written by Blender itself, also where nothing was simulated
     by = Path(usage.block.bfile.filepath).resolve()
     return record if by == scene else {**record, "by": str(by), "base": str(by.parent)}
+
+
+def role_of(usage: Any, code: str, name: str) -> str:
+    """Say what the file is to the scene; what modifiers of objects read are caches."""
+    struct = str(usage.block.dna_type_name)
+    return ROLES.get(code) or ROLES_OF_STRUCTS.get(struct) or ("cache" if name.startswith("OB") else "other")
 
 
 def spread_of(usage: Any, code: str) -> str:

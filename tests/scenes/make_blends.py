@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,14 @@ strip.elements.append("p_0103.png")
 text = bpy.data.texts.new("notes")
 text.filepath = "//notes.txt"
 save("files.blend")
+
+# A simulation that runs whenever Blender shows the scene.
+bpy.ops.wm.read_factory_settings()
+domain = bpy.data.objects["Cube"].modifiers.new("Fluid", "FLUID")
+domain.fluid_type = "DOMAIN"
+domain.domain_settings.cache_directory = "//fluid"
+save("fluid.blend")
+shutil.rmtree(folder / "fluid", ignore_errors=True)
 
 # Single pictures for each eye.
 bpy.ops.wm.read_factory_settings()

@@ -151,6 +151,12 @@ def test_file_of_blender_5_names_the_version_it_needs(tmp_path: Path, monkeypatc
     assert "saved by Blender 99.0" in caught.value.what or "is damaged" in caught.value.what
 
 
+def test_simulation_does_not_run_and_leaves_no_cache(scenes: Path) -> None:
+    content = read_blend(scenes / "fluid.blend")
+    assert 'modifiers["Fluid"].domain_settings.cache_directory' in remark(content, "unbaked")
+    assert not (scenes / "fluid").exists()
+
+
 def test_scene_stays_as_it_is(scenes: Path) -> None:
     scene = scenes / "files.blend"
     before = (scene.read_bytes(), scene.stat().st_mtime_ns, sorted(item.name for item in scenes.iterdir()))
