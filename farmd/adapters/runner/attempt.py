@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from farmd.adapters.runner.ports import Checked, Command, Tools, Work
     from farmd.adapters.runner.process import Child, Usage
     from farmd.core.effects import StartAttempt, StopAttempt
+    from protocol.ids import BlobAddress
 
 VERDICT_BYTES: Final = 16 << 10
 LAST_LINES_BYTES: Final = 2 << 10
@@ -182,7 +183,6 @@ class Attempt:
             facts.append(OutputFact(name, blob, thumbnails.get(path)))
         return tuple(facts)
 
-    # Judging -----------------------------------------------------------------------------------------------------
     async def _thumbnails(self, checked: Checked) -> dict[Path, BlobAddress | None]:
         """Have thumbnails made of the frames, before the store takes the files."""
         maker = self._tools.thumbnails
@@ -191,6 +191,7 @@ class Attempt:
             return {}
         return dict(zip(wanted, await asyncio.to_thread(maker.make, wanted), strict=False))
 
+    # Judging -----------------------------------------------------------------------------------------------------
 
     def _judge(self, log: LogTail, exit_code: int) -> AttemptEnded | None:
         if self._stopped is not None:
