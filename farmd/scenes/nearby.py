@@ -50,15 +50,19 @@ class Nearby:
         wanted = components(text)
         if not wanted:
             return []
-        ends: dict[str, tuple[int, int]] = {}
+        ends: dict[str, tuple[int, int, bool]] = {}
         matches: dict[str, list[str]] = {}
         for file, path in self._named(wanted):
-            ends[path] = _equal_end(components(path), wanted)
+            ends[path] = (*_equal_end(components(path), wanted), self._is_inside(file))
             matches.setdefault(path, []).append(file)
-        best = max(ends.values(), default=(0, 0))
+        best = max(ends.values(), default=(0, 0, False))
         if best[0] < least:
             return []
         return [Match(path, tuple(map(Path, sorted(matches[path])))) for path in sorted(ends) if ends[path] == best]
+
+    def _is_inside(self, file: str) -> bool:
+        """Tell whether a file is of this scene's own tree, and not only of a folder around it."""
+        return any(Path(file).is_relative_to(root) for root in self.roots)
 
     def _named(self, wanted: list[str]) -> Iterator[tuple[str, str]]:
         """Yield files that may be meant, and how the path to them would be written."""

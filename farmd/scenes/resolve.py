@@ -8,6 +8,7 @@ letters is a reason (`Why.CASE`), never a find. Proposals are `repair`'s. Called
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -28,6 +29,8 @@ LITERAL: Final = frozenset({"mitsuba", "povray"})
 """Programs that take a backslash for a letter of the name where the system does."""
 _NO_ENVIRONMENT: Final = frozenset({"blender", "povray"})
 """Programs that expand no variables in paths."""
+_INNER_DRIVE: Final = re.compile(r"[\\/]([A-Za-z]:[\\/].*)", re.DOTALL)
+"""A path of Windows that Blender took for a relative one when it was saved elsewhere: `//../Y:/show/a.png`."""
 _MOST_FILES: Final = 100_000
 
 
@@ -193,6 +196,9 @@ def _reason(text: str, reference: Reference, tried: tuple[str, ...], place: Plac
     why, said = next(filter(None, (_refused(path, reference.spread) for path in tried)), (None, ""))
     if why is None:
         why, said = _absent(tried[0], reference.spread)
+        inner = _INNER_DRIVE.search(text)
+        if why is Why.NO_FOLDER and inner is not None:
+            text = inner[1]
         if why is Why.NO_FOLDER and kind_of(text, place.application) in (Kind.DRIVE, Kind.SHARE):
             why, said = Why.DRIVE, f"there is no {_outside(text)} on this machine"
     return Resolved((), tried[0], tried, why, said)

@@ -83,6 +83,12 @@ def test_longest_end_of_the_path_below_the_project_gives_the_prefix(tmp_path: Pa
     assert applied(written, [(prefix, becomes)]) == f"{tmp_path}/show/tex/wood.png"
 
 
+def test_own_tree_of_the_scene_goes_before_what_lies_around_it(tmp_path: Path) -> None:
+    touch(tmp_path, "show/tex/wood.png", "tex/wood.png")
+    missing = only(report_on(tmp_path / "show" / "a.ma", texture("Y:/tex/wood.png")))
+    assert rule(missing)[1].startswith(f"{tmp_path}/show")
+
+
 def test_prefix_that_one_file_taught_finds_the_next(tmp_path: Path) -> None:
     touch(tmp_path, "mnt/lib/a/wood.png", "mnt/lib/b/deep/stone.png", "mnt/show/lib/b/deep/stone.png")
     scene = tmp_path / "mnt" / "show" / "a.ma"

@@ -149,6 +149,7 @@ def test_sequence_is_cut_to_the_frames_that_the_scene_asks_for_and_gaps_are_told
         ("y:\\tex\\wood.png", Spread.ONE, Why.DRIVE, "there is no drive Y: on this machine"),
         ("\\\\nas\\show\\wood.png", Spread.ONE, Why.DRIVE, "there is no share //nas/show on this machine"),
         ("//nas/show/wood.png", Spread.ONE, Why.DRIVE, "there is no share //nas/show on this machine"),
+        ("../../Y:/show/wood.png", Spread.ONE, Why.DRIVE, "there is no drive Y: on this machine"),
         ("${NOWHERE}/wood.png", Spread.ONE, Why.VARIABLE, "nothing here says what ${{NOWHERE}} means"),
         ("{top}/tex/w.<UDIM>.png", Spread.UDIM, Why.NO_MATCH, "no file in {top}/tex fits the pattern"),
         ("{top}/no/w.<UDIM>.png", Spread.UDIM, Why.NO_FOLDER, "there is no folder {top}/no"),
