@@ -10,6 +10,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from farmd.scenes.blend_process import BUILT_IN_OCIO
 from farmd.scenes.content import Camera, Content, Facts, Layer, Reference, Remark, Role, Spread
 
 if TYPE_CHECKING:
@@ -69,8 +70,9 @@ def _is_needed(record: Mapping[str, Any]) -> bool:
 
 def _environment() -> list[Reference]:
     """Name the colour configuration that Blender takes from the environment; no .blend file names one."""
-    ocio = os.environ.get("OCIO")
-    return [Reference("environment", "OCIO", ocio, Role.COLOUR)] if ocio else []
+    ocio = os.environ.get("OCIO", "")
+    is_file = ocio and not ocio.startswith(BUILT_IN_OCIO)
+    return [Reference("environment", "OCIO", ocio, Role.COLOUR)] if is_file else []
 
 
 # Facts -----------------------------------------------------------------------------------------------------------

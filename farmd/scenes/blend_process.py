@@ -29,6 +29,8 @@ SCRIPT_EXIT: Final = 9
 LIMIT_S: Final = 300.0
 LOG_BYTES: Final = 1 << 18
 """Of the end of the log; a scene with a million warnings shall not fill the memory."""
+BUILT_IN_OCIO: Final = "ocio://"
+"""Begins the names of configurations that OpenColorIO itself brings along."""
 _START: Final = Path(__file__).with_name("in_blender_start.py")
 _ERROR: Final = re.compile(r"^Error: (.*)$", re.MULTILINE)
 _VERSION: Final = re.compile(r"^Blender (\d+)\.(\d+)", re.MULTILINE)
@@ -112,7 +114,8 @@ def run_limited(argv: list[str], folder: Path, *, limit_s: float) -> int | None:
         NoAnswer: It cannot be started.
     """
     environment = {**os.environ, "TMPDIR": str(folder), "TMP": str(folder), "TEMP": str(folder)}
-    if not Path(environment.get("OCIO", "")).is_file():
+    ocio = environment.get("OCIO", "")
+    if not ocio.startswith(BUILT_IN_OCIO) and not Path(ocio).is_file():
         environment.pop("OCIO", None)  # Blender aborts where this names nothing; that it is missing is found by others
     with (folder / "log").open("wb") as log:
         try:

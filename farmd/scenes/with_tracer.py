@@ -26,7 +26,8 @@ COLLECTIONS = {
     "VF": "fonts",
     "VO": "volumes",
 }
-ROLES_OF_STRUCTS = {"NodeShaderTexIES": "texture", "Sequence": "clip", "Strip": "clip"}
+STRIPS = ("Sequence", "Strip")
+SOUND_STRIP = 4
 TILED = 6
 """Image.source of UDIM tiles."""
 
@@ -36,7 +37,7 @@ def record_of(usage: Any, scene: Path) -> dict[str, Any]:
     name = os.fsdecode(bytes(usage.block_name))
     code = os.fsdecode(bytes(usage.block.code))
     field = usage.path_full_field or usage.path_dir_field
-    record = {
+    record: dict[str, Any] = {
         "node": f'{COLLECTIONS[code]}["{name[2:]}"]' if code in COLLECTIONS else name,
         "attribute": os.fsdecode(field.name.name_only),
         "written": os.fsdecode(bytes(usage.asset_path)),
@@ -52,7 +53,11 @@ def record_of(usage: Any, scene: Path) -> dict[str, Any]:
 def role_of(usage: Any, code: str, name: str) -> str:
     """Say what the file is to the scene; what modifiers of objects read are caches."""
     struct = str(usage.block.dna_type_name)
-    return ROLES.get(code) or ROLES_OF_STRUCTS.get(struct) or ("cache" if name.startswith("OB") else "other")
+    if struct in STRIPS:
+        return "sound" if usage.block.get(b"type", default=0) == SOUND_STRIP else "clip"
+    if struct == "NodeShaderTexIES":
+        return "texture"
+    return ROLES.get(code) or ("cache" if name.startswith("OB") else "other")
 
 
 def spread_of(usage: Any, code: str) -> str:
@@ -61,7 +66,7 @@ def spread_of(usage: Any, code: str) -> str:
         return "one"
     if code == "IM" and usage.block.get(b"source", default=0) == TILED:
         return "udim"
-    return "folder" if usage.abspath.is_dir() else "frames"
+    return "frames" if usage.abspath.suffix else "folder"
 
 
 def facts_of(scene: Path) -> dict[str, Any]:
