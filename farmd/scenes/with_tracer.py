@@ -26,8 +26,7 @@ COLLECTIONS = {
     "VF": "fonts",
     "VO": "volumes",
 }
-STRIPS = ("Sequence", "Strip")
-SOUND_STRIP = 4
+ROLES_OF_STRUCTS = {"NodeShaderTexIES": "texture", "Sequence": "clip", "Strip": "clip", "StripData": "clip"}
 TILED = 6
 """Image.source of UDIM tiles."""
 
@@ -53,11 +52,7 @@ def record_of(usage: Any, scene: Path) -> dict[str, Any]:
 def role_of(usage: Any, code: str, name: str) -> str:
     """Say what the file is to the scene; what modifiers of objects read are caches."""
     struct = str(usage.block.dna_type_name)
-    if struct in STRIPS:
-        return "sound" if usage.block.get(b"type", default=0) == SOUND_STRIP else "clip"
-    if struct == "NodeShaderTexIES":
-        return "texture"
-    return ROLES.get(code) or ("cache" if name.startswith("OB") else "other")
+    return ROLES.get(code) or ROLES_OF_STRUCTS.get(struct) or ("cache" if name.startswith("OB") else "other")
 
 
 def spread_of(usage: Any, code: str) -> str:
