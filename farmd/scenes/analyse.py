@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from farmd.scenes.content import Remark, Role
+from farmd.scenes.content import Reference, Remark, Role
 from farmd.scenes.folders import Folders
-from farmd.scenes.maya_project import Project, project_above, project_at
+from farmd.scenes.maya_project import DEFINITION, Project, project_above, project_at
 from farmd.scenes.nearby import Nearby
 from farmd.scenes.readers import format_of, read_scene
 from farmd.scenes.repair import Lack, Repairs
@@ -28,7 +28,7 @@ from protocol.errors import NotFound, UserError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from farmd.scenes.content import Content, Facts, Reference
+    from farmd.scenes.content import Content, Facts
 
 MAX_DEPTH: Final = 32
 """Scenes in scenes in scenes; deeper is told, not read."""
@@ -137,6 +137,7 @@ class _Analysis:
         about = _stat(self._scene)
         while self._waiting:
             self._read_one(self._waiting.popleft())
+        self._find_project()
         missing = self._repaired()
         found = tuple(self._found[path] for path in sorted(self._found) if path != self._scene)
         assert self._facts is not None
@@ -179,6 +180,12 @@ class _Analysis:
         first = self._scene if facts.application in LITERAL else by  # these two know one folder only
         values = {**self._environment, **task.values}
         return Place(first.parent, facts.application, self._project, values, self._wishes.variables)
+
+    def _find_project(self) -> None:
+        """Take the definition of Maya's project along: without it relative paths mean nothing on another machine."""
+        file = self._project.folder / DEFINITION if self._project is not None else None
+        if file is not None and file.is_file():
+            self._find(file, Reference("project", DEFINITION, str(file)), self._scene)
 
     def _find(self, path: Path, reference: Reference, by: Path) -> None:
         if path in self._found:

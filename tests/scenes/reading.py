@@ -55,7 +55,8 @@ def report_on(scene: Path, *references: Reference, application: str = "maya", **
 
 
 def found_in(report: Report, folder: Path) -> list[str]:
-    return [str(one.path.relative_to(folder)) for one in report.found]
+    """List what was found, without the definition of Maya's project, which always is."""
+    return [str(one.path.relative_to(folder)) for one in report.found if one.path.name != "workspace.mel"]
 
 
 def only(report: Report) -> Missing:

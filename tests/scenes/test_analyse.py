@@ -92,6 +92,12 @@ def test_library_that_brings_a_file_along_is_where_its_path_starts(tmp_path: Pat
     assert (found_in(report, tmp_path), str(report.found[0].by)) == (["lib/skin.png"], by)
 
 
+def test_definition_of_the_project_goes_along(tmp_path: Path) -> None:
+    touch(tmp_path, "show/workspace.mel")
+    report = report_on(tmp_path / "show" / "scenes" / "a.ma", texture(""))
+    assert [(one.path, one.node) for one in report.found] == [(tmp_path / "show" / "workspace.mel", "project")]
+
+
 def test_every_place_that_names_a_missing_file_is_told_once(tmp_path: Path) -> None:
     report = report_on(tmp_path / "a.ma", texture("x.png"), texture("x.png"), texture("x.png", "file2"))
     assert [one.node for one in report.missing] == ["file1", "file2"]
