@@ -61,8 +61,11 @@ TREE: Final[dict[str, Leaf | Branch]] = {
     ),
     "task": Branch(
         "The pieces of a job: frames, chunks, tiles.",
-        {"list": Leaf(_AT + "task:list_tasks", "List the tasks of a job.")},
-        ("farmctl task list JOB", "farmctl task list JOB --state failed -o wide"),
+        {
+            "list": Leaf(_AT + "task:list_tasks", "List the tasks of a job."),
+            "thumbnail": Leaf(_AT + "task:thumbnail", "Fetch a small view of a finished frame."),
+        },
+        ("farmctl task list JOB", "farmctl task list JOB --state failed -o wide", "farmctl task thumbnail JOB 12"),
         _NOUNS,
     ),
     "node": Branch(

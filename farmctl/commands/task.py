@@ -1,7 +1,9 @@
-"""`farmctl task list`."""
+"""`farmctl task ...`: look at the pieces of a job."""
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -10,6 +12,7 @@ from farmctl.context import Session, pass_session
 from farmctl.lazy import Verb
 from farmctl.options import job_argument
 from farmctl.selecting import select_job
+from protocol.errors import UserError
 from protocol.states import TaskState
 
 if TYPE_CHECKING:
@@ -48,3 +51,49 @@ def list_tasks(session: Session, job_word: str, state: str | None, limit: int, o
     session.printer.listing(document, TASKS)
     if offset + len(tasks) < document["total"] and session.printer.is_for_people:
         session.note(f"{len(tasks)} of {document['total']} tasks are shown; --limit 0 shows all")
+
+
+@click.command(
+    "thumbnail",
+    cls=Verb,
+    formats=False,
+    examples=(
+        "farmctl task thumbnail JOB 12",
+        "farmctl task thumbnail JOB 12 -o /tmp/f12.jpg",
+        "farmctl task thumbnail JOB 12 -o - | chafa",
+    ),
+)
+@job_argument
+@click.argument("frame", type=int)
+@click.option("-o", "--output", metavar="FILE", help="Where to write it, - is stdout; else JOB.FRAME.jpg here.")
+@pass_session
+def thumbnail(session: Session, job_word: str, frame: int, output: str | None) -> None:
+    """Fetch a small view (JPEG) of a finished frame, from whichever machine has it.
+
+    Thumbnails are made where a frame was rendered. Those of test frames are on every machine at once. A file that is
+    there already and holds something else is not overwritten.
+    """
+    job = select_job(session, job_word)
+    shown: View = session.call("task.thumbnail", job=job, frame=frame)
+    data: bytes = shown["data"]
+    if output == "-":
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        return
+    path = Path(output or f"{job}.{frame:04d}.jpg")
+    _write_new(path, data)
+    click.echo(str(path))
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    """Write a file unless another one is there.
+
+    Raises:
+        UserError: One is.
+    """
+    try:
+        with path.open("xb") as file:
+            file.write(data)
+    except FileExistsError as error:
+        if not path.is_file() or path.read_bytes() != data:
+            raise UserError(f"{path} exists and is a different file", "", "choose another name: -o FILE") from error
