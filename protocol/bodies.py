@@ -142,7 +142,7 @@ class HoldingBody(NamedTuple):
     """HOLDING: what a node holds.
 
     Attributes:
-        runs: OUTPUTS and DELIVERED: runs (first, last) of task indexes.
+        runs: OUTPUTS, DELIVERED and LOST: runs (first, last) of task indexes.
         complete: ASSETS: True while all files are here; set back when the store turns out to have lost some.
     """
 

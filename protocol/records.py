@@ -86,6 +86,8 @@ class HoldingWhat(IntEnum):
     """Outputs of other nodes' attempts that this node keeps a copy of."""
     DELIVERED = 3
     """Tasks whose outputs this node has written into the output folder."""
+    LOST = 4
+    """Tasks whose result this node rendered, and whose outputs are gone from its store."""
 
 
 class Rec(NamedTuple):

@@ -97,16 +97,25 @@ class Assets:
         for job in self._reading.pop(event.blob, {}):
             if self._wanted.get(job) != event.blob:
                 continue
+            if event.lost:
+                self._swarm.fetch(turn, ("manifest", job), (event.blob,), self._hints.get(job, ()))
+                continue
             if event.files is None:
                 turn.note("manifest-unreadable", "the list of the job's files cannot be read", job=job)
                 del self._wanted[job]
                 continue
             self._swarm.fetch(turn, ("files", job), event.files, self._hints.get(job, ()))
 
-    def lost(self, turn: Turn, job: JobId, spec: JobSpec) -> None:
-        """Files of the job are gone or damaged here: take the word back and fetch them again."""
-        if self._held.pop(job, None) is not None:
-            self._say(turn, job, complete=False)
+    def is_wanted(self, job: JobId) -> bool:
+        """True while the job's files are on their way, or being looked for."""
+        return job in self._wanted
+
+    def lost(self, turn: Turn, job: JobId, spec: JobSpec, *, again: bool) -> None:
+        """Files of the job are gone or damaged here: take the word back, and fetch them `again` if they are needed."""
+        self._held.pop(job, None)
+        if self._say(turn, job, complete=False):
+            turn.note("files-lost", "files of the job are gone from this node's store, or damaged", job=job)
+        if again:
             self.want(turn, job, spec, self._hints.get(job, ()))
 
     def take_newly_held(self) -> list[JobId]:
@@ -114,15 +123,17 @@ class Assets:
         jobs, self._newly_held = self._newly_held, []
         return jobs
 
-    def _say(self, turn: Turn, job: JobId, *, complete: bool) -> None:
+    def _say(self, turn: Turn, job: JobId, *, complete: bool) -> bool:
+        """Write the HOLDING row; False if it says so already."""
         pk = holding_pk(self._node, HoldingWhat.ASSETS, job)
         known = self._replica.get(Kind.HOLDING, pk)
         if known is None and not complete:
-            return
+            return False
         if known is not None:
             try:
                 if unpack_body(HoldingBody, known.body).complete == complete:
-                    return
+                    return False
             except PeerError:
                 pass
         self._replica.write(turn, Kind.HOLDING, pk, pack_body(HoldingBody(complete=complete)))
+        return True

@@ -91,22 +91,25 @@ class Dispatch:
             case ev.BlobRead():
                 node.thumbnails.on_read(turn, event)
             case ev.BlobsFound():
-                if not node.swarm.on_found_for_peer(turn, event):
+                if not (node.rounds.on_found(turn, event) or node.swarm.on_found_for_peer(turn, event)):
                     node.swarm.on_found(turn, event)
             case ev.ManifestRead():
                 node.assets.on_manifest(turn, event)
+                node.rounds.on_manifest(turn, event)
             case ev.PieceWritten():
                 node.swarm.on_written(turn, event)
             case ev.BlobFinished():
                 node.swarm.on_finished(turn, event)
             case ev.BlobVerified():
                 node.swarm.doubts.on_verified(turn, event)
+            case ev.BlobLost():
+                node.rounds.hurry(turn)
 
     def _look_after_files(self, turn: Turn, event: ev.AttemptEnded) -> None:
         """An attempt that missed a file: look whether all that we said to hold is still here."""
         live = self._node.worker.live.get(event.ref)
         if event.cause in (FailureClass.MISSING_ASSET, FailureClass.FILES_LOST) and live is not None:
-            self._node.assets.lost(turn, event.ref.job, live.spec)
+            self._node.assets.lost(turn, event.ref.job, live.spec, again=True)
 
     def _stopping(self, turn: Turn) -> None:
         """Say goodbye: end what runs, hand the lead over, leave."""

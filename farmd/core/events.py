@@ -137,10 +137,11 @@ class BlobsFound:
 
 @dataclass(frozen=True, slots=True)
 class ManifestRead:
-    """Answer to `ReadManifest`: blobs of all files, or None if it cannot be read."""
+    """Answer to `ReadManifest`: blobs of all files, or None if it cannot be read; `lost` if it is not here at all."""
 
     blob: BlobAddress
     files: tuple[BlobAddress, ...] | None
+    lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)

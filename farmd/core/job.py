@@ -134,6 +134,9 @@ class Job:
         if what == what.OUTPUTS:
             self.tasks.set_kept(changed[0], node, kept=True)
             self.tasks.set_kept(changed[1], node, kept=False)
+        if what == what.LOST:
+            self.tasks.set_lost(changed[0], node, lost=True)
+            self.tasks.set_lost(changed[1], node, lost=False)
         return True
 
     def rows(self) -> Iterator[Rec]:
@@ -303,7 +306,7 @@ class Job:
         return (TaskIndex(task) for first, last in runs for task in range(first, last + 1))
 
     def lonely_tasks(self) -> Iterator[TaskIndex]:
-        """Yield tasks that are done and whose outputs are on one node only."""
+        """Yield tasks that are done and whose outputs are on one node only, or on none."""
         return map(TaskIndex, self.tasks.marks.one_copy())
 
     def held_by_others(self, task: TaskIndex) -> bool:
@@ -312,10 +315,11 @@ class Job:
 
     def copies_of(self, task: TaskIndex) -> tuple[NodeId, ...]:
         """List the nodes that hold the outputs of a done task; empty while it is not done."""
-        result = self.result_of(task)
-        if result is None:
-            return ()
-        return tuple(dict.fromkeys((result.node, *self.tasks.keepers_of(task))))
+        return self.tasks.holders_of(task)
+
+    def lost_tasks(self) -> list[TaskIndex]:
+        """List the done tasks of whose outputs no node has a copy."""
+        return self.tasks.lost_tasks()
 
     def is_available(self, task: TaskIndex, alive: Callable[[NodeId], bool]) -> bool:
         """Tell whether a done task's outputs are on a node that is there."""

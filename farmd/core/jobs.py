@@ -70,6 +70,7 @@ class Jobs:
         self._running: dict[NodeId, dict[AttemptRef, Attempt]] = {}
         self._candidates: dict[JobId, GrantOrder] = {}
         self._barring: dict[JobId, None] = {}
+        self._losing: dict[JobId, None] = {}
         self._line: list[Job] | None = None
         self._dependents: dict[JobId, dict[JobId, None]] = {}
         self._completed: dict[JobId, None] = {}
@@ -173,6 +174,8 @@ class Jobs:
         except ValueError:
             return None
         news = job.put_holding(new, unpack_node(new.pk[:8]), what, unpack_body(HoldingBody, new.body))
+        if what is HoldingWhat.LOST and job.tasks.has_lost:
+            self._losing[job.id] = None
         return () if news else None
 
     def _put_attempt(self, job: Job, new: Rec, now: Instant) -> Iterable[TaskIndex] | None:
@@ -223,6 +226,7 @@ class Jobs:
         self.health.forget(job.id)
         self._candidates.pop(job.id, None)
         self._barring.pop(job.id, None)
+        self._losing.pop(job.id, None)
         self._line = None
         self._completed.pop(job.id, None)
 
@@ -310,6 +314,12 @@ class Jobs:
     def barred_candidates(self) -> list[Job]:
         """List the candidates that some nodes may not be granted, since their renderers lack a feature."""
         return [self._jobs[job_id] for job_id in self._barring if job_id in self._candidates]
+
+    def losing(self) -> list[Job]:
+        """List the jobs of which some node has lost results of its own."""
+        for job_id in [job_id for job_id in self._losing if not self._jobs[job_id].tasks.has_lost]:
+            del self._losing[job_id]
+        return [self._jobs[job_id] for job_id in self._losing]
 
     def ready_tasks(self, job_id: JobId, limit: int, now: Instant, *, reverse: bool = False) -> list[TaskIndex]:
         """List up to `limit` tasks of a job that may be granted now."""

@@ -42,7 +42,7 @@ class Lonely:
         """A task has a new result: if it is ours and nobody else holds it, have it kept."""
         result = job.result_of(task)
         self._asked.pop((job.id, task), None)
-        if result is not None and result.node == self._node and not job.held_by_others(task):
+        if result is not None and result.node in job.copies_of(task) and self._is_alone(job, task, result.node):
             self._ask(turn, job, task, result.ref)
 
     def forget(self, job_id: JobId) -> None:
@@ -72,8 +72,16 @@ class Lonely:
             ref, _ = self._asked.pop(key)
             job = self._jobs.get(key[0])
             result = job.result_of(key[1]) if job is not None else None
-            if job is not None and result is not None and result.ref == ref and not job.held_by_others(key[1]):
+            if (
+                job is not None
+                and result is not None
+                and result.ref == ref
+                and self._is_alone(job, key[1], result.node)
+            ):
                 self._ask(turn, job, key[1], ref)
+
+    def _is_alone(self, job: Job, task: TaskIndex, node: NodeId) -> bool:
+        return node == self._node and job.copies_of(task) == (node,)
 
     def _ask(self, turn: Turn, job: Job, task: TaskIndex, ref: AttemptRef) -> None:
         result, keeper = job.result_of(task), self._pick_keeper(job.spec.submit_node)

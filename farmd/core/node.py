@@ -41,6 +41,8 @@ from farmd.core.outputs import Outputs
 from farmd.core.pathrules import PathRules
 from farmd.core.registry import Registry
 from farmd.core.replica import Replica
+from farmd.core.rerender import Rerender
+from farmd.core.rounds import Rounds
 from farmd.core.swarm import Swarm
 from farmd.core.thumbnails import Thumbnails
 from farmd.core.turn import Turn
@@ -166,6 +168,8 @@ class Node:
         self.outputs = Outputs(
             self.id, replica=self.replica, jobs=self.jobs, swarm=self.swarm, pick_keeper=self._pick_keeper
         )
+        self.rerender = Rerender(replica=self.replica, jobs=self.jobs)
+        self.rounds = Rounds(self.id, jobs=self.jobs, assets=self.assets, outputs=self.outputs, is_open=self._is_open)
         self.losses = Losses(self.jobs)
         self.thumbnails = Thumbnails(self.id, jobs=self.jobs, swarm=self.swarm, name_of=self.registry.name_of)
         self.logs = Logs(self.id, is_alive=self.membership.is_alive, name_of=self.registry.name_of)
@@ -181,7 +185,7 @@ class Node:
         self._dispatch = Dispatch(self)
         self._machines = (
             self.membership, self.election, self.gossip, self.swarm, self.outputs, self.losses, self.logs, self.door,
-            self.thumbnails,
+            self.thumbnails, self.rounds,
         )  # fmt: skip
         self._deadlines = (
             *[machine.next_deadline for machine in self._machines],
@@ -216,6 +220,7 @@ class Node:
         if self._me.founds is not None and self.registry.farm is None:
             self._found(turn, self._me.founds)
         self.outputs.load(turn)
+        self.rounds.begin_life(turn)
         for job_id, job in self.jobs.items():
             if job.spec.manifest is not None and self.id in job.copies.asset_holders() and self._is_open(job_id):
                 self.assets.want(turn, job_id, job.spec, ())
@@ -315,7 +320,9 @@ class Node:
         self._follow_election(turn)
         self._follow_swarm(turn)
         self.fold(turn)
-        if self.leader.pump(turn) and self.verdicts.review(turn):
+        if self.leader.pump(turn):
+            self.verdicts.review(turn)
+            self.rerender.review(turn)
             self.fold(turn)
         self.links.follow_keys(turn)
 

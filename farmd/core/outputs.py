@@ -41,6 +41,8 @@ RETRY_S = 5.0
 LASTING_RETRY_S = 60.0
 """The same where a person has to move a file away first."""
 _HOLDING_BYTES = 19
+_OF_TASKS = (HoldingWhat.OUTPUTS, HoldingWhat.DELIVERED, HoldingWhat.LOST)
+"""HOLDING rows that this machine writes: runs of tasks."""
 
 
 class Outputs:
@@ -76,7 +78,7 @@ class Outputs:
             if len(rec.pk) != _HOLDING_BYTES:
                 continue
             what, node = rec.pk[8], rec.pk[:8].hex()
-            if node == self._node and what in (HoldingWhat.OUTPUTS, HoldingWhat.DELIVERED):
+            if node == self._node and what in _OF_TASKS:
                 self._kept[HoldingWhat(what), unpack_job(rec.pk[9:19])] = _runs_of(rec.body)
         for job in self._jobs:
             if job.spec.deliver is DeliverBy.NODE and job.spec.submit_node == self._node:
@@ -101,7 +103,7 @@ class Outputs:
 
         In the same turn, hence in one commit: a power cut in between would leave the word that the new one is here.
         """
-        for what in (HoldingWhat.OUTPUTS, HoldingWhat.DELIVERED):
+        for what in _OF_TASKS:
             runs = self._kept.get((what, job_id), ())
             if in_runs(runs, task):
                 self._set(turn, what, job_id, remove_from_runs(runs, task))
@@ -123,7 +125,7 @@ class Outputs:
             del self._again[place]
         self.delivery_errors.pop(job_id, None)
         self.delivery_remarks.pop(job_id, None)
-        for what in (HoldingWhat.OUTPUTS, HoldingWhat.DELIVERED):
+        for what in _OF_TASKS:
             self._kept.pop((what, job_id), None)
             self._dirty.pop((what, job_id), None)
 
@@ -171,6 +173,8 @@ class Outputs:
         if result.node != self._node:
             runs = self._kept.get((HoldingWhat.OUTPUTS, ref.job), ())
             self._set(turn, HoldingWhat.OUTPUTS, ref.job, add_to_runs(runs, ref.task))
+        elif in_runs(self._lost_of(ref.job), ref.task):
+            self._set(turn, HoldingWhat.LOST, ref.job, remove_from_runs(self._lost_of(ref.job), ref.task))
         if self._must_deliver(job, ref.task) and place not in self._delivering:
             self._delivering[place] = ref
             folder, former = job.spec.output_dir or "", earlier_outputs(job, ref.task)
@@ -215,7 +219,28 @@ class Outputs:
         result = job.result_of(task) if job is not None else None
         if result is None:
             return False
-        return result.node == self._node or in_runs(self._kept.get((HoldingWhat.OUTPUTS, job_id), ()), task)
+        if result.node == self._node:
+            return not in_runs(self._lost_of(job_id), task)
+        return in_runs(self._kept.get((HoldingWhat.OUTPUTS, job_id), ()), task)
+
+    def _lost_of(self, job_id: JobId) -> Runs:
+        return self._kept.get((HoldingWhat.LOST, job_id), ())
+
+    def lost(self, turn: Turn, job: Job, task: TaskIndex) -> None:
+        """The outputs of a result are gone from the store: take the word back, and fetch them if others have them."""
+        result = job.result_of(task)
+        if result is None or not self.is_here(job.id, task):
+            return
+        if result.node == self._node:
+            self._set(turn, HoldingWhat.LOST, job.id, add_to_runs(self._lost_of(job.id), task))
+        else:
+            runs = self._kept.get((HoldingWhat.OUTPUTS, job.id), ())
+            self._set(turn, HoldingWhat.OUTPUTS, job.id, remove_from_runs(runs, task))
+        others = tuple([node for node in job.copies_of(task) if node != self._node])
+        rest = "fetched again" if others else "no other copy is known"
+        turn.note("result-lost", f"task {task}: its outputs are gone from this node's store; {rest}", job=job.id)
+        if others:
+            self._bring(turn, result.ref, tuple([output.blob for output in result.body.outputs]), others)
 
     def next_deadline(self) -> float | None:
         """When rows are to be written, a keeper asked again, or a delivery tried again."""

@@ -62,6 +62,7 @@ class Tasks:
         "_granted",
         "_kept",
         "_lives",
+        "_lost",
         "_plan",
         "_retries",
         "_single",
@@ -83,6 +84,7 @@ class Tasks:
         self._granted: dict[TaskIndex, AttemptId] = {}
         self._due: dict[TaskIndex, float] = {}
         self._kept: dict[TaskIndex, tuple[NodeId, ...]] = {}
+        self._lost: dict[TaskIndex, tuple[NodeId, ...]] = {}
         self._failed_at: dict[TaskIndex, int] = {}
         self._forgiven = 0
         self.frames_by_node: dict[NodeId, int] = {}
@@ -174,13 +176,44 @@ class Tasks:
 
     def set_kept(self, runs: Iterable[tuple[int, int]], node: NodeId, *, kept: bool) -> None:
         """Note that a node now keeps the outputs of these tasks, or no longer does."""
+        self._tell(self._kept, runs, node, says=kept)
+
+    def set_lost(self, runs: Iterable[tuple[int, int]], node: NodeId, *, lost: bool) -> None:
+        """Note that a node has lost its own results of these tasks, or has them again."""
+        self._tell(self._lost, runs, node, says=lost)
+
+    def _tell(
+        self,
+        told: dict[TaskIndex, tuple[NodeId, ...]],
+        runs: Iterable[tuple[int, int]],
+        node: NodeId,
+        *,
+        says: bool,
+    ) -> None:
         for first, last in runs:
             for task in map(TaskIndex, range(first, last + 1)):
-                others = tuple([other for other in self._kept.pop(task, ()) if other != node])
-                keepers = (*others, node) if kept else others
-                if keepers:
-                    self._kept[task] = keepers
+                others = tuple([other for other in told.pop(task, ()) if other != node])
+                nodes = (*others, node) if says else others
+                if nodes:
+                    told[task] = nodes
                 self.refresh(task)
+
+    @property
+    def has_lost(self) -> bool:
+        """Tell whether any node misses results of its own."""
+        return bool(self._lost)
+
+    def lost_tasks(self) -> list[TaskIndex]:
+        """List the done tasks of whose outputs no node has a copy."""
+        return [task for task in self._lost if self.marks[task] in FINISHED and not self.holders_of(task)]
+
+    def holders_of(self, task: TaskIndex) -> tuple[NodeId, ...]:
+        """List the nodes that have the outputs of a done task: who rendered it, unless it lost them, and keepers."""
+        result = self.result_of(task)
+        if result is None:
+            return ()
+        own = () if result.node in self._lost.get(task, ()) else (result.node,)
+        return tuple(dict.fromkeys((*own, *[node for node in self.keepers_of(task) if node != result.node])))
 
     def keepers_of(self, task: TaskIndex) -> tuple[NodeId, ...]:
         """List the nodes that say that they keep a copy of the task's outputs."""
@@ -248,7 +281,8 @@ class Tasks:
         current = [attempt for attempt in attempts if attempt.generation >= generation]
         result = _result(current)
         if result is not None:
-            copies = any(node != result.node for node in self._kept.get(task, ()))
+            keepers = sum([node != result.node for node in self._kept.get(task, ())])
+            copies = keepers + (result.node not in self._lost.get(task, ())) > 1
             return (Mark.SAFE if copies else Mark.DONE), 0
         live = [attempt for attempt in attempts if self._lives.is_live(attempt)]
         if any(attempt.generation >= generation for attempt in live):

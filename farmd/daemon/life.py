@@ -77,6 +77,7 @@ class Daemon:
         self._store = SqliteStore(settings.data_dir, boot_id())
         self._zap = Zap()
         self._transport: ZmqTransport | None = None
+        self._storage: Storage | None = None
         self._logs = JobLogs(settings.data_dir / "logs")
         self._discovery = Discovery(identity.farm.id, identity.node, identity.public_key, self._post)
 
@@ -133,6 +134,7 @@ class Daemon:
         transport = self._transport
         assert transport is not None
         storage = Storage(self._settings.data_dir, self._logs, post=self._post, send=transport.send)
+        self._storage = storage
         registry = find_renderers(inspect=images.inspect, cache=self._settings.data_dir / "renderers.json")
         drawer = Thumbnails()
         thumbnails = StoredThumbnails(drawer, storage.blobs)
@@ -231,6 +233,8 @@ class Daemon:
         )
 
     def _measure(self) -> None:
+        if self._storage is not None:
+            self._storage.look()
         seen = hardware.measure(self._settings.data_dir)
         self._post(Measured(seen.free_ram_bytes, seen.free_disk_bytes, seen.load))
 

@@ -114,6 +114,8 @@ class Storage:
     def _read_manifest(self, blob: BlobAddress) -> Event:
         try:
             manifest = self.manifest(blob)
+        except FilesLost:
+            return ManifestRead(blob, None, lost=True)
         except (FarmError, OSError):
             return ManifestRead(blob, None)
         return ManifestRead(blob, tuple(BlobAddress(e.xxh64, e.size, e.md5) for e in manifest.entries))
@@ -185,6 +187,15 @@ class Storage:
             self._lost(blob)
         else:
             self._verify(blob)
+
+    def look(self) -> None:
+        """Notice that somebody deleted the whole store under the running daemon: it begins anew, empty."""
+        try:
+            in_place = self.blobs.is_in_place()
+        except BlobsFailed:
+            return  # the disk is bad: whoever uses the store says so
+        if not in_place:
+            self._post(BlobLost(None))
 
     def _lost(self, blob: BlobAddress) -> None:
         self._loop.call_soon_threadsafe(self._post, BlobLost(blob))

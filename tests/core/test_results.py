@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -226,3 +227,38 @@ def test_lost_files_are_taken_back_and_fetched_again() -> None:
         await farm.until_state(job, "completed", limit_s=300)
 
     play(scene, 2)
+
+
+def test_keeper_that_lost_its_copies_fetches_them_again() -> None:
+    async def scene(farm: Farm) -> None:
+        await farm.submit(gate=OFF, frames="1-6", output_dir=None)
+        await farm.until(lambda: sum(_kept(machine) for machine in farm.machines) == 6, 30)
+        keeper = max(farm.machines, key=_kept)
+        before, count = dict(keeper.blobs.held), _kept(keeper)
+        keeper.empty_store()
+        await farm.until(lambda: _kept(keeper) == count and set(before) <= set(keeper.blobs.held), 20)
+
+    def _kept(machine: Machine) -> int:
+        node = machine.node
+        rows = [rec for rec in node.replica.rows_of(Kind.HOLDING) if rec.pk[:8].hex() == node.id and rec.pk[8] == 2]
+        runs = [run for rec in rows for run in unpack_body(HoldingBody, rec.body).runs]
+        return sum(last - first + 1 for first, last in runs)
+
+    play(scene, 2)
+
+
+def test_lost_results_that_wait_for_nobody_are_said_to_be_lost_and_not_rendered_again() -> None:
+    async def scene(farm: Farm) -> None:
+        job = await farm.submit(gate=OFF, frames="1-3")
+        await farm.until(lambda: len(farm.world.delivered) == 3)
+        await farm.until_state(job, "completed")
+        starts = len(farm.started)
+        await asyncio.sleep(5.0)
+        farm.machines[0].empty_store()
+        await asyncio.sleep(30.0)
+        found = farm.machines[0].node.jobs.get(job)  # type: ignore[arg-type]  # a job id
+        assert found is not None
+        assert found.lost_tasks() == [0, 1, 2]
+        assert (found.state.value, len(farm.started)) == ("completed", starts)
+
+    play(scene, 1)

@@ -144,6 +144,22 @@ def test_a_copy_on_the_node_that_rendered_is_no_second_copy() -> None:
     assert not job.held_by_others(T0)
 
 
+def test_a_result_that_its_node_lost_has_the_copies_that_others_keep() -> None:
+    rows = (ROW, done_row(0, 1, A), done_row(1, 2, A))
+    keeps = holding_row(B, HoldingWhat.OUTPUTS, ((0, 0),))
+    lost = holding_row(A, HoldingWhat.LOST, ((0, 1),))
+    job = folded(*rows, keeps, lost)
+    assert (job.copies_of(T0), job.copies_of(T1)) == ((B,), ())
+    assert (job.count(Mark.SAFE), job.done_count, job.lost_tasks()) == (0, 2, [1])
+    back = folded(*rows, keeps, lost, holding_row(A, HoldingWhat.LOST, (), ver=2))
+    assert (back.count(Mark.SAFE), back.lost_tasks()) == (1, [])
+
+
+def test_what_another_node_says_to_have_lost_takes_nothing_from_who_rendered() -> None:
+    job = folded(ROW, done_row(0, 1, A), holding_row(B, HoldingWhat.LOST, ((0, 0),)))
+    assert (job.copies_of(T0), job.lost_tasks()) == ((A,), [])
+
+
 # -- the map ----------------------------------------------------------------------------------------------------------
 
 

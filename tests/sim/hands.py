@@ -59,10 +59,12 @@ class Blobs:
     Attributes:
         held: By address.
         rotten: Blobs in which a bit has flipped, and nobody has noticed yet.
+        painted: Blobs that were rendered here: another render would bring such a picture again.
     """
 
     held: dict[BlobAddress, bytes] = field(default_factory=dict)
     rotten: dict[BlobAddress, None] = field(default_factory=dict)
+    painted: dict[BlobAddress, None] = field(default_factory=dict)
 
     def wipe(self) -> None:
         """Somebody emptied the folder."""
@@ -160,7 +162,8 @@ class SimHands:
                 missing = tuple((blob, ()) for blob in effect.blobs if blob not in self.blobs.held)
                 self._later(BlobsFound(effect.ask, missing))
             case ReadManifest():
-                self._later(ManifestRead(effect.blob, self._files_of(effect.blob)))
+                files = self._files_of(effect.blob)
+                self._later(ManifestRead(effect.blob, files, lost=files is None))
             case ReadPiece():
                 self._serve(effect)
             case WritePiece():
@@ -260,7 +263,9 @@ class SimHands:
 
     def _output_of(self, ref: AttemptRef, frame: int) -> OutputFact:
         """Every attempt paints other bytes, so that mixing two attempts is seen."""
-        return OutputFact(f"f.{frame:04d}.png", self.blobs.add(f"{ref} frame {frame} by {self.node}".encode()))
+        blob = self.blobs.add(f"{ref} frame {frame} by {self.node}".encode())
+        self.blobs.painted[blob] = None
+        return OutputFact(f"f.{frame:04d}.png", blob)
 
     def _stop(self, effect: StopAttempt) -> None:
         process = self.processes.get(effect.ref)

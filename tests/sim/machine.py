@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
-from farmd.core.events import Disconnected, Measured, Stopping
+from farmd.core.events import BlobLost, Disconnected, Measured, Stopping
 from farmd.core.node import Loaded, Node, Self
 from farmd.core.turn import Instant
 from farmd.driver import Driver
@@ -182,6 +182,12 @@ class Machine:
         for machine in self.world.machines:
             if not power_cut and machine.up and (self.id, machine.id) not in self.world.network.cut:
                 machine._post(Disconnected(self.id))
+
+    def empty_store(self) -> None:
+        """Somebody deletes the content store; a daemon that runs notices when it looks next."""
+        self.blobs.wipe()
+        self.world.say(f"the content store of {self.name} is wiped")
+        self.world.loop.call_later(2.0, self._post, BlobLost(None))
 
     def _end(self) -> None:
         assert self.driver is not None

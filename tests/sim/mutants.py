@@ -24,6 +24,8 @@ from farmd.core.gossip import Gossip
 from farmd.core.job import Job
 from farmd.core.leader import Leader
 from farmd.core.replica import Replica
+from farmd.core.rerender import Rerender
+from farmd.core.rounds import Rounds
 from farmd.core.swarm import Swarm
 from farmd.core.verdicts import Verdicts
 from farmd.core.worker import Worker
@@ -242,5 +244,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("vouch for a copy unread", scenes.rotten_copy, ((Doubts, "add", _vouch_blindly),)),
     Mutant("blame nobody for a wrong whole", scenes.liar, ((swarm_module, "judge_wrong", _blame_nobody),)),
     Mutant("render what is damaged", scenes.rot_while_rendering, ((SimHands, "_is_sound", _is_there),)),
+    Mutant("believe what was said once", scenes.store_deleted, ((Rounds, "hurry", lambda self, turn: None),)),
+    Mutant("leave lost results lost", scenes.last_copy_lost, ((Rerender, "review", lambda self, turn: False),)),
     Mutant("give a corrupt piece up", scenes.corrupt_sender, ((Swarm, "on_written", _forget_corrupt),)),
 )

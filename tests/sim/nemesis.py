@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
-    from protocol.ids import NodeId
+    from protocol.ids import BlobAddress, NodeId
     from tests.sim.machine import Machine
     from tests.sim.world import World
 
@@ -248,15 +248,15 @@ class Nemesis:
         self._world.say(f"the disk of {machine.name} is well again")
 
     def _wipe(self) -> bool:
-        """A content store is emptied, under the running daemon or while it is off; nothing of it was the only copy."""
+        """A content store is emptied, under the running daemon or while it is off; no input in it was the only copy."""
         machine = self._victim()
         if machine is None:
             return False
         others = [other for other in self._world.machines if other is not machine and not other.evicted]
-        if not all(any(blob in other.blobs.held for other in others) for blob in machine.blobs.held):
+        inputs = [blob for blob in machine.blobs.held if blob not in self._painted()]
+        if not all(any(_is_sound(other, blob) for other in others) for blob in inputs):
             return False
-        machine.blobs.wipe()
-        self._world.say(f"the content store of {machine.name} is wiped")
+        machine.empty_store()
         if self._rng.random() < 0.5:
             machine.crash()
             self._later(self._between(0.5, 20), self._start, machine)
@@ -269,17 +269,20 @@ class Nemesis:
         self._later(self._between(20, 60), self._world.corrupt.pop, machine.id, None)
         return True
 
+    def _painted(self) -> dict[BlobAddress, None]:
+        """Results, which can be rendered again."""
+        return {blob: None for machine in self._world.machines for blob in machine.blobs.painted}
+
     def _rot(self) -> bool:
-        """Bits flip in stored files, unnoticed; each is sound on another machine."""
+        """Bits flip in stored files, unnoticed; each input is sound on another machine."""
         machine = self._rng.choice(self._world.machines)
-        sound = {
-            blob: None
-            for other in self._world.machines
-            if other is not machine and not other.evicted
-            for blob in other.blobs.held
-            if blob not in other.blobs.rotten
-        }
-        common = [blob for blob in machine.blobs.held if blob in sound and blob not in machine.blobs.rotten]
+        others = [other for other in self._world.machines if other is not machine and not other.evicted]
+        painted = self._painted()
+        common = [
+            blob
+            for blob in machine.blobs.held
+            if blob not in machine.blobs.rotten and (blob in painted or any(_is_sound(other, blob) for other in others))
+        ]
         if not common:
             return False
         for blob in self._rng.sample(common, self._rng.randint(1, len(common))):
@@ -382,6 +385,10 @@ class Nemesis:
             self._world.network.clogged_until[pair] = until
         self._world.say(f"half of the links are clogged for {until - now:.1f} s")
         return True
+
+
+def _is_sound(machine: Machine, blob: BlobAddress) -> bool:
+    return blob in machine.blobs.held and blob not in machine.blobs.rotten
 
 
 def nothing_wrong(world: World) -> bool:

@@ -410,6 +410,48 @@ async def liar(stage: Stage) -> None:
         stage.watch.fail(14, "nobody notices who lies")
 
 
+async def store_deleted(stage: Stage) -> None:
+    """The content store of each follower is deleted under the running daemon, while no frame of it needs a file."""
+    at = stage.leader()
+    manifest = stage.scene(at, "wiped")
+    job = await stage.job(at, frames="1-60", manifest=manifest)
+    for machine in [machine for machine in stage.machines if machine is not at]:
+        stage.world.ask(at, "node.hold", node=machine.id)
+        await asyncio.sleep(6.0)
+        machine.empty_store()
+        await asyncio.sleep(0.1)
+        await asyncio.sleep(2.2)
+        told = at.node.jobs.get(job)
+        claims = told is not None and machine.id in told.copies.asset_holders()
+        if claims and manifest not in machine.blobs.held:
+            stage.watch.fail(14, f"{machine.name} still says that it holds files that are gone")
+        stage.world.ask(at, "node.release", node=machine.id)
+        await asyncio.sleep(4.0)
+    await asyncio.sleep(60.0)
+    stage.expect_completed(job)
+
+
+async def last_copy_lost(stage: Stage) -> None:
+    """Frames are done on nodes that nobody reaches, their stores are emptied, and the results were never delivered."""
+    at, *others = stage.machines
+    stage.world.ask(at, "node.hold", node=at.id)
+    job = await stage.job(at, frames="1-12", gate=GateSpec(GateMode.OFF))
+    await asyncio.sleep(2.0)
+    stage.world.network.split([[at.id], [other.id for other in others]])
+    await asyncio.sleep(20.0)
+    for machine in stage.machines:
+        if machine is not at:
+            machine.empty_store()
+    await asyncio.sleep(4.0)
+    stage.world.network.heal()
+    await asyncio.sleep(60.0)
+    stage.expect_completed(job)
+    found = at.node.jobs.get(job)
+    for task in found.done_tasks() if found is not None else ():
+        if found is not None and not found.copies.is_delivered(task):
+            stage.watch.fail(7, f"the result of task {task} was lost and nobody rendered it again")
+
+
 SCENES: tuple[tuple[SceneOf, int], ...] = (
     (quiet, 1),
     (quiet, 3),
@@ -429,5 +471,7 @@ SCENES: tuple[tuple[SceneOf, int], ...] = (
     (rotten_copy, 3),
     (rot_while_rendering, 3),
     (liar, 3),
+    (store_deleted, 3),
+    (last_copy_lost, 3),
     (feature_missing, 3),
 )

@@ -50,11 +50,25 @@ class Shelf:
         self._unsettled: list[Path] = []
         self._is_marked = False
         self._held = Held(0, 0)
+        self._open()
+        self._recheck_unsettled()
+
+    def _open(self) -> None:
         self._root.mkdir(parents=True, exist_ok=True)
         self._aside.mkdir(exist_ok=True)
+        self._identity = _identity(self._root)
+        self._held = Held(0, 0)
         for address in self.addresses():
             self._account(address, 1)
-        self._recheck_unsettled()
+
+    def is_in_place(self) -> bool:
+        """Whether the folder is still the one that was opened; another one, or none, is opened anew."""
+        with suppress(FileNotFoundError):
+            if _identity(self._root) == self._identity:
+                return True
+        with self._lock:
+            self._open()
+        return False
 
     @property
     def held(self) -> Held:
@@ -162,6 +176,7 @@ class Shelf:
 
     def set_aside(self, path: Path) -> None:
         """Move a file that turned out wrong to where a person can look at it; only the last few are kept."""
+        self._aside.mkdir(exist_ok=True)
         path.rename(self._aside / f"{path.name}.{time.time_ns()}")
         kept = sorted(self._aside.iterdir(), key=lambda found: found.stat().st_ctime_ns)
         for old in kept[:-ASIDE_KEPT]:
@@ -192,6 +207,11 @@ class Shelf:
             if self._path(address).stat().st_ctime_ns >= since_ns:
                 self.verify(address)
         self._mark.unlink()
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    status = folder.stat()
+    return status.st_dev, status.st_ino
 
 
 def address_of(path: Path) -> BlobAddress:

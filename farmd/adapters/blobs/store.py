@@ -80,6 +80,21 @@ class BlobStore:
         """Number and size of complete blobs."""
         return self._shelf.held
 
+    def is_in_place(self) -> bool:
+        """Whether the store's folder is still the one that was opened; if somebody deleted it, it is made anew.
+
+        Raises:
+            BlobsFailed: The disk is full or bad.
+        """
+        with blaming_disk("open the content store again"):
+            if self._shelf.is_in_place() and self._parts.is_dir():
+                return True
+            for folder in (self._parts, self._tmp):
+                folder.mkdir(parents=True, exist_ok=True)
+            with self._lock:
+                self._open_parts.clear()
+            return False
+
     def addresses(self) -> Iterator[BlobAddress]:
         """Go through all complete blobs, in no order."""
         return self._shelf.addresses()
