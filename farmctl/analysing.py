@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from farmctl.forms import ProgressMode
+from farmd.scenes import readers
 from farmd.scenes.analyse import Wishes, analyse, analyse_repaired
-from farmd.scenes.readers import reader_of
 from protocol.errors import FarmError
 from protocol.human import counted, printable
 from protocol.pathrules import PathRule, for_platform, platform_of
@@ -45,7 +45,7 @@ class Look:
 
 def can_analyse(scene: Path) -> bool:
     """Tell whether there is a reader for this scene."""
-    return reader_of(scene) is not None
+    return readers.reader_of(scene) is not None
 
 
 def look_at(
