@@ -43,12 +43,14 @@ def with_task(session: Session, given: Mapping[str, Any]) -> Mapping[str, Any]:
     """
     if not given["scene"]:
         return given
-    from farmd.scenes.renderbus.order import read_order, recognise
+    from farmd.scenes.renderbus.recognise import recognise
 
     path = Path(given["scene"])
     task = recognise(path)
     if task is None:
         return given
+    from farmd.scenes.renderbus.order import read_order
+
     chosen = _chosen(given)
     renderer = "command" if given["command"] is not None else (given["renderer"] or "").partition("@")[0]
     frames = None if given["frames"] is None else parse_frames(given["frames"], Dialect(given["dialect"]))

@@ -58,10 +58,16 @@ def read_upload(upload: Document) -> Listed:
     Raises:
         UsageError: It is not of that form, or keeps a file elsewhere than its path says.
     """
-    scenes = [_row(row) for row in list_at(upload, "scene")]
-    assets = [_row(row) for row in list_at(upload, "asset")]
+    scenes = [_row(row) for row in _rows_at(upload, "scene")]
+    assets = [_row(row) for row in _rows_at(upload, "asset")]
     first = scenes[0] if scenes else ("", "")
     return Listed(*first, tuple(dict.fromkeys(local for local, _ in (*scenes, *assets))))
+
+
+def _rows_at(upload: Document, name: str) -> list[Any]:
+    """Return the rows of a list; for some programs the scene is one row without a list around it."""
+    found = upload.get(name)
+    return [found] if found and isinstance(found, dict) else list_at(upload, name)
 
 
 def _row(row: object) -> tuple[str, str]:
@@ -102,9 +108,10 @@ def write_upload(kept: Document, scene: str, files: Sequence[File]) -> Document:
     others = [file for file in files if file.local != scene]
     document: Document = {name: value for name, value in kept.items() if name not in ("scene", "asset")}
     if kept.get("scene") or not kept:
-        document["scene"] = _rows(list_at(kept, "scene"), scenes)
+        rows = _rows(_rows_at(kept, "scene"), scenes)
+        document["scene"] = rows[0] if isinstance(kept.get("scene"), dict) else rows
     # The service's own client lists the scene among the assets too, at their end.
-    document["asset"] = _rows(list_at(kept, "asset"), others if kept.get("scene") else [*others, *scenes])
+    document["asset"] = _rows(_rows_at(kept, "asset"), others if kept.get("scene") else [*others, *scenes])
     return {name: document[name] for name in (*kept, *document) if name in document}
 
 

@@ -17,7 +17,7 @@ from farmd.scenes.renderbus.fields import Wish, own_part, read_wish
 from farmd.scenes.renderbus.kept import pack_kept
 from farmd.scenes.renderbus.lists import Listed, read_assets, read_upload
 from farmd.scenes.renderbus.paths import Rules, mapped, server_path, top_of
-from farmd.scenes.renderbus.plain import MAX_DOCUMENT_BYTES, Document, object_at, parse_document
+from farmd.scenes.renderbus.plain import Document, object_at, parse_document
 from farmd.scenes.renderbus.remarks import refuse_impossible, remarks_of
 from protocol.errors import NotFound, UsageError, UserError
 
@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 
     from protocol.frames import FrameSet
 
-TASK: Final = "task.json"
 DOCUMENTS: Final = ("task", "upload", "asset", "tips")
-_HEAD_BYTES: Final = 64
 _SHOWN: Final = 3
 
 
@@ -55,30 +53,6 @@ class Ordered:
     rules: Rules
     foreign: bytes
     remarks: tuple[Remark, ...]
-
-
-def recognise(path: Path) -> Document | None:
-    """Read a file if it is a task of the service, by its content; None if it is something else.
-
-    Raises:
-        UsageError: It is called task.json and cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            head = file.read(_HEAD_BYTES).removeprefix(b"\xef\xbb\xbf").lstrip()
-            if not head.startswith(b"{") and path.name != TASK:
-                return None
-            file.seek(0)
-            data = file.read(MAX_DOCUMENT_BYTES + 1)
-    except OSError:
-        return None  # whoever reads scenes says why
-    try:
-        document = parse_document(data, str(path))
-    except UsageError:
-        if path.name == TASK:
-            raise
-        return None
-    return document if isinstance(document.get("task_info"), dict) else None
 
 
 def read_order(

@@ -59,15 +59,16 @@ def _passes(found: object, name: str, *, on: bool, deep: int) -> Iterator[Pass]:
             yield from _passes(item, name, on=on, deep=deep + 1)
     if not isinstance(found, dict):
         return
-    node = found.get("node")
+    node = found.get("node") or found.get("name")
     name = f"{name} {node}".strip() if isinstance(node, str) else name
-    on = on and all(flag_at(found, switch) is not False for switch in _SWITCHES if switch in found)
-    if isinstance(found.get("frames"), str | int) or {"start", "end"} <= found.keys():
-        yield Pass(name or "scene", on, found)
-        return
+    own = on and all(flag_at(found, switch) is not False for switch in _SWITCHES if switch in found)
+    is_pass = isinstance(found.get("frames"), str | int) or {"start", "end"} <= found.keys()
+    if is_pass:
+        yield Pass(name or "scene", own, found)
     for key, inner in found.items():
         inner_name = name if key == "common" else f"{name} {key}".strip()
-        yield from _passes(inner, inner_name, on=on, deep=deep + 1)
+        # Layers of an image (Clarisse) render although the image that they make up is off.
+        yield from _passes(inner, inner_name, on=on if is_pass else own, deep=deep + 1)
 
 
 def frames_of(task: Document) -> FrameSet | None:

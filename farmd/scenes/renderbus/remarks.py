@@ -46,7 +46,7 @@ def remarks_of(task: Document, tips: Document, wish: Wish) -> tuple[Remark, ...]
     """Say what a person should know before the task is rendered here."""
     return (
         *_of_software(task, wish),
-        *_of_machines(task),
+        *_of_machines(task, wish),
         *_of_gate(task, wish),
         *_of_limits(task),
         *_of_scene(task),
@@ -65,10 +65,12 @@ def _of_software(task: Document, wish: Wish) -> Iterator[Remark]:
         yield Remark("plugins", f"plug-ins are not checked, the machines must have them: {named}")
 
 
-def _of_machines(task: Document) -> Iterator[Remark]:
+def _of_machines(task: Document, wish: Wish) -> Iterator[Remark]:
     info = object_at(task, "task_info")
     if text_at(info, "os_name") == "1":
         yield Remark("os_name", "it asks for Windows, and machines of this farm run Linux")
+    if wish.gpus and flag_at(info, "gpu_render") is None:
+        yield Remark("gpus", f"each task needs {counted(wish.gpus, 'GPU')}; if it renders without: --gpus 0")
     at_once = whole_at(info, "concurrent_tasks", most=10_000) or 1
     if at_once > 1:
         yield Remark("concurrent_tasks", f"{at_once} tasks at once on one machine: here memory and cores decide that")

@@ -21,25 +21,27 @@ class Software(NamedTuple):
         cg_name: What the service calls it.
         cg_id: Its number at the service.
         endings: Of its scenes.
+        other_names: That are written for it.
     """
 
     renderer: str
     cg_name: str
     cg_id: str
     endings: tuple[str, ...] = ()
+    other_names: tuple[str, ...] = ()
 
 
 SOFTWARE: Final = (
     Software("maya", "Maya", "2000", (".ma", ".mb")),
     Software("max", "3ds Max", "2001", (".max",)),
     Software("lightwave", "LightWave", "2002", (".lws",)),
-    Software("arnold", "Arnold", "2003", (".ass",)),
+    Software("arnold", "Arnold Standalone", "2003", (".ass",)),
     Software("houdini", "Houdini", "2004", (".hip", ".hiplc", ".hipnc")),
-    Software("cinema4d", "CINEMA 4D", "2005", (".c4d",)),
+    Software("cinema4d", "CINEMA 4D", "2005", (".c4d",), ("C4D",)),
     Software("softimage", "Softimage", "2006", (".scn",)),
     Software("blender", "Blender", "2007", (".blend",)),
-    Software("vray", "VR Standalone", "2008", (".vrscene",)),
-    Software("mentalray", "MR Standalone", "2009", (".mi",)),
+    Software("vray", "VR Standalone", "2008", (".vrscene",), ("V-Ray Standalone", "V-Ray")),
+    Software("mentalray", "MR Standalone", "2009", (".mi",), ("mental ray",)),
     Software("sketchup", "SketchUp", "2010", (".skp",)),
     Software("vue", "Vue", "2011", (".vue",)),
     Software("keyshot", "KeyShot", "2012", (".bip",)),
@@ -58,8 +60,8 @@ def _bare(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
-_BY_NAME: Final = {_bare(item.cg_name): item.renderer for item in SOFTWARE} | {
-    _bare(item.renderer): item.renderer for item in SOFTWARE
+_BY_NAME: Final = {
+    _bare(name): item.renderer for item in SOFTWARE for name in (item.cg_name, item.renderer, *item.other_names)
 }
 
 

@@ -89,6 +89,8 @@ def test_the_sooner_limit_of_the_whole_counts(task_stop_time: Any, job_stop_time
         ("Maya", "2000", "x.ma", "maya"),
         ("3ds Max", None, "x.max", "max"),
         ("3dsmax", "2001", "", "max"),
+        ("Arnold Standalone", "2003", "", "arnold"),
+        ("V-Ray Standalone", "2008", "", "vray"),
         ("CINEMA 4D", "2005", "", "cinema4d"),
         ("Blender", "2013", "", "blender"),
         ("Blender", "2007", "", "blender"),
@@ -185,6 +187,15 @@ def test_frames_are_found_in_the_shapes_of_other_programs() -> None:
     assert str(read_wish(task).frames) == "3-9x3"
 
 
+def test_layers_of_an_image_render_although_the_image_is_off() -> None:
+    task = maya_task()
+    layers = [{"frames": "2-5[1]", "renderable": "1", "name": "cam.l1"}, {"frames": "9", "renderable": "0"}]
+    image = {"frames": "0-50[1]", "renderable": "0", "name": "cam", "layers": layers}
+    task["scene_info_render"] = {"image_node": [image]}
+    assert str(read_wish(task).frames) == "2-5"
+    assert [item.on for item in passes_in(section_of(task))] == [False, True, False]
+
+
 def test_a_simulation_is_refused_unless_it_is_off() -> None:
     task = blender_task()
     simulation = {"node": "/out/sim", "frames": "1-240[1]", "option": "0", "render": "1"}
@@ -242,10 +253,11 @@ def test_what_cannot_be_had_is_told() -> None:
         time_out="12",
         job_stop_time="28800",
         concurrent_tasks="2",
+        graphics_cards_num="2",
         input_project_path="D:/show",
     )
     assert set(told) == {
-        "cg_id", "os_name", "concurrent_tasks", "test_frames", "extra_frames", "stop_after_test", "time_out",
+        "cg_id", "gpus", "os_name", "concurrent_tasks", "test_frames", "extra_frames", "stop_after_test", "time_out",
         "job_stop_time", "missing", "project", "tips",
     }  # fmt: skip
     assert told["missing"] == "2 files missing when the scene was analysed: a.png, b.png"

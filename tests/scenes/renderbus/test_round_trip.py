@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from farmd.scenes.renderbus.back import documents_of
 from farmd.scenes.renderbus.kept import pack_kept, unpack_kept
 from farmd.scenes.renderbus.lists import File
-from farmd.scenes.renderbus.order import read_order, recognise
+from farmd.scenes.renderbus.order import read_order
 from farmd.scenes.renderbus.plain import print_document
+from farmd.scenes.renderbus.recognise import recognise
 from farmd.scenes.renderbus.spec import spec_with, values_of
 from protocol.errors import NotFound, PeerError, UsageError
 from protocol.frames import FrameSet
@@ -106,7 +107,7 @@ specs = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(spec=specs)
 def test_a_job_that_goes_there_and_back_is_the_same(spec: JobSpec, tmp_path: Path) -> None:
     scene, texture = tmp_path / "fire.blend", tmp_path / "wood.png"
@@ -142,7 +143,7 @@ understood = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(info=understood, foreign=foreign_fields, tips=st.dictionaries(words, st.lists(words, max_size=2), max_size=2))
 def test_files_that_go_there_and_back_are_the_same(
     info: Document, foreign: Document, tips: Document, tmp_path: Path
@@ -250,6 +251,16 @@ def test_a_scene_that_was_saved_again_gets_its_new_hash(tmp_path: Path) -> None:
     spec, sent = imported(tmp_path)
     (row,) = exported(spec, sent)["upload"]["scene"]
     assert row["hash"] == hashlib.md5(b"BLENDER").hexdigest()
+
+
+def test_a_scene_that_is_one_row_without_a_list_stays_so(tmp_path: Path) -> None:
+    scene, _ = blender_folder(tmp_path)
+    md5 = hashlib.md5(b"BLENDER").hexdigest()
+    upload = {"scene": {"local": str(scene), "server": str(scene), "hash": md5}, "asset": []}
+    put(tmp_path, {"upload": upload})
+    spec, sent = imported(tmp_path)
+    assert sent == (scene,)
+    assert exported(spec, sent)["upload"] == upload
 
 
 def test_missing_files_are_refused_with_where_they_are_looked_for(tmp_path: Path) -> None:
