@@ -2,7 +2,7 @@
 
 A file that a job wrote before (a frame that was rendered again) is replaced without a question: the farm knows its
 content and still holds it. Everything else belongs to somebody. The same words in a job, on the command line and in
-requests; see docs/adr/0019. Called by job specifications, by the delivery of a node and by `farmctl job download`.
+requests; see docs/adr/0022. Called by job specifications, by the delivery of a node and by `farmctl job download`.
 """
 
 from __future__ import annotations
