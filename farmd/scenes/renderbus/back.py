@@ -10,7 +10,7 @@ import copy
 import posixpath
 from typing import TYPE_CHECKING, Any, Final
 
-from farmd.scenes.renderbus.fields import Wish, own_part, put_own, write_wish
+from farmd.scenes.renderbus.fields import own_part, put_own, write_wish
 from farmd.scenes.renderbus.kept import unpack_kept
 from farmd.scenes.renderbus.lists import File, read_upload, write_assets, write_upload
 from farmd.scenes.renderbus.paths import Rules, inverse, mapped, slashed
@@ -21,6 +21,7 @@ from protocol.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from farmd.scenes.renderbus.wish import Wish
     from protocol.jobspec import JobSpec
 
 _FRESH: Final = {

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from farmd.scenes.content import Remark
 from farmd.scenes.renderbus.back import is_ours
-from farmd.scenes.renderbus.fields import Wish, own_part, read_wish
+from farmd.scenes.renderbus.fields import own_part, read_wish
 from farmd.scenes.renderbus.kept import pack_kept
 from farmd.scenes.renderbus.lists import Listed, read_assets, read_upload
 from farmd.scenes.renderbus.paths import Rules, mapped, server_path, top_of
@@ -24,6 +24,7 @@ from protocol.errors import NotFound, UsageError, UserError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from farmd.scenes.renderbus.wish import Wish
     from protocol.frames import FrameSet
 
 DOCUMENTS: Final = ("task", "upload", "asset", "tips")

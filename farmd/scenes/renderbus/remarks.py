@@ -16,7 +16,7 @@ from protocol.jobspec import GateMode
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from farmd.scenes.renderbus.fields import Wish
+    from farmd.scenes.renderbus.wish import Wish
 
 MISSING_FILE: Final = "10012"
 """Code of tips.json for files that were not found when the scene was analysed."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgpack
 
-from farmd.scenes.renderbus.fields import Wish
+from farmd.scenes.renderbus.wish import Wish
 from protocol.errors import PeerError, UsageError
 from protocol.jobspec import JobSpec, spec_from_bytes, spec_to_bytes
 from protocol.plaindata import unpack
