@@ -14,14 +14,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from farmd.scenes.content import Reference, Remark, Role
+from farmd.scenes.content import Reference, Remark, Role, Spread
 from farmd.scenes.folders import Folders
 from farmd.scenes.maya_project import DEFINITION, Project, project_above, project_at
 from farmd.scenes.nearby import Nearby
 from farmd.scenes.readers import format_of, read_scene
 from farmd.scenes.repair import Lack, Repairs
 from farmd.scenes.report import Found, Missing, Report, Why
-from farmd.scenes.resolve import LITERAL, Place, resolve
+from farmd.scenes.resolve import LITERAL, MOST_FILES, Place, resolve
 from farmd.scenes.rules import Rule, applied, rules_of
 from protocol.errors import NotFound, UserError
 
@@ -166,6 +166,10 @@ class _Analysis:
         resolved = resolve(asked, place, self._folders)
         if resolved.gaps:
             self._remark("gaps", f"{reference.written} ({reference.node}): the sequence lacks {resolved.gaps}")
+        if reference.spread is Spread.FOLDER and len(resolved.files) >= MOST_FILES:
+            self._remark(
+                "folder_cut", f"{resolved.path} ({reference.node}): only its first {MOST_FILES} files are taken"
+            )
         if not resolved.files:
             if not (reference.shipped and resolved.why in (Why.ABSENT, Why.NO_FOLDER)):
                 self._lack(reference, by, Lack(reference, place, resolved))
@@ -197,7 +201,10 @@ class _Analysis:
             self._wishes.progress(len(self._found), by.name)
 
     def _follow(self, path: Path, task: _Task, values: Mapping[str, str]) -> None:
-        if path in self._read or format_of(path) is None:
+        if path in self._read:
+            return
+        if format_of(path) is None:
+            self._remark("not_followed", f"{path} is a scene that nothing here reads: what it needs is not known")
             return
         if task.depth == MAX_DEPTH:
             self._remark("too_deep", f"{path} is the {MAX_DEPTH + 1}th scene in a chain: it was not read")

@@ -31,7 +31,8 @@ _NO_ENVIRONMENT: Final = frozenset({"blender", "povray"})
 """Programs that expand no variables in paths."""
 _INNER_DRIVE: Final = re.compile(r"[\\/]([A-Za-z]:[\\/].*)", re.DOTALL)
 """A path of Windows that Blender took for a relative one when it was saved elsewhere: `//../Y:/show/a.png`."""
-_MOST_FILES: Final = 100_000
+MOST_FILES: Final = 100_000
+"""So many files of one folder are taken; who means more has named the wrong folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ def _wanted(resolved: Resolved, reference: Reference) -> Resolved:
     if not kept:
         said = f"no file of the sequence has a number from {first} to {last}"
         return Resolved((), resolved.path, resolved.tried, Why.NO_MATCH, said)
-    lacking = set(range(first, min(last, first + _MOST_FILES) + 1)) - set(numbers.values())
+    lacking = set(range(first, min(last, first + MOST_FILES) + 1)) - set(numbers.values())
     return replace(resolved, files=kept, gaps=str(FrameSet.of(lacking)) if lacking else "")
 
 
@@ -175,7 +176,7 @@ def _below(path: str) -> Iterator[Path]:
     for folder, folders, names in os.walk(path):
         folders.sort()
         for name in sorted(names):
-            if count == _MOST_FILES:
+            if count == MOST_FILES:
                 return
             file = Path(folder, name)
             if file.is_file():

@@ -73,8 +73,19 @@ def test_scene_of_a_kind_that_nothing_reads_is_a_dependency_all_the_same(tmp_pat
     touch(tmp_path, "b.fbx")
     reader = FakeReader()
     reader.put("a.ma", scene("b.fbx"))
-    assert found_in(report_of(tmp_path / "a.ma", reader), tmp_path) == ["b.fbx"]
+    report = report_of(tmp_path / "a.ma", reader)
+    assert found_in(report, tmp_path) == ["b.fbx"]
+    assert [one.code for one in report.remarks] == ["not_followed"]
     assert reader.read == ["a.ma"]
+
+
+def test_folder_of_too_many_files_is_cut_and_that_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path, "cache/a", "cache/b", "cache/deep/c")
+    monkeypatch.setattr("farmd.scenes.resolve.MOST_FILES", 2)
+    monkeypatch.setattr("farmd.scenes.analyse.MOST_FILES", 2)
+    report = report_on(tmp_path / "a.ma", texture("cache", spread=Spread.FOLDER))
+    assert found_in(report, tmp_path) == ["cache/a", "cache/b"]
+    assert [one.code for one in report.remarks] == ["folder_cut"]
 
 
 def test_remarks_of_a_referenced_scene_name_it(tmp_path: Path) -> None:
