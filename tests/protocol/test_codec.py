@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol import bodies, codec
-from protocol.bodies import AttemptBody, ControlBody, pack_body, unpack_body
+from protocol.bodies import AttemptBody, ControlBody, OutputFact, pack_body, unpack_body
 from protocol.codec import MAX_JOIN_BYTES, MAX_MESSAGE_BYTES, decode, decoder_of, encode, negotiate
 from protocol.errors import FarmError, InvariantBroken, PeerError, VersionError
+from protocol.ids import BlobAddress, NodeId
 from protocol.messages import TAGS, Hello, Message, Ping, Push, PushAck, Span
 
 ALL = list(TAGS.values())
@@ -267,3 +268,18 @@ def test_span_of_rows_decodes_to_the_classes_it_was_made_of() -> None:
     assert isinstance(back, Push)
     assert isinstance(back.spans[0], Span)
     assert back.spans[0].rows[0].pk == b"bytes"
+
+
+def test_outputs_of_older_and_newer_nodes_are_read_by_each_other() -> None:
+    blob, small = BlobAddress(1, 2, b"m" * 16), BlobAddress(3, 4, b"n" * 16)
+    without = msgpack.packb(["aa" * 8, 1, 0, 2, 0, 5, 6, 0, 7, [["f.png", list(blob)]], "", ""])
+    assert unpack_body(AttemptBody, without).outputs == (OutputFact("f.png", blob),)
+    body = AttemptBody(NodeId("aa" * 8), 1, 0, 2, outputs=(OutputFact("f.png", blob, small),))
+    assert unpack_body(AttemptBody, pack_body(body)) == body
+
+    class OutputBefore(NamedTuple):
+        name: str
+        blob: BlobAddress
+
+    packed = msgpack.unpackb(pack_body(body))[9][0]
+    assert decoder_of(OutputBefore)(packed) == OutputBefore("f.png", blob)
