@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _ENTRY: Final = re.compile(r"^(\S{1,200})\t\[[^\]\n]{0,200}\]\t\(", re.MULTILINE)
-_VALUE: Final = re.compile(r'\t(?:\[ ([^\t\n]+)\t)?(?:"((?:[^"\\]|\\.)*+)"|([^\t\n"]*+))(?: \] )?(?=[\t\n])', re.DOTALL)
+_VALUE: Final = re.compile(
+    r'\t(?:\[ ([^\t\n]+)\t)?(?:"([^"\\]*+(?:\\.[^"\\]*+)*+)"|([^\t\n"]*+))(?: \] )?(?=[\t\n])', re.DOTALL
+)
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 _LETTERS: Final = {"n": "\n", "t": "\t", "r": "\r"}
 _CHANNEL: Final = re.compile(r"^\s*channel (\S+) \{", re.MULTILINE)

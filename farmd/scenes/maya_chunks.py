@@ -30,7 +30,7 @@ _CONTROL: Final = bytes(range(32))
 _TRANSLATOR: Final = re.compile(
     r"mayaAscii|mayaBinary|Alembic|FBX|OBJ|atomImport|image|USD (?:Import|Export)|[A-Z]\w+ export"
 )
-_QUOTED: Final = re.compile(r'-type "string" "((?:[^"\\]|\\.)*+)"', re.DOTALL)
+_QUOTED: Final = re.compile(r'-type "string" "([^"\\]*+(?:\\.[^"\\]*+)*+)"', re.DOTALL)
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 
 

@@ -38,15 +38,15 @@ _OF_AN_ARC: Final = ("offset", "scale")
 """Stand in parentheses behind one path of several."""
 _VALUE: Final = re.compile(rb"=\s*(\([^()\n]*\)|\"[^\"\n]*\"|'[^'\n]*'|<[^<>\n]*>|[-+\w.]+)")
 _ENDS: Final = {
-    b'"""': re.compile(rb'(?:[^"\\]|\\.|"(?!""))*+"""', re.DOTALL),
-    b"'''": re.compile(rb"(?:[^'\\]|\\.|'(?!''))*+'''", re.DOTALL),
-    b"@@@": re.compile(rb"(?:[^@\\]|\\(?:@@@)?|@(?!@@))*+@@@"),
-    b'"': re.compile(rb'(?:[^"\\\n]|\\.)*+["\n]', re.DOTALL),
-    b"'": re.compile(rb"(?:[^'\\\n]|\\.)*+['\n]", re.DOTALL),
-    b"@": re.compile(rb"[^@\n]*[@\n]"),
-    b"#": re.compile(rb"[^\n]*\n"),
+    b'"""': re.compile(rb'\\.|"""', re.DOTALL),
+    b"'''": re.compile(rb"\\.|'''", re.DOTALL),
+    b"@@@": re.compile(rb"\\@@@|@@@"),
+    b'"': re.compile(rb'\\.|["\n]', re.DOTALL),
+    b"'": re.compile(rb"\\.|['\n]", re.DOTALL),
+    b"@": re.compile(rb"[@\n]"),
+    b"#": re.compile(rb"\n"),
 }
-"""How what begins so ends."""
+"""How what begins so ends; what begins with a backslash is no end."""
 
 
 class TextScan:
@@ -156,20 +156,26 @@ class TextScan:
     def _text(self, sign: bytes, at: int) -> tuple[Event | None, int]:
         """Take a string, an asset path or a comment."""
         mark = sign * 3 if self._data.startswith(sign * 3, at) and sign != b"#" else sign
-        while (end := _ENDS[mark].match(self._data, at + len(mark))) is None:
+        while (end := self._end_of(mark, at + len(mark))) is None:
             at = self._forget(at)
             if self._ended and mark == b"#":
                 return None, len(self._data)
             if self._ended or len(self._data) > _LONGEST:
                 raise self._damaged(f"what begins at byte {self._base + at} has no end")
             self._more()
-        inside = self._data[at + len(mark) : end.end() - len(mark)]
-        if sign == b"@" and self._data[end.end() - 1 : end.end()] == b"@":
+        inside = self._data[at + len(mark) : end - len(mark)]
+        if sign == b"@" and self._data[end - 1 : end] == b"@":
             written = inside.replace(b"\\@@@", b"@@@").decode(errors="replace")
-            return (Asset(self._prim, self._attribute, written) if written else None), end.end()
+            return (Asset(self._prim, self._attribute, written) if written else None), end
         if mark in (b'"', b"'"):
-            return self._string(inside, at), end.end()
-        return None, end.end()
+            return self._string(inside, at), end
+        return None, end
+
+    def _end_of(self, mark: bytes, at: int) -> int | None:
+        for found in _ENDS[mark].finditer(self._data, at):
+            if not found[0].startswith(b"\\"):
+                return found.end()
+        return None
 
     def _string(self, inside: bytes, at: int) -> Event | None:
         """Take a short string: the name of a prim that begins, or a path."""
