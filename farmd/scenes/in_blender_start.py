@@ -36,4 +36,6 @@ def read_and_empty(*_: object) -> None:
         os._exit(SCRIPT_EXIT)
 
 
+sys.dont_write_bytecode = True  # the folder belongs to the installation
+sys.path.append(str(Path(__file__).parent))  # at the end: no name in it shall hide one of Blender's own
 bpy.app.handlers.load_post.append(read_and_empty)
