@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from farmctl.context import Session
+    from farmd.scenes.content import Remark
     from farmd.scenes.renderbus.order import Ordered
     from protocol.jobspec import JobSpec
 
@@ -57,10 +58,10 @@ def with_task(session: Session, given: Mapping[str, Any]) -> Mapping[str, Any]:
     rules = path_rules_of(given.get("map", ()))
     order = read_order(task, path.parent, renderer=renderer or None, frames=frames, rules=rules)
     session.note(_summary(path, order))
-    for remark in order.remarks:
-        session.note(f"  {printable(remark.text)}")
-    _tell_changed_scene(session, order)
-    return _meant(given, order, chosen)
+    remarks = [(remark.code, remark.text) for remark in (*order.remarks, *_changed_scene(order))]
+    for _, text in remarks:
+        session.note(f"  {printable(text)}")
+    return _meant(given, order, chosen) | {"remarks": remarks}
 
 
 def with_imported(spec: JobSpec, given: Mapping[str, Any]) -> JobSpec:
@@ -158,13 +159,15 @@ def _summary(path: Path, order: Ordered) -> str:
     return f"{path} is a task of Renderbus: {printable(', '.join(filter(None, parts)))}"
 
 
-def _tell_changed_scene(session: Session, order: Ordered) -> None:
+def _changed_scene(order: Ordered) -> tuple[Remark, ...]:
     """Compare the scene with the one that was analysed; what is read for that is not read again for sending."""
     if not order.scene_md5 or not order.scene.is_file():
-        return
+        return ()
     from farmd.ingest.hash_cache import HashCache, default_cache_path
+    from farmd.scenes.content import Remark
 
     with HashCache(default_cache_path()) as cache:
         digest = cache.digests([order.scene])[order.scene]
-    if digest.md5.hex() != order.scene_md5:
-        session.note(f"  the scene was changed after the task was made: {printable(str(order.scene))}")
+    if digest.md5.hex() == order.scene_md5:
+        return ()
+    return (Remark("scene_changed", f"the scene was changed after the task was made: {order.scene}"),)

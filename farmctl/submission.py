@@ -48,6 +48,7 @@ class Order:
         inputs: Further files and folders.
         frames: The frames of the spec.
         look: What the analysis of the scene found, if there was one.
+        remarks: What of an imported task cannot be had: codes and sentences.
     """
 
     spec: JobSpec
@@ -55,6 +56,7 @@ class Order:
     inputs: tuple[Path, ...]
     frames: FrameSet
     look: Look | None = None
+    remarks: tuple[tuple[str, str], ...] = ()
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -125,7 +127,7 @@ def order_of(given: Mapping[str, Any], after: tuple[str, ...], analyse: Analyse)
         after=tuple(map(JobId, after)),
         path_rules=(*rules, *(look.rules if look is not None else ())),
     )
-    return Order(with_imported(spec, given), scene, inputs, frames, look)
+    return Order(with_imported(spec, given), scene, inputs, frames, look, tuple(given.get("remarks", ())))
 
 
 def user_name() -> str:

@@ -204,6 +204,7 @@ def _document(order: Order, answer: View, sent: Sent | None) -> View:
         "gate": {"mode": spec.gate.mode.value, "test_frames": list(spec.gate.test_frames)},
         "output_dir": spec.output_dir,
         "analysis": told(order.look),
+        "remarks": [{"code": code, "text": text} for code, text in order.remarks],
         "files": sent.files if sent else 0,
         "total_bytes": sent.total_bytes if sent else 0,
         "sent_bytes": sent.sent_bytes if sent else 0,

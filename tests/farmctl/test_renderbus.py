@@ -143,6 +143,8 @@ def test_a_scene_that_was_saved_since_is_told(node: FakeNode, tmp_path: Path) ->
     (tmp_path / "D/show/fire.blend").write_bytes(SCENE + b"more")
     result = run(node, "submit", "task.json", "--dry-run")
     assert "the scene was changed after the task was made" in result.stderr
+    document = json.loads(run(node, "submit", "task.json", "--dry-run", "--json").stdout)
+    assert [remark["code"] for remark in document["remarks"]] == ["missing", "scene_changed"]
 
 
 @pytest.mark.parametrize(
