@@ -58,6 +58,7 @@ def fresh_task(task_id: str) -> Document:
     return {
         "task_info": {"task_id": task_id} | _FRESH,
         "software_config": {"cg_name": None, "cg_version": "", "plugins": {}},
+        "scene_info": {},
         "scene_info_render": {},
     }
 
