@@ -56,7 +56,7 @@ def is_iff(head: bytes) -> bool:
 
 
 class Walk:
-    """The chunks of one open file, parents before their children.
+    """The chunks of one open file, parents before their children; to be gone through once.
 
     Attributes:
         scene: Named in errors.
@@ -67,6 +67,11 @@ class Walk:
         self._file = file
         self._end = os.fstat(file.fileno()).st_size
         self._unit = _UNITS.get(file.read(4), 0)
+        self._skipping = False
+
+    def skip(self) -> None:
+        """Pass over what is in the group that came last."""
+        self._skipping = True
 
     def __iter__(self) -> Iterator[Chunk]:
         """Yield every chunk.
@@ -86,12 +91,14 @@ class Walk:
                 open_groups.pop()
                 continue
             chunk = self._chunk_at(at, end, tuple(kind for _, kind in open_groups[1:]))
+            self._skipping = not chunk.kind
             yield chunk
-            if chunk.kind:
+            if not self._skipping:
                 open_groups.append((chunk.start + chunk.size, chunk.kind))
                 at = chunk.start
             else:
-                at = min(end, chunk.start + chunk.size + -chunk.size % self._unit)
+                at = chunk.start + chunk.size
+                at += 0 if chunk.kind else min(end - at, -chunk.size % self._unit)
 
     def _chunk_at(self, at: int, end: int, parents: tuple[bytes, ...]) -> Chunk:
         header = self._read(at, 2 * self._unit)

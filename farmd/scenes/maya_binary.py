@@ -2,7 +2,7 @@
 
 `iff` walks the tree and reads nothing; here each chunk that matters is read, up to a limit, and fills the same
 `MayaScene` that `maya_ascii` fills. A group is a node: its type is four letters for Maya's own nodes, and a number for
-those of plug-ins, whose names stand in the head of the file. Geometry is passed over without being read.
+those of plug-ins, whose names stand in the head of the file. Nodes of other types are passed over whole, connections too.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from farmd.scenes.maya_chunks import (
 )
 from farmd.scenes.maya_facts import facts_of, layer_remarks
 from farmd.scenes.maya_files import EDITED, references_of, remarks_of
+from farmd.scenes.maya_nodes import WANTED
 from farmd.scenes.maya_scene import Edit, MayaScene
 from protocol.errors import NotFound, UserError
 
@@ -54,6 +55,8 @@ _KINDS: Final = {
 """Maya's own node types that matter, by `MTypeId`; those of plug-ins are told by the file."""
 _NAMED: Final = {"defaultArnoldRenderOptions": "aiOptions", "defaultArnoldDriver": "aiAOVDriver"}
 """Nodes that are known by name where a file does not tell the types of its plug-ins."""
+_NO_NODES: Final = frozenset({b"HEAD", b"FREF", b"FRDI", b"SLCT"})
+"""Groups below the outermost that are wanted and make no node."""
 _MOST_TEXT: Final = 1 << 18
 """No path is longer, nor anything else that is asked for."""
 _MOST_NUMBERS: Final = 1 << 12
@@ -112,6 +115,13 @@ class _Reading:
         if not group.parents and group.kind != b"Maya":
             raise self._walk.damaged(0, f"it holds {text_of(group.kind)!r}, and a scene holds 'Maya'")
         self._node, self._unknown = None, ""
+        is_node = group.kind not in _NO_NODES and bool(group.parents)
+        if is_node and self._kinds.get(group.kind) not in WANTED and not self._is_untold(group.kind):
+            self._walk.skip()
+
+    def _is_untold(self, number: bytes) -> bool:
+        """Tell whether this is a node type of a plug-in that the head does not name."""
+        return number < _FIRST_PLUGIN and number not in self._kinds
 
     def _take_head(self, chunk: Chunk) -> None:
         raw = self._walk.data(chunk, _MOST_TEXT)
@@ -155,7 +165,7 @@ class _Reading:
         created = created_in(self._walk.data(chunk, _MOST_TEXT))
         kind = self._kinds.get(number) or _NAMED.get(created.name.removeprefix(":"), "")
         self._node = self._scene.create(kind, created.name, created.parent)
-        self._unknown = created.name if not kind and number < _FIRST_PLUGIN else ""
+        self._unknown = "" if kind else created.name
 
     def _set_text(self, chunk: Chunk) -> None:
         name, _, value = attribute_in(self._walk.data(chunk, _MOST_TEXT))

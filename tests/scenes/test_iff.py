@@ -84,3 +84,17 @@ def test_groups_without_end_inside_each_other_are_damage(tmp_path: Path) -> None
 def test_only_the_two_forms_of_maya_count_as_trees() -> None:
     assert is_iff(b"FOR8\0\0")
     assert not is_iff(b"FORM")
+
+
+def test_a_group_that_is_skipped_is_passed_over_whole(tmp_path: Path) -> None:
+    scene = tmp_path / "any.mb"
+    skipped = group(b"FOR8", b"DMSH", data(b"CREA", b"mesh"), group(b"FOR8", b"DEEP", data(b"A   ", b"x")))
+    scene.write_bytes(group(b"FOR8", b"Maya", skipped, group(b"FOR8", b"RTFT", data(b"CREA", b"file"))))
+    kinds = []
+    with scene.open("rb") as file:
+        walk = Walk(scene, file)
+        for chunk in walk:
+            kinds.append(chunk.kind or chunk.tag)
+            if chunk.kind == b"DMSH":
+                walk.skip()
+    assert kinds == [b"Maya", b"DMSH", b"RTFT", b"CREA"]
