@@ -65,9 +65,11 @@ def note(text: str) -> None:
 
 
 def absolute(path: str, block: Any) -> str:
-    """Resolve a path of the scene, or of the library that a block comes from."""
-    owner = getattr(block, "library", None) or getattr(block, "parent", None)  # a library's own owner is its parent
-    resolved: str = bpy.path.abspath(path, library=owner)
+    """Resolve a path of the scene, or of the library that a block comes from.
+
+    A library's own path is relative to the scene, whichever library brings it: so Blender keeps it in memory.
+    """
+    resolved: str = bpy.path.abspath(path, library=getattr(block, "library", None))
     return resolved
 
 

@@ -64,3 +64,27 @@ with bpy.data.libraries.load(str(folder / "trees.blend"), link=True, relative=Tr
 bpy.context.collection.objects.link(wanted.objects[0])
 save("library.blend")
 (folder / "trees.blend").unlink()
+
+
+# A library in a library, each in a folder below the other's.
+def linking(name: str, library: Path) -> None:
+    """Begin a scene that links a collection of a library in one of its own, and save it."""
+    plain()
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    save(name)
+    own = bpy.data.collections.new(Path(name).stem)
+    bpy.context.scene.collection.children.link(own)
+    with bpy.data.libraries.load(str(library), link=True, relative=True) as (_, wanted):
+        wanted.collections = [library.stem]
+    own.children.link(wanted.collections[0])
+    save(name)
+
+
+plain()
+(folder / "sets/deep").mkdir(parents=True)
+leaf = bpy.data.collections.new("leaf")
+bpy.context.scene.collection.children.link(leaf)
+leaf.objects.link(bpy.data.objects.new("leaf", bpy.data.objects["Cube"].data))
+save("sets/deep/leaf.blend")
+linking("sets/branch.blend", folder / "sets/deep/leaf.blend")
+linking("forest.blend", folder / "sets/branch.blend")

@@ -118,6 +118,14 @@ def test_missing_file_is_missing_asset_although_blender_would_render(farm: Farm,
 # Trap 2
 @blender
 @timeout
+def test_library_of_a_library_in_another_folder_is_found(farm: Farm) -> None:
+    event = farm.render("forest.blend")
+    assert event.cause == 0, event
+
+
+# Trap 2
+@blender
+@timeout
 def test_missing_file_may_be_allowed_and_is_logged(farm: Farm) -> None:
     event = farm.render("texture.blend", params={"allow_missing": "1"})
     assert event.cause == 0, event
