@@ -64,11 +64,10 @@ def files_of(node: Node) -> Iterator[Reference | Remark]:
         yield from told
         return
     for name, values in node.parms.items():
-        if name in _WRITTEN or node.expressions.get(name, "").startswith("ch") or _off(node, name):
+        paths = [(value, role) for value in values if (role := role_of(value)) and _is_path(value)]
+        if not paths or name in _WRITTEN or node.expressions.get(name, "").startswith("ch") or _off(node, name):
             continue  # ch("../file") repeats a parameter of another node, which is listed by itself
-        for value in values:
-            if (role := role_of(value)) is None or not _is_path(value):
-                continue
+        for value, role in paths:
             if "`" in value:
                 yield Remark("houdini_expression", f"{node.path}.{name} is an expression, which is not run: {value}")
             else:

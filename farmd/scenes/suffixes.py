@@ -23,17 +23,17 @@ _ENDINGS: Final = {
     Role.OTHER: "hda hdalc hdanc otl otllc otlnc mtlx osl oso mdl vfl",
 }
 _ROLES: Final = {ending: role for role, endings in _ENDINGS.items() for ending in endings.split()}
+_LAST: Final = frozenset(ending.rpartition(".")[2] for ending in _ROLES)
 _UDIM_TOKENS: Final = ("<udim>", "<uvtile>", "<u>", "<v>", "<tile>")
 
 
 def role_of(path: str) -> Role | None:
     """Tell what a file of this name is; None if its ending says nothing."""
-    name = path.replace("\\", "/").rpartition("/")[2].lower()
-    stem, dot, ending = name.rpartition(".")
-    if not dot:
+    stem, _, last = path.rpartition(".")
+    last = last.lower()
+    if not stem or last not in _LAST:  # most texts that are asked about end here
         return None
-    twice = f"{stem.rpartition('.')[2]}.{ending}"
-    return _ROLES.get(twice) or _ROLES.get(ending)
+    return _ROLES.get(f"{stem.rpartition('.')[2].lower()}.{last}") or _ROLES.get(last)
 
 
 def spread_of(path: str) -> Spread:
