@@ -63,6 +63,8 @@ def _package(scene: Path, program: str) -> Content:
             names = archive.namelist()
             if not names or not names[0].lower().endswith(_LAYERS) or len(names) > _MOST_MEMBERS:
                 raise _damaged(scene, "its first member is no layer")
+            if archive.infolist()[0].compress_type != zipfile.ZIP_STORED:
+                raise _damaged(scene, "its first member is compressed, and a package is not")
             with archive.open(names[0]) as file:
                 is_text = file.read(len(MAGIC)) == MAGIC
             if is_text:

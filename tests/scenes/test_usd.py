@@ -182,6 +182,15 @@ def test_a_package_without_a_layer_is_refused(tmp_path: Path, members: dict[str,
         read_usd(package(tmp_path, members))
 
 
+def test_a_package_that_is_compressed_is_refused_as_openusd_does(tmp_path: Path) -> None:
+    scene = tmp_path / "bomb.usdz"
+    with zipfile.ZipFile(scene, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bear.usda", "#usda 1.0\n" + "#" * 1_000_000)
+    with pytest.raises(UserError) as caught:
+        read_usd(scene)
+    assert "compressed" in caught.value.why
+
+
 def test_a_crate_without_openusd_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(usd_process, "has_usd", lambda _program: False)
     scene = tmp_path / "a.usd"
