@@ -166,6 +166,15 @@ def join(ctx: click.Context, data_dir: Path | None, token: str) -> None:
 @click.option("--name", default="", help="Name of this node, for people.  [default: the host's name]")
 @click.option("--slots", default=0, type=click.IntRange(0, 4096), help="Most frames at once; 0 = as resources allow.")
 @click.option("--advertise", default="", metavar="ram=64G,gpu=2", help="Offer this instead of what the machine has.")
+@click.option(
+    "--transfer-limit",
+    "transfer_limit_bytes_s",
+    default="0",
+    metavar="50M",
+    callback=lambda _ctx, _param, text: _size(text),
+    envvar="FARM_TRANSFER_LIMIT",
+    help="Most bytes a second from and to other machines, each.  [env: FARM_TRANSFER_LIMIT]",
+)
 @click.option("--mdns/--no-mdns", default=True, help="Look for other nodes by multicast DNS.")
 @click.option(
     "--log-level",
@@ -183,6 +192,12 @@ def run(ctx: click.Context, /, data_dir: Path | None, log_level: str, seeds: tup
     logging.basicConfig(level=log_level.upper(), format="%(levelname)s %(message)s", stream=sys.stderr)
     settings = RunSettings(data_dir=_data_dir(ctx, data_dir), join=seeds, **options)
     asyncio.run(_run(settings))
+
+
+def _size(text: str) -> int:
+    from protocol.human import parse_size
+
+    return parse_size(text)
 
 
 def _asyncio_without_ssl() -> Any:

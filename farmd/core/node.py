@@ -93,12 +93,14 @@ class Self:
     Attributes:
         public_key: Raw CURVE public key; the node id is derived from it.
         body: Its NODE row without the epoch, which is decided at start.
+        transfer_limit_bytes_s: Most bytes a second of blobs from other nodes, and as many to them; 0 = no limit.
         founds: Set on the node that founded the farm: written as the FARM row if there is none.
     """
 
     public_key: bytes
     body: NodeBody
     founds: FarmBody | None = None
+    transfer_limit_bytes_s: int = 0
 
 
 class Node:
@@ -143,7 +145,7 @@ class Node:
         )
         self.election = Election(self.id, rng, outlook, meta)
         self.gossip = Gossip(self.id, self.replica, rng, self.membership.alive_others)
-        self.swarm = Swarm(self.id, rng, self.membership.alive_others)
+        self.swarm = Swarm(self.id, rng, self.membership.alive_others, self._me.transfer_limit_bytes_s)
         self.assets = Assets(self.id, self.replica, self.swarm)
         self.worker = Worker(
             self.id,

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from farmd.core.bandwidth import Bucket, Upload, Waiting
 from farmd.core.blame import judge_right, judge_wrong
 from farmd.core.doubts import Doubts
 from farmd.core.effects import FindBlobs, ReadPiece, WritePiece
@@ -64,7 +65,16 @@ class _Fetch:
 class Swarm:
     """Fetches sets of blobs; finished sets are picked up with `take_finished`."""
 
-    def __init__(self, node: NodeId, rng: Random, alive_others: Callable[[], tuple[NodeId, ...]]) -> None:
+    def __init__(
+        self,
+        node: NodeId,
+        rng: Random,
+        alive_others: Callable[[], tuple[NodeId, ...]],
+        limit_bytes_s: int = 0,
+    ) -> None:
+        """Prepare; `limit_bytes_s` holds for each direction, 0 is none."""
+        self._download, self._upload = Bucket(limit_bytes_s), Upload(limit_bytes_s)
+        self._pump_at: float | None = None
         self._node = node
         self._rng = rng
         self._alive_others = alive_others
@@ -207,7 +217,15 @@ class Swarm:
         if message.blob in self.doubts:
             turn.send(sender, PieceRefused(message.blob, message.number), volatile=True)
         elif 0 <= message.number < piece_count(message.blob):
-            turn.effects.append(ReadPiece(sender, message.blob, message.number))
+            size = piece_size(message.blob, message.number)
+            if self._upload.ask(Waiting(sender, message.blob, message.number, size)):
+                self._serve(turn)
+            else:
+                turn.send(sender, PieceRefused(message.blob, message.number), volatile=True)
+
+    def _serve(self, turn: Turn) -> None:
+        for going in self._upload.take(turn.now.mono):
+            turn.effects.append(ReadPiece(going.to, going.blob, going.number))
 
     def on_doubt(self, turn: Turn, sender: NodeId, message: Doubt) -> None:
         """A whole was wrong in which a piece of ours was: hash our copy.
@@ -311,13 +329,22 @@ class Swarm:
 
     def next_deadline(self) -> float | None:
         """When to look for overdue pieces and for more sources."""
-        return self._look_at
+        times = [at for at in (self._look_at, self._pump_at, self._upload.at) if at is not None]
+        return min(times, default=None)
 
     def on_timer(self, turn: Turn) -> None:
-        """Ask again for overdue pieces; look around for blobs without a source."""
-        if self._look_at is None or turn.now.mono < self._look_at:
-            return
-        self._look_at = None
+        """Let go what had to wait; ask again for overdue pieces; look around for blobs without a source."""
+        now = turn.now.mono
+        if self._upload.at is not None and self._upload.at <= now:
+            self._serve(turn)
+        if self._pump_at is not None and self._pump_at <= now:
+            self._pump_at = None
+            self._pump_all(turn)
+        if self._look_at is not None and self._look_at <= now:
+            self._look_at = None
+            self._look_after_all(turn)
+
+    def _look_after_all(self, turn: Turn) -> None:
         for incoming in list(self._incoming.values()):
             late = [index for index, (_, due) in incoming.outstanding.items() if due <= turn.now.mono]
             for index in late:
@@ -336,10 +363,13 @@ class Swarm:
         for blob, state in self._incoming.items():
             for source in state.sources if state.wants_more else ():
                 self._ready.setdefault(source, {})[blob] = None
-        for source in list(self._ready):
-            self._pump(turn, source)
+        self._pump_all(turn)
         if self._incoming:
             self._wake_at(turn.now.mono + LOOK_AROUND_S)
+
+    def _pump_all(self, turn: Turn) -> None:
+        for source in list(self._ready):
+            self._pump(turn, source)
 
     def _look_around(self, turn: Turn, blobs: tuple[BlobAddress, ...], hints: tuple[NodeId, ...]) -> None:
         others = [node for node in self._alive_others() if not self._is_left_out(turn, node)]
@@ -357,7 +387,13 @@ class Swarm:
         ready = self._ready.get(source)
         while ready:
             incoming = self._rarest(source, ready)
-            if incoming is None or not self._has_room(source, piece_size(incoming.blob, incoming.next_piece())):
+            if incoming is None:
+                return
+            next_bytes = piece_size(incoming.blob, incoming.next_piece())
+            if not self._has_room(source, next_bytes):
+                return
+            if not self._download.take(turn.now.mono, next_bytes):
+                self._pump_at = turn.now.mono + self._download.wait_s()
                 return
             index = incoming.ask(source, turn.now.mono + PIECE_TIMEOUT_S)
             size, count = self._load.get(source, (0, 0))

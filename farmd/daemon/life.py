@@ -226,7 +226,12 @@ class Daemon:
         if opened.salvaged:
             meta.pop("origin", None)
         return Node(
-            Self(self._identity.public_key, body, founds if founder else None),
+            Self(
+                self._identity.public_key,
+                body,
+                founds if founder else None,
+                self._settings.transfer_limit_bytes_s,
+            ),
             Loaded(tuple(opened.rows), opened.vector, meta, opened.power_cut),
             random.Random(),
             self._clock.now(),

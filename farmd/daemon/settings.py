@@ -20,6 +20,7 @@ class RunSettings:
         name: For people; the host's name if empty.
         slots: Most attempts at once; 0 = bounded by cores, memory and GPUs alone.
         advertise: Overrides of what is offered ("ram=64G,gpu=2"); empty = what the machine has.
+        transfer_limit_bytes_s: Most bytes of files from other machines, and as many to them; 0 = no limit.
         mdns: Look for other nodes by multicast DNS.
     """
 
@@ -29,4 +30,5 @@ class RunSettings:
     name: str = ""
     slots: int = 0
     advertise: str = ""
+    transfer_limit_bytes_s: int = 0
     mdns: bool = True
