@@ -59,6 +59,7 @@ class Rounds:
         self._reading: BlobAddress | None = None
         self._ask = ASKS_BELOW
         self._again = self._hurries = False
+        self._rested_at = 0.0
         self._at: float | None = None
 
     def begin_life(self, turn: Turn) -> None:
@@ -70,7 +71,7 @@ class Rounds:
         """Something is gone: find out what, in a round that begins from now on."""
         self._again = True
         if self._asked is None and not self._hurries:
-            self._at = turn.now.mono
+            self._at = max(turn.now.mono, self._rested_at)
 
     def next_deadline(self) -> float | None:
         """When the next slice is asked for."""
@@ -95,7 +96,8 @@ class Rounds:
         """A round is over: the next one is due soon if it was asked for meanwhile."""
         self._hurries = False
         self._way = self._slices()
-        self._at = turn.now.mono + BETWEEN_S if self._again else next_beat(turn.now.mono, PERIOD_S)
+        self._rested_at = turn.now.mono + BETWEEN_S
+        self._at = self._rested_at if self._again else next_beat(turn.now.mono, PERIOD_S)
 
     def _put(self, turn: Turn, slice_: _Slice) -> None:
         job = self._jobs.get(slice_[0])
