@@ -33,3 +33,20 @@ def test_two_contents_of_one_xxhash_are_sent_rendered_and_brought_home_intact(fa
 
     again = b.ctl_json("submit", *words, *inputs, "--gate", "off", "--output", str(tmp_path / "again"))
     assert again["sent_bytes"] < 4096, "both contents are known by now, each as itself"
+
+
+def test_after_a_change_of_one_file_only_that_file_is_sent_again(farm: Farm, tmp_path: Path) -> None:
+    textures = tmp_path / "textures"
+    textures.mkdir()
+    for number in range(40):
+        (textures / f"t{number:02d}.bin").write_bytes(Random(number).randbytes(100_000))
+    (a,) = farm.start("a")
+    words = ("submit", "--command", "true", "--frames", "1", "--input", str(textures))
+
+    first = a.ctl_json(*words)
+    assert first["sent_bytes"] >= 4_000_000
+    (textures / "t07.bin").write_bytes(Random(99).randbytes(100_001))
+    second = a.ctl_json(*words)
+
+    assert second["total_bytes"] >= 4_000_001
+    assert 100_001 <= second["sent_bytes"] < 100_001 + 16_384, "the changed file, and the list of all files"
