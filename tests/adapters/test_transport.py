@@ -13,6 +13,7 @@ import pytest
 import zmq
 
 from farmd.adapters.zmq_transport import raise_descriptor_limit, sockets
+from farmd.adapters.zmq_transport.link import Link
 from farmd.core.events import Connected, Disconnected, JoinAsked, MessageReceived
 from protocol.codec import MAX_JOIN_BYTES, encode
 from protocol.errors import Unreachable, UserError
@@ -438,3 +439,28 @@ def test_link_costs_two_descriptors_and_no_monitor() -> None:
 
 def _descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_send_looks_again_because_it_may_have_swallowed_the_news_of_a_connection() -> None:
+    class Watched:
+        pokes = 0
+
+        def poke(self) -> None:
+            self.pokes += 1
+
+        def stop(self) -> None:
+            pass
+
+    async def story() -> None:
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        one = Link(context, new_keys(), new_keys().public, "tcp://127.0.0.1:1", on_change=lambda _up: None)
+        watched = one._drain = Watched()  # type: ignore[assignment]  # counts
+        assert not one.send(b"hello", 0.0)
+        assert watched.pokes
+        watched.pokes, one.up = 0, True
+        assert not one.send(b"hello", 0.0)
+        assert watched.pokes == 1
+        one.close()
+        context.term()
+
+    run(story())

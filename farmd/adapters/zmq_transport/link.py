@@ -58,9 +58,12 @@ class Link:
 
     def send(self, frame: bytes, now: float) -> bool:
         """Send a control message; False if there is no connection or it takes no more."""
+        if not self.up:
+            self._drain.poke()  # a send swallows the edge that tells of a connection just made
         try:
             self._control.send(frame, zmq.NOBLOCK)
         except zmq.ZMQError:
+            self._drain.poke()  # or of one just lost
             if self._stuck_at is None:
                 self._stuck_at = now
             return False
