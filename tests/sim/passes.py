@@ -154,7 +154,8 @@ def check_done_survives(watch: Watch) -> None:
 
 def check_acknowledged(watch: Watch) -> None:
     """What was acknowledged is everywhere (2)."""
-    by_name = {machine.name: machine for machine in watch.world.machines}
+    # A node that has not described itself yet is named by its id.
+    by_name = {name: machine for machine in watch.world.machines for name in (machine.name, machine.id)}
     for node, rows, data in watch.acknowledged:
         holders = [watch.world.by_id[node], *[by_name[name] for name in data["nodes"]]]
         if all(holder.has_lost_rows for holder in holders):
