@@ -6,10 +6,8 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import zmq
@@ -38,8 +36,10 @@ from protocol.errors import (
     VersionError,
 )
 from protocol.targets import find_target
+from tests.protocol.answering import Answerer, Daemon
 
-Answerer = Callable[[Request], list[Response]]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 
 @pytest.fixture(autouse=True)
@@ -49,43 +49,6 @@ def no_daemon_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.delenv("FARM_NODE", raising=False)
     monkeypatch.setattr(places, "SYSTEM_RUNTIME_DIR", tmp_path / "absent" / "farmd")
     (tmp_path / "own").mkdir()
-
-
-class Daemon:
-    """Answers requests on a socket from a thread of its own, as a daemon would."""
-
-    def __init__(self, endpoint: str, answerer: Answerer, secret_key: bytes = b"") -> None:
-        self.heard: list[Request] = []
-        self._answerer = answerer
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._router = self._context.socket(zmq.ROUTER)
-        self._router.setsockopt(zmq.LINGER, 0)
-        if secret_key:
-            self._router.setsockopt(zmq.CURVE_SERVER, 1)
-            self._router.setsockopt(zmq.CURVE_SECRETKEY, secret_key)
-        self._router.bind(endpoint)
-        bound = self._router.getsockopt(zmq.LAST_ENDPOINT)
-        assert isinstance(bound, bytes)
-        self.address = bound.decode().removeprefix("tcp://")
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            if not self._router.poll(20):
-                continue
-            *envelope, data = self._router.recv_multipart()
-            request = unpack_request(data)
-            self.heard.append(request)
-            for response in self._answerer(request):
-                self._router.send_multipart([*envelope, pack_response(response)])
-
-    def close(self) -> None:
-        self._stop.set()
-        self._thread.join()
-        self._router.close()
-        self._context.term()
 
 
 def echo(request: Request) -> list[Response]:
