@@ -523,6 +523,24 @@ def test_daemon_ends_what_its_former_life_left_running(tmp_path: Path) -> None:
     run(scenario)
 
 
+def test_daemon_leaves_the_attempt_of_the_same_name_of_another_daemon_alone(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        for name in "ab":
+            (tmp_path / name).mkdir()
+        other = Kit(tmp_path / "a")
+        ref = other.start(command("sleep 1000"))
+        while other.runner._attempts[ref].child is None:
+            await asyncio.sleep(0.01)
+        kit = Kit(tmp_path / "b")
+        Records(tmp_path / "b" / "attempts").open(str(ref))  # killed between the record and the process
+        assert await kit.runner.reap_leftovers(grace_s=0.1) == (str(ref),)
+        assert len(living(str(ref), tmp_path / "a")) >= 1
+        other.stop(ref)
+        await other.end_of(ref)
+
+    run(scenario)
+
+
 def test_recorded_pid_that_belongs_to_another_process_now_is_left_alone(tmp_path: Path) -> None:
     stranger = subprocess.Popen(["sleep", "1000"], start_new_session=True)
     try:
@@ -548,7 +566,7 @@ def test_process_is_known_by_pid_and_time_of_its_start_alone(tmp_path: Path) -> 
         assert child.born.last_ticks - child.born.first_ticks < 100
         records = Records(tmp_path / "attempts")
         records.complete("unmarked", child.pid, child.born)
-        assert list(survivors(records.read())) == [child.pid]
+        assert list(survivors(records.read(), str(tmp_path))) == [child.pid]
     finally:
         os.kill(child.pid, signal.SIGKILL)
         reap(child)

@@ -23,7 +23,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from farmd.adapters.runner.attempt import Attempt, Host
-from farmd.adapters.runner.leftovers import Records, end_leftovers
+from farmd.adapters.runner.leftovers import OWNER, Records, end_leftovers
 from farmd.adapters.runner.logtail import SpareLogs
 from farmd.adapters.runner.ports import Laid, Tools
 from farmd.adapters.runner.process import oom_kills, usage_of
@@ -71,7 +71,9 @@ class Runner:
         self._tools = tools
         self._on_event = on_event
         records = Records(settings.data_dir / "attempts")
-        self._host = Host(settings.node, public_environ(os.environ), records, SpareLogs())
+        self._owner = str(settings.data_dir.resolve())
+        environ = {**public_environ(os.environ), OWNER: self._owner}
+        self._host = Host(settings.node, environ, records, SpareLogs())
         self._work_dir = settings.data_dir / "work"
         self._rooms = Rooms(self._work_dir)
         self._attempts: dict[AttemptRef, Attempt] = {}
@@ -111,7 +113,7 @@ class Runner:
             Names of the attempts that were recorded as running.
         """
         records = self._host.records.read()
-        stuck = await end_leftovers(records, grace_s)
+        stuck = await end_leftovers(records, self._owner, grace_s)
         if stuck:
             _LOG.error("processes %s of a former life cannot be ended; a file system hangs?", stuck)
         self._host.records.clear()

@@ -4,9 +4,10 @@ A frame must never be given away while a process still renders it. So each attem
 its process starts and completed with the pid after; a starting daemon reads what is there, finds the processes, ends
 them with all their children, and only then advertises itself.
 
-Identity is boot, pid and start time, for a pid alone may be another process by now; or the variable FARM_ATTEMPT in the
-process's environment, which finds children that outlived the leader of their session, and closes the gap between a
-start and its record.
+Identity is boot, pid and start time, for a pid alone may be another process by now; or the variables FARM_ATTEMPT and
+FARM_DAEMON in the process's environment, which find children that outlived the leader of their session, and close the
+gap between a start and its record. FARM_DAEMON is the folder of the daemon's data: two daemons on one machine, or a
+copied folder, never end each other's.
 
 Called by the runner. Never signals a process that it has not identified.
 """
@@ -31,6 +32,7 @@ MAX_JOURNAL_BYTES: Final = 1 << 20
 _JOURNAL_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 NEVER: Final = Born(1, 0)
 MARK: Final = "FARM_ATTEMPT"
+OWNER: Final = "FARM_DAEMON"
 KILL_PATIENCE_S: Final = 10.0
 """How long killed processes may take to go; what stays longer hangs in the kernel (a dead network drive)."""
 
@@ -132,19 +134,24 @@ def _read_record(line: str) -> Record | None:
         return None
 
 
-def survivors(records: Sequence[Record]) -> dict[int, int]:
-    """Find the living processes of recorded attempts: pid -> start time."""
+def survivors(records: Sequence[Record], owner: str) -> dict[int, int]:
+    """Find the living processes of recorded attempts of the daemon with this data folder: pid -> start time."""
     here = [record for record in records if record.boot_id == boot_id()]
     marks = {f"{MARK}={record.mark}".encode() for record in here}
+    owned = f"{OWNER}={owner}".encode()
     leaders = {record.pid: record.born for record in here if record.pid}
     sessions = {pid for pid, born in leaders.items() if (stat := read_stat(pid)) and born.includes(stat.started_ticks)}
     found = {}
     for stat in all_processes():
         if stat.pid == os.getpid():
             continue
-        if stat.session in sessions or (marks and not marks.isdisjoint(_environ_of(stat.pid))):
+        if stat.session in sessions or (marks and _is_marked(_environ_of(stat.pid), marks, owned)):
             found[stat.pid] = stat.started_ticks
     return found
+
+
+def _is_marked(environ: list[bytes], marks: set[bytes], owned: bytes) -> bool:
+    return owned in environ and not marks.isdisjoint(environ)
 
 
 def _environ_of(pid: int) -> list[bytes]:
@@ -154,7 +161,7 @@ def _environ_of(pid: int) -> list[bytes]:
         return []  # gone, or not ours: then we did not start it
 
 
-async def end_leftovers(records: Sequence[Record], grace_s: float) -> tuple[int, ...]:
+async def end_leftovers(records: Sequence[Record], owner: str, grace_s: float) -> tuple[int, ...]:
     """End all processes of these attempts: ask, then kill; return the pids that would not go.
 
     Looks again after each end, because what is ended may have started more.
@@ -162,7 +169,7 @@ async def end_leftovers(records: Sequence[Record], grace_s: float) -> tuple[int,
     loop = asyncio.get_running_loop()
     began = loop.time()
     asked: dict[tuple[int, int], int] = {}
-    while alive := survivors(records):
+    while alive := survivors(records, owner):
         passed = loop.time() - began
         if passed > grace_s + KILL_PATIENCE_S:
             return tuple(alive)

@@ -7,7 +7,7 @@ whoever started it): licence servers and colour configurations that an administr
 | variable | value |
 |---|---|
 | FARM_JOB, FARM_TASK, FARM_ATTEMPT | names of what runs |
-| FARM_NODE | node that runs it |
+| FARM_NODE, FARM_DAEMON | node that runs it, data folder of its daemon |
 | FARM_FRAME, FARM_START, FARM_END | first frame of this process, first and last of this process |
 | FARM_OUTPUT | folder for everything that it leaves |
 | FARM_CORES, OMP_NUM_THREADS | processors that it may use |
