@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--no-peers", action="store_true", help="without dask and HyperQueue")
     asked = parser.parse_args()
-    python = None if asked.no_peers else peers.environment()
+    python = None if asked.no_peers else peers.environment(*peers.PACKAGES)
     limits: list[Round] = []
     ours: list[Round] = []
     gaps: list[float] = []

@@ -1,8 +1,8 @@
-"""The peers of `benchmarks.dispatch`, in an environment of their own: dask.distributed and HyperQueue.
+"""Peers from the package index, in environments of their own, and those of `benchmarks.dispatch`.
 
 They are installed once below the user's cache folder (or $FARM_BENCHMARK_PEERS); without a package index they are left
-out, with a word on stderr. Each is asked for the same thing as the farm: so many processes of `/bin/true`, two
-workers of two slots.
+out, with a word on stderr. dask.distributed and HyperQueue are asked for the same thing as the farm: so many processes
+of `/bin/true`, two workers of two slots.
 """
 
 from __future__ import annotations
@@ -59,17 +59,17 @@ PACKAGES: Final = ("distributed", "hyperqueue")
 PATIENCE_S = 180
 
 
-def environment() -> Path | None:
-    """Return the Python of the peers' environment, made now if it is missing; None if that cannot be."""
+def environment(*packages: str) -> Path | None:
+    """Return the Python of an environment that has these packages, made now if it is missing; None if that cannot be."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = Path(os.environ.get("FARM_BENCHMARK_PEERS") or cache / "farmd-benchmarks" / "peers")
+    folder = Path(os.environ.get("FARM_BENCHMARK_PEERS") or cache / "farmd-benchmarks" / "peers") / "-".join(packages)
     python = folder / "bin" / "python"
     if python.exists() and (folder / "ready").exists():
         return python
-    say(f"installing {' and '.join(PACKAGES)} into {folder}")
+    say(f"installing {' and '.join(packages)} into {folder}")
     try:
         subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True, capture_output=True)
-        subprocess.run([str(python), "-m", "pip", "install", "-q", *PACKAGES], check=True, capture_output=True)
+        subprocess.run([str(python), "-m", "pip", "install", "-q", *packages], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError) as error:
         say(f"without peers: {error}")
         return None

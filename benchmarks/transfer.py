@@ -1,0 +1,125 @@
+"""How fast one large file, or many small ones, get from one node to another, encrypted and verified.
+
+Two real daemons on loopback, and in the same run, one after the other in each round, rsync, syncthing and libtorrent
+with the same files (see `benchmarks.carriers` for what is timed). Each round has files of its own.
+
+    python -m benchmarks.transfer [--megabytes 1024] [--rounds 3] [--only farm,rsync]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import tempfile
+from contextlib import ExitStack
+from hashlib import md5
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING
+
+from benchmarks import carriers, peers
+from benchmarks.harness import SCRATCH, finish, median, say
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from benchmarks.carriers import Carrier
+
+MIB = 1 << 20
+
+
+def main() -> None:
+    """Run."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--megabytes", type=int, default=1024)
+    add_options(parser)
+    asked = parser.parse_args()
+
+    def make(folder: Path, seed: int) -> None:
+        write_file(folder / "large.bin", asked.megabytes * MIB, seed)
+
+    seconds = measure(make, asked.rounds, asked.only)
+    size = asked.megabytes * MIB
+    figures = {f"{name}_mb_per_s": median(size / one / 1e6 for one in found) for name, found in seconds.items()}
+    finish("transfer", ratios_of(seconds), {**figures, "megabytes": size / 1e6, "rounds": asked.rounds})
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what both benchmarks of transfers know."""
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--only", default="", metavar="NAMES", help="only these, with commas: farm,rsync,syncthing,libtorrent"
+    )
+
+
+def write_file(path: Path, size: int, seed: int) -> None:
+    """Write bytes that nobody has seen."""
+    random = Random(seed)
+    with path.open("wb") as file:
+        for at in range(0, size, MIB):
+            file.write(random.randbytes(min(MIB, size - at)))
+
+
+def measure(make: Callable[[Path, int], None], rounds: int, only: str) -> dict[str, list[float]]:
+    """Return the seconds that each program took in each round."""
+    wanted = only.split(",") if only else []
+    python = peers.environment("libtorrent") if not wanted or "libtorrent" in wanted else None
+    seconds: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory(prefix="farm-benchmark-", dir=SCRATCH) as name, ExitStack() as stack:
+        scratch = Path(name)
+        known = {
+            one: stack.enter_context(carrier)
+            for one, carrier in carriers.known(scratch, python)
+            if not wanted or one in wanted
+        }
+        for number in range(rounds + 1):
+            source = scratch / f"round{number}"
+            source.mkdir()
+            make(source, number)
+            for one, took in _round(known, source, scratch).items():
+                if number:  # the first one warms up
+                    seconds.setdefault(one, []).append(took)
+            shutil.rmtree(source)
+    return seconds
+
+
+def _round(known: Mapping[str, Carrier], source: Path, scratch: Path) -> dict[str, float]:
+    found = {}
+    for one, carrier in known.items():
+        target = scratch / f"to-{one}"
+        target.mkdir()
+        os.sync()
+        found[one] = carrier.carry(source, target)
+        say(f"{source.name}: {one} {found[one]:.2f} s")
+        if one != "farm":
+            assert digest(target) == digest(source), f"{one} brought something else"
+        shutil.rmtree(target)
+    return found
+
+
+def digest(folder: Path) -> str:
+    """Hash all files of a folder and of what is below it, by name."""
+    whole = md5(usedforsecurity=False)
+    for path in sorted((path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.name):
+        if path.name.startswith("."):
+            continue
+        whole.update(path.name.encode())
+        with path.open("rb") as file:
+            while data := file.read(MIB):
+                whole.update(data)
+    return whole.hexdigest()
+
+
+def ratios_of(seconds: Mapping[str, list[float]]) -> dict[str, float]:
+    """Compare round by round; over 1 is faster than the peer."""
+    ours = seconds.get("farm", [])
+    others = {name: found for name, found in seconds.items() if name != "farm" and ours}
+    return {
+        f"vs_{name}": median(theirs / our for our, theirs in zip(ours, found, strict=True))
+        for name, found in others.items()
+    }
+
+
+if __name__ == "__main__":
+    main()
