@@ -333,6 +333,43 @@ class PieceRefused(NamedTuple):
     number: int
 
 
+class PackAsk(NamedTuple):
+    """Send these small blobs, all in one message."""
+
+    blobs: tuple[BlobAddress, ...]
+
+
+class PackIs(NamedTuple):
+    """Small blobs that were asked for with one `PackAsk`.
+
+    Attributes:
+        blobs: In the order of the question; what is not held here, or is refused, is left out.
+        data: Their bytes, one after the other; the addresses tell the lengths.
+    """
+
+    blobs: tuple[BlobAddress, ...]
+    data: bytes
+
+
+class PartIs(NamedTuple):
+    """Pieces of a blob that is still on its way to the sender: those that are verified and can be had from it.
+
+    Attributes:
+        blob: Which.
+        pieces: Bitmap as in BEP 3: the highest bit of the first byte is piece 0; zero bytes at the end are left out.
+    """
+
+    blob: BlobAddress
+    pieces: bytes
+
+
+class PartHas(NamedTuple):
+    """More pieces of a blob that is on its way to the sender, verified since the last message about it."""
+
+    blob: BlobAddress
+    numbers: tuple[int, ...]
+
+
 class Doubt(NamedTuple):
     """Pieces of this blob came from you, and the whole had another MD5: hash your copy; answered by `HaveIs`."""
 
@@ -400,6 +437,7 @@ Message = (
     | PreVoteAsk | PreVoteReply | VoteAsk | VoteReply | Heartbeat | HeartbeatAck | HeartbeatNack
     | InventoryAsk | Inventory | Grant | GrantReply | Stop | Prefetch
     | HaveAsk | HaveIs | PieceAsk | PieceIs | PieceRefused | Keep | LogAsk | LogIs | Doubt
+    | PackAsk | PackIs | PartIs | PartHas
     | Hello | JoinAsk | JoinReply
 )  # fmt: skip
 
@@ -410,7 +448,7 @@ TAGS: dict[int, type[Message]] = {
     30: PreVoteAsk, 31: PreVoteReply, 32: VoteAsk, 33: VoteReply, 34: Heartbeat, 35: HeartbeatAck, 36: HeartbeatNack,
     37: InventoryAsk, 38: Inventory, 40: Grant, 41: GrantReply, 42: Stop, 43: Prefetch,
     50: HaveAsk, 51: HaveIs, 52: PieceAsk, 53: PieceIs, 54: PieceRefused, 55: Keep, 56: LogAsk, 57: LogIs,
-    58: Doubt,
+    58: Doubt, 70: PackAsk, 71: PackIs, 72: PartIs, 73: PartHas,
     60: Hello, 61: JoinAsk, 62: JoinReply,
 }  # fmt: skip
 """Wire numbers; for ever."""

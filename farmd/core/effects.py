@@ -165,6 +165,29 @@ class WritePiece:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadPack:
+    """Read small blobs and send them to a node as one `PackIs` on the bulk connection, without those not held here."""
+
+    to: NodeId
+    blobs: tuple[BlobAddress, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WritePack:
+    """Verify small blobs and store each that is what it is called; answered by `PackWritten`, and nothing else.
+
+    Attributes:
+        blobs: Small ones, in order.
+        data: Their bytes, one after the other; the length is the sum of the sizes.
+        source: Who sent them.
+    """
+
+    blobs: tuple[BlobAddress, ...]
+    data: bytes
+    source: NodeId
+
+
+@dataclass(frozen=True, slots=True)
 class VerifyBlob:
     """Hash a blob again and set it aside if it is not what it is called. Answered by `BlobVerified`."""
 
@@ -235,6 +258,8 @@ Effect = (
     | ReadManifest
     | ReadPiece
     | WritePiece
+    | ReadPack
+    | WritePack
     | VerifyBlob
     | Deliver
     | ReadLog

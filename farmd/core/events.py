@@ -156,6 +156,23 @@ class PieceWritten:
 
 
 @dataclass(frozen=True, slots=True)
+class PackWritten:
+    """Small blobs of a pack were dealt with, each on its own.
+
+    Attributes:
+        source: Who sent them.
+        ok: Complete, verified by their MD5, and held from now on (also those that were here already).
+        corrupt: Not what they are called; dropped.
+        failed: The disk refused them.
+    """
+
+    source: NodeId
+    ok: tuple[BlobAddress, ...] = ()
+    corrupt: tuple[BlobAddress, ...] = ()
+    failed: tuple[BlobAddress, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class BlobFinished:
     """All pieces of a blob are here: MD5 agrees (`ok`), or not (`corrupt`), or the disk refused to tell."""
 
@@ -261,6 +278,7 @@ Event = (
     | BlobsFound
     | ManifestRead
     | PieceWritten
+    | PackWritten
     | BlobFinished
     | BlobVerified
     | BlobLost
