@@ -37,7 +37,7 @@ class Dispatch:
             case ev.MessageReceived(sender, message):
                 self._from_peer(turn, sender, message)
             case ev.TimerFired(late_s):
-                node.on_timer(turn, late_s)
+                node.timers.ring(turn, late_s)
             case ev.ClientAsked():
                 node.door.ask(turn, event)
             case ev.ClientLeft(client):

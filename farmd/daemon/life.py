@@ -31,7 +31,8 @@ from farmd.adapters.zmq_transport import Keys, ZmqTransport
 from farmd.core.beat import next_beat
 from farmd.core.effects import Note
 from farmd.core.events import Measured, PeerHeardOf, Stopping
-from farmd.core.node import Loaded, Node, Self
+from farmd.core.life import Loaded, Self
+from farmd.core.node import Node
 from farmd.daemon.hands import RealHands
 from farmd.daemon.operations import Operations
 from farmd.daemon.pictures import StoredThumbnails

@@ -8,7 +8,8 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from farmd.core.events import BlobLost, Disconnected, Measured, Stopping
-from farmd.core.node import Loaded, Node, Self
+from farmd.core.life import Loaded, Self
+from farmd.core.node import Node
 from farmd.core.turn import Instant
 from farmd.driver import Driver
 from protocol.bodies import NodeBody

@@ -1,0 +1,101 @@
+"""What each changed row means for the machines of a node: rows are folded once, where they changed, in their order.
+
+It makes no difference who wrote a row: what this node writes and what a peer sends take the same way. A row of the
+farm, of a key or of a node changes who is known and what may work; a row of a job changes the fold of that job, and
+through it the worker, the outputs and the leader.
+
+Called by `farmd.core.node` until a turn has no changes left, and by whoever reads right after it wrote.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from farmd.core.orders import Orders
+from protocol.records import Kind
+
+if TYPE_CHECKING:
+    from farmd.core.jobs import Folded
+    from farmd.core.node import Node
+    from farmd.core.turn import Instant, Turn
+    from protocol.records import Rec
+
+_REGISTRY = (Kind.FARM, Kind.KEY, Kind.NODE, Kind.NODE_CONTROL)
+
+
+class Folding:
+    """Hands changed rows to the machines that they concern."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._orders = Orders(node.jobs, node.registry)
+
+    def load(self, now: Instant) -> None:
+        """Fold the rows that an earlier life left; nothing follows from them but what is known."""
+        node = self._node
+        for rec in node.replica.rows():
+            node.registry.apply(rec)
+            node.path_rules.apply(rec)
+        node.worker.path_rules = node.path_rules.rules
+        node.jobs.load(node.replica.rows(), now)
+        node.chronicle.load()
+
+    def fold(self, turn: Turn) -> None:
+        """Let every change of a row have its consequences here."""
+        changes = self._node.replica.take_changes()
+        if not changes:
+            return
+        for change in changes:
+            if change.new is not None:
+                self._fold_row(turn, change.new)
+        self._node.life.introduce(turn)
+
+    def _fold_row(self, turn: Turn, rec: Rec) -> None:
+        node = self._node
+        self._orders.note(turn, rec)
+        if rec.kind in _REGISTRY:
+            self._fold_registry(turn, rec)
+            return
+        if rec.kind == Kind.PATH_RULE:
+            node.path_rules.apply(rec)
+            node.worker.path_rules = node.path_rules.rules
+            return
+        folded = node.jobs.apply(rec, turn.now)
+        if folded is not None:
+            self._follow_job(turn, rec, folded)
+
+    def _follow_job(self, turn: Turn, rec: Rec, folded: Folded) -> None:
+        """A row changed its job: tell leader and worker, and whoever looks after results and files."""
+        node, job = self._node, self._node.jobs.get(folded.job)
+        node.chronicle.touch(folded.job)
+        if rec.kind == Kind.ATTEMPT:
+            node.leader.on_attempt_row(rec, turn.now.mono)
+        else:
+            node.leader.on_jobs_changed()
+        node.worker.on_job_changed(turn, folded.job)
+        if job is None:
+            node.outputs.forget(folded.job)
+            node.assets.forget(folded.job)
+            return
+        node.worker.disown(turn, rec, job)
+        for task in folded.results:
+            node.outputs.on_changed(turn, folded.job, job, task)
+            node.thumbnails.on_changed(turn, job, task)
+
+    def _fold_registry(self, turn: Turn, rec: Rec) -> None:
+        node, registry = self._node, self._node.registry
+        described = len(registry.bodies)
+        named = registry.apply(rec)
+        if rec.kind == Kind.KEY:
+            node.links.keys_changed()
+        if named is None:
+            return
+        body = registry.bodies.get(named)
+        if rec.kind == Kind.NODE and body is not None and named != node.id and node.links.is_trusted(named):
+            node.membership.learn(turn, named, body.address)
+            node.links.link(turn, named, body.address)
+        if named != node.id and len(registry.bodies) > described:
+            node.arrivals.welcome(turn, named)
+        if named == node.id:
+            node.worker.held = registry.hold_of(node.id) is not None
+        node.leader.on_nodes_changed()
