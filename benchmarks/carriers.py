@@ -274,7 +274,7 @@ class Syncthing(Cleanup):
             subprocess.run(argv, check=True, capture_output=True)
             self._configure(home / "config.xml", gui, listen)
         for home in self._homes:
-            words = ("serve", f"--home={home}", "--no-browser", "--no-restart", "--no-upgrade", "--no-console")
+            words = ("serve", f"--home={home}", "--no-browser", "--no-restart", "--no-upgrade")
             self.run("syncthing", *words, log=self._scratch / "log")
         for at in (0, 1):
             until("syncthing serves", lambda at=at: self._serves(at), 60)  # type: ignore[misc]

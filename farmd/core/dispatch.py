@@ -98,6 +98,9 @@ class Dispatch:
                 node.rounds.on_manifest(turn, event)
             case ev.PieceWritten():
                 node.swarm.on_written(turn, event)
+            case ev.BlobsSettled():
+                node.outputs.on_settled(turn, event.ref)
+                node.chronicle.touch(event.ref.job)
             case ev.BlobFinished():
                 node.swarm.on_finished(turn, event)
             case ev.BlobVerified():

@@ -188,6 +188,16 @@ class WritePack:
 
 
 @dataclass(frozen=True, slots=True)
+class SettleBlobs:
+    """Sync all blobs that are held, before anything is said of them that a power cut must not make a lie.
+
+    Answered by `BlobsSettled` as soon as that is so, however often the disk refuses.
+    """
+
+    ref: AttemptRef
+
+
+@dataclass(frozen=True, slots=True)
 class VerifyBlob:
     """Hash a blob again and set it aside if it is not what it is called. Answered by `BlobVerified`."""
 
@@ -260,6 +270,7 @@ Effect = (
     | WritePiece
     | ReadPack
     | WritePack
+    | SettleBlobs
     | VerifyBlob
     | Deliver
     | ReadLog

@@ -173,6 +173,13 @@ class PackWritten:
 
 
 @dataclass(frozen=True, slots=True)
+class BlobsSettled:
+    """Every blob that was held when `SettleBlobs` was carried out survives a power cut."""
+
+    ref: AttemptRef
+
+
+@dataclass(frozen=True, slots=True)
 class BlobFinished:
     """All pieces of a blob are here: MD5 agrees (`ok`), or not (`corrupt`), or the disk refused to tell."""
 
@@ -279,6 +286,7 @@ Event = (
     | ManifestRead
     | PieceWritten
     | PackWritten
+    | BlobsSettled
     | BlobFinished
     | BlobVerified
     | BlobLost

@@ -73,7 +73,6 @@ class Following:
         for key in node.swarm.take_finished():
             if isinstance(key, tuple) and key[0] == "outputs":
                 node.outputs.on_fetched(turn, key)
-                node.chronicle.touch(key[1].job)
             elif isinstance(key, tuple) and key[0] == "thumbnail":
                 node.thumbnails.on_fetched(turn, key)
             else:

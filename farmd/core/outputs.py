@@ -4,7 +4,7 @@ The keeper of a copy fetches it through the swarm and then says so in its HOLDIN
 a fast job writes few rows. The node where a job was submitted also delivers, where it may write the output folder;
 otherwise `farmctl` does. Who is asked to keep copies of *our* results is `farmd.core.lonely`.
 
-Invariants: a HOLDING row never names a task whose current result is not completely here; what was delivered is the
+Invariants: a HOLDING row never names a task whose current result is not completely here and synced; what was delivered is the
 current result, or it is delivered again. Called by `farmd.core.node`.
 """
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from farmd.core.effects import Deliver
+from farmd.core.effects import Deliver, SettleBlobs
 from farmd.core.incoming import check_blobs
 from farmd.core.lonely import Lonely
 from farmd.core.runs import Runs, add_to_runs, in_runs, remove_from_runs
@@ -159,8 +159,12 @@ class Outputs:
         self._swarm.fetch(turn, ("outputs", ref), blobs, hints)
 
     def on_fetched(self, turn: Turn, key: Hashable) -> None:
-        """All outputs of one attempt are here: say so if it is the current result, and deliver it."""
+        """All outputs of one attempt are here: have them synced, for others will throw theirs away on our word."""
         ref: AttemptRef = key[1]  # type: ignore[index]  # keys of this machine are such pairs
+        turn.effects.append(SettleBlobs(ref))
+
+    def on_settled(self, turn: Turn, ref: AttemptRef) -> None:
+        """They survive a power cut: say that they are here if they are the current result, and deliver them."""
         place = (ref.job, ref.task)
         if self._fetching.get(place) == ref:
             del self._fetching[place]

@@ -5,6 +5,9 @@ MD5 of whole blobs), so that a large picture never stands in front of a piece. E
 
 Whoever uses a blob checks it: checkouts and deliveries while they copy, a manifest when it is read. What is missing or
 not what it is called is set aside and told (`BlobLost`), so that the core takes its word back and fetches it again.
+
+What was fetched is synced later and together (`settle`): a render needs it now, and a power cut in between only makes
+the node fetch it again. Only who is about to say, for all to rely on, that it keeps a copy of a result waits for that.
 """
 
 from __future__ import annotations
@@ -24,17 +27,19 @@ from farmd.core.events import (
     BlobLost,
     BlobRead,
     BlobsFound,
+    BlobsSettled,
     BlobVerified,
     Delivered,
     LogRead,
     ManifestRead,
+    PackWritten,
     PieceWritten,
 )
 from farmd.ingest.hashing import address_of_bytes
 from farmd.ingest.manifest import decode_manifest
 from protocol.errors import FarmError, FilesLost, PeerError, UserError
 from protocol.ids import BlobAddress
-from protocol.messages import PieceIs, PieceRefused
+from protocol.messages import PackIs, PieceIs, PieceRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,8 +51,11 @@ if TYPE_CHECKING:
         ReadBlob,
         ReadLog,
         ReadManifest,
+        ReadPack,
         ReadPiece,
+        SettleBlobs,
         VerifyBlob,
+        WritePack,
         WritePiece,
     )
     from farmd.core.events import Event
@@ -55,6 +63,10 @@ if TYPE_CHECKING:
     from protocol.ids import AttemptRef, NodeId
     from protocol.jobspec import JobSpec
     from protocol.messages import Message
+
+
+SETTLE_S = 2.0
+"""Pause before fetched files are synced, and before that is tried again where the disk refused."""
 
 
 class Storage:
@@ -75,11 +87,17 @@ class Storage:
         self._logs = logs
         self._post = post
         self._send = send
+        self._following: dict[BlobAddress, None] = {}
+        self._settle_timer: asyncio.TimerHandle | None = None
+        self._is_settling = False
+        self._to_settle: list[AttemptRef] = []
         self._quick = ThreadPoolExecutor(2, "farmd-pieces")
         self._slow = ThreadPoolExecutor(2, "farmd-files")
 
     def close(self) -> None:
         """Wait for what is being written."""
+        if self._settle_timer is not None:
+            self._settle_timer.cancel()
         self._quick.shutdown(cancel_futures=True)
         self._slow.shutdown(cancel_futures=True)
 
@@ -158,6 +176,9 @@ class Storage:
             return PieceWritten(effect.blob, effect.index, effect.source, ok=False)
         if wrote in (Wrote.LAST, Wrote.HELD):
             self._loop.call_soon_threadsafe(self._confirm_later, effect.blob)
+        elif wrote is Wrote.STORED and effect.blob not in self._following:
+            self._following[effect.blob] = None
+            self._slow.submit(self._follow, effect.blob)
         corrupt = wrote is Wrote.CORRUPT
         return PieceWritten(effect.blob, effect.index, effect.source, ok=not corrupt, corrupt=corrupt)
 
@@ -166,10 +187,79 @@ class Storage:
 
     def _confirm(self, blob: BlobAddress) -> Event:
         try:
-            ok = self.blobs.confirm(blob)
-            return BlobFinished(blob, ok, corrupt=not ok)
+            ok = self.blobs.confirm(blob, durable=False)
         except BlobsFailed:
             return BlobFinished(blob, ok=False)
+        self._loop.call_soon_threadsafe(self._settle_later)
+        return BlobFinished(blob, ok, corrupt=not ok)
+
+    def _follow(self, blob: BlobAddress) -> None:
+        """Hash beside the transfer."""
+        try:
+            self.blobs.follow(blob)
+        finally:
+            self._following.pop(blob, None)
+
+    def serve_pack(self, effect: ReadPack) -> None:
+        """Send small blobs to a node."""
+        self._run(self._quick, partial(self._read_pack, effect))
+
+    def _read_pack(self, effect: ReadPack) -> None:
+        found, data = self.blobs.read_pack(effect.blobs)
+        held = set(found)
+        for blob in effect.blobs:
+            if blob not in held:
+                self._lost(blob)
+        self._loop.call_soon_threadsafe(self._send, effect.to, PackIs(tuple(found), data))
+
+    def write_pack(self, effect: WritePack) -> None:
+        """Verify and store small blobs."""
+        self._run(self._quick, partial(self._write_pack, effect))
+
+    def _write_pack(self, effect: WritePack) -> Event:
+        pack = self.blobs.write_pack(effect.blobs, effect.data)
+        self._loop.call_soon_threadsafe(self._settle_later)
+        return PackWritten(effect.source, tuple(pack.stored), tuple(pack.corrupt), tuple(pack.failed))
+
+    def settle(self, effect: SettleBlobs) -> None:
+        """Sync what is held."""
+        self._to_settle.append(effect.ref)
+        self._settle_now()
+
+    def _settle_later(self) -> None:
+        if self._settle_timer is None:
+            self._settle_timer = self._loop.call_later(SETTLE_S, self._settle_now)
+
+    def _settle_now(self) -> None:
+        """Begin to sync; who asks while that runs waits for the next time, all together."""
+        if self._settle_timer is not None:
+            self._settle_timer.cancel()
+            self._settle_timer = None
+        if not self._is_settling:
+            self._is_settling = True
+            refs, self._to_settle = self._to_settle, []
+            future = self._loop.run_in_executor(self._slow, self._settle)
+            future.add_done_callback(partial(self._settled, refs))
+
+    def _settle(self) -> bool:
+        try:
+            self.blobs.settle()
+        except BlobsFailed:
+            return False
+        return True
+
+    def _settled(self, refs: list[AttemptRef], future: asyncio.Future[bool]) -> None:
+        self._is_settling = False
+        if future.cancelled():
+            return
+        if not future.result():
+            self._to_settle += refs
+            self._settle_later()
+            return
+        for ref in refs:
+            self._post(BlobsSettled(ref))
+        if self._to_settle:
+            self._settle_now()
 
     def verify(self, effect: VerifyBlob) -> None:
         """Hash a blob again."""

@@ -89,7 +89,7 @@ def hash_descriptor(descriptor: int, *sinks: Sink) -> BlobAddress:
     return BlobAddress(xxh64.intdigest(), size, md5.digest())
 
 
-def address_of_bytes(data: bytes) -> BlobAddress:
+def address_of_bytes(data: bytes | memoryview) -> BlobAddress:
     """Hash what is in memory."""
     return BlobAddress(xxhash.xxh64_intdigest(data), len(data), hashlib.md5(data, usedforsecurity=False).digest())
 

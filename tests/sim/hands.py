@@ -20,6 +20,7 @@ from farmd.core.effects import (
     ReadPiece,
     Reply,
     Send,
+    SettleBlobs,
     StartAttempt,
     StopAttempt,
     Trust,
@@ -34,6 +35,7 @@ from farmd.core.events import (
     BlobLost,
     BlobRead,
     BlobsFound,
+    BlobsSettled,
     BlobVerified,
     Delivered,
     LogRead,
@@ -60,16 +62,25 @@ class Blobs:
         held: By address.
         rotten: Blobs in which a bit has flipped, and nobody has noticed yet.
         painted: Blobs that were rendered here: another render would bring such a picture again.
+        unsettled: Blobs that were fetched and not synced since: a power cut takes them.
     """
 
     held: dict[BlobAddress, bytes] = field(default_factory=dict)
     rotten: dict[BlobAddress, None] = field(default_factory=dict)
     painted: dict[BlobAddress, None] = field(default_factory=dict)
+    unsettled: dict[BlobAddress, None] = field(default_factory=dict)
+
+    def lose_power(self) -> None:
+        """What was not synced is gone."""
+        for address in self.unsettled:
+            self.set_aside(address)
+        self.unsettled.clear()
 
     def wipe(self) -> None:
         """Somebody emptied the folder."""
         self.held.clear()
         self.rotten.clear()
+        self.unsettled.clear()
 
     def spoil(self, address: BlobAddress) -> None:
         """A bit flips on the disk."""
@@ -80,6 +91,14 @@ class Blobs:
         """It turned out not to be what it is called."""
         self.held.pop(address, None)
         self.rotten.pop(address, None)
+
+    def take(self, content: bytes) -> BlobAddress:
+        """Store what was fetched; it is synced later."""
+        is_new = address_of(content) not in self.held
+        address = self.add(content)
+        if is_new:
+            self.unsettled[address] = None
+        return address
 
     def add(self, content: bytes) -> BlobAddress:
         """Store a content and return its address."""
@@ -124,6 +143,7 @@ class SimHands:
         self.links: dict[NodeId, None] = {}
         self.trusted: dict[NodeId, None] = {}
         self.stash: list[Effect] | None = None
+        self._is_over = False
 
     def perform(self, effect: Effect) -> None:
         """Carry out one effect; while the machine is paused, keep it for later."""
@@ -168,6 +188,8 @@ class SimHands:
                 self._serve(effect)
             case WritePiece():
                 self._write(effect)
+            case SettleBlobs():
+                asyncio.get_running_loop().call_later(0.02, self._settle, effect)
             case VerifyBlob():
                 self._later(BlobVerified(effect.blob, self._is_sound(effect.blob)))
             case Deliver():
@@ -212,9 +234,17 @@ class SimHands:
             self._later(PieceWritten(effect.blob, effect.index, effect.source, False, True))
             return
         if found == effect.blob:
-            self.blobs.add(effect.data)
+            self.blobs.take(effect.data)
+            asyncio.get_running_loop().call_later(2.0, self._settle)
         self._later(PieceWritten(effect.blob, effect.index, effect.source, True))
         self._later(BlobFinished(effect.blob, found == effect.blob, found != effect.blob), 0.001)
+
+    def _settle(self, effect: SettleBlobs | None = None) -> None:
+        if self._is_over:
+            return
+        self.blobs.unsettled.clear()
+        if effect is not None:
+            self._post(BlobsSettled(effect.ref))
 
     def _deliver(self, effect: Deliver) -> None:
         lacking = [output for output in effect.outputs if not self._is_sound(output.blob)]
@@ -279,6 +309,7 @@ class SimHands:
 
     def crash(self) -> None:
         """All processes of the machine end; nobody hears of it."""
+        self._is_over = True
         for process in self.processes.values():
             process.end.cancel()
             if process.beat is not None:

@@ -16,8 +16,10 @@ from farmd.core.attempts import read_attempt
 from farmd.core.effects import Note, Reply, Save, Send, StartAttempt
 from farmd.core.gate import grantable_below
 from farmd.core.gossip import QUEUE_BYTES
+from protocol.bodies import HoldingBody, unpack_body
+from protocol.ids import TaskIndex, unpack_job
 from protocol.messages import DeltaPart, Grant, Heartbeat, HeartbeatAck, Push, PushAck, VoteReply
-from protocol.records import JobField, Kind, attempt_pk
+from protocol.records import HoldingWhat, JobField, Kind, attempt_pk
 from protocol.states import AttemptState
 from tests.sim.hands import address_of
 from tests.sim.passes import rows_told
@@ -140,6 +142,8 @@ class Watch:
                     self.content[rec.origin, rec.seq] = rec
             elif known != rec:
                 self.fail(3, f"({rec.origin}, {rec.seq}) names two contents: {known} and {rec}")
+            if rec.kind == Kind.HOLDING and replica.is_own(rec.origin):
+                self._check_claim(machine, rec)
         if not save.meta:
             return
         meta = dict(save.meta)
@@ -147,6 +151,17 @@ class Watch:
             accepted = machine.node.election.accepted
             if accepted < self.accepted.get(machine.id, (0, "")):
                 self.fail(5, f"{machine.name} accepts {accepted} after {self.accepted[machine.id]}")
+
+    def _check_claim(self, machine: Machine, rec: Rec) -> None:
+        """Nobody says that it keeps a copy of a result which the next power cut would take (2)."""
+        if rec.pk[8] != HoldingWhat.OUTPUTS or (job := machine.node.jobs.get(unpack_job(rec.pk[9:19]))) is None:
+            return
+        runs = unpack_body(HoldingBody, rec.body).runs
+        for task in [at for start, end in runs for at in range(start, end + 1)]:
+            result = job.result_of(TaskIndex(task))
+            for output in result.body.outputs if result is not None else ():
+                if output.blob in machine.blobs.unsettled:
+                    self.fail(2, f"{machine.name} says that it keeps task {task} of {job.id}, which is not synced")
 
     def _check_reign(self, machine: Machine, term: int) -> None:
         """A restarted leader never goes on in a term that it remembers (4)."""

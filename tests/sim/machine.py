@@ -179,6 +179,8 @@ class Machine:
         """
         self._end()
         self.lost_power = power_cut
+        if power_cut:
+            self.blobs.lose_power()
         self.world.say(f"{self.name} {'loses power' if power_cut else 'is killed'}")
         for machine in self.world.machines:
             if not power_cut and machine.up and (self.id, machine.id) not in self.world.network.cut:

@@ -23,6 +23,7 @@ from farmd.core.gate import grantable_below
 from farmd.core.gossip import Gossip
 from farmd.core.job import Job
 from farmd.core.leader import Leader
+from farmd.core.outputs import Outputs
 from farmd.core.replica import Replica
 from farmd.core.rerender import Rerender
 from farmd.core.rounds import Rounds
@@ -205,6 +206,10 @@ def _blame_nobody(turn: Turn, incoming: Any) -> tuple[Any, ...]:
     return ()
 
 
+def _keep_unsynced(self: Outputs, turn: Turn, key: Any) -> None:
+    self.on_settled(turn, key[1])
+
+
 def _is_there(self: SimHands, blob: Any) -> bool:
     return blob in self.blobs.held
 
@@ -245,6 +250,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("blame nobody for a wrong whole", scenes.liar, ((swarm_module, "judge_wrong", _blame_nobody),)),
     Mutant("render what is damaged", scenes.rot_while_rendering, ((SimHands, "_is_sound", _is_there),)),
     Mutant("believe what was said once", scenes.store_deleted, ((Rounds, "hurry", lambda self, turn: None),)),
+    Mutant("keep copies that are not synced", scenes.quiet, ((Outputs, "on_fetched", _keep_unsynced),), nodes=3),
     Mutant("leave lost results lost", scenes.last_copy_lost, ((Rerender, "review", lambda self, turn: False),)),
     Mutant("give a corrupt piece up", scenes.corrupt_sender, ((Swarm, "on_written", _forget_corrupt),)),
 )

@@ -4,21 +4,28 @@ The map has one slot for each piece: a flag and the piece's xxHash64. After a cr
 nothing, since data and map are not synced together; so a part that is opened again hashes each flagged piece and drops
 those that do not match (xxHash64 runs at 11 GiB/s, a sync for each piece would cost a millisecond). A blob of one piece
 has no map: the MD5 of the whole decides.
+
+The MD5 of the whole runs at a fraction of the network's speed and cannot be split. So it follows the pieces while they
+arrive (`follow`), beside the transfer, and when the last one is there only its own stretch is left to hash.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import struct
+from contextlib import suppress
 from enum import Enum
 from pathlib import Path
-from threading import RLock
+from threading import Lock, RLock
 from typing import TYPE_CHECKING
 
 import xxhash
 
+from protocol.ids import BlobAddress
+
 if TYPE_CHECKING:
-    from protocol.ids import BlobAddress
+    from collections.abc import Container
 
 PIECE_BYTES = 1 << 20
 _SLOT = struct.Struct("<BQ")
@@ -41,6 +48,42 @@ def piece_count(size: int) -> int:
     return -(-size // PIECE_BYTES)
 
 
+class _Digest:
+    """Both hashes of the pieces that stand at the beginning without a gap; for several threads, one at a time."""
+
+    def __init__(self, path: Path, size: int) -> None:
+        self.reached = 0
+        self._path = path
+        self._size = size
+        self._md5, self._xxh64 = hashlib.md5(usedforsecurity=False), xxhash.xxh64()
+        self._lock = Lock()
+
+    def follow(self, have: Container[int]) -> None:
+        """Hash on as far as there is no gap.
+
+        Raises:
+            OSError: As the system says.
+        """
+        with self._lock:
+            if self.reached not in have:
+                return
+            descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                while self.reached in have:
+                    data = os.pread(descriptor, PIECE_BYTES, self.reached * PIECE_BYTES)
+                    self._md5.update(data)
+                    self._xxh64.update(data)
+                    self.reached += 1
+            finally:
+                os.close(descriptor)
+
+    def result(self) -> BlobAddress:
+        """What has been hashed so far."""
+        with self._lock:
+            size = min(self.reached * PIECE_BYTES, self._size)
+            return BlobAddress(self._xxh64.intdigest(), size, self._md5.digest())
+
+
 class Part:
     """One incomplete blob. `lock` is held by whoever uses it; it may be taken twice by one thread."""
 
@@ -52,6 +95,7 @@ class Part:
         self._map = Path(f"{name}.map")
         self._count = piece_count(address.size)
         self._have: dict[int, int] | None = None
+        self._digest = _Digest(self.path, address.size)
 
     @property
     def have(self) -> dict[int, int]:
@@ -93,9 +137,32 @@ class Part:
         data = _read_at(self.path, index * PIECE_BYTES, self._length(index))
         return (self.have[index], data) if xxhash.xxh64_intdigest(data) == self.have[index] else None
 
+    @property
+    def can_follow(self) -> bool:
+        """Whether `follow` would find something to hash."""
+        return self._have is not None and self._digest.reached in self._have
+
+    def follow(self) -> None:
+        """Hash what has arrived without a gap; needs no lock, and a part that is forgotten meanwhile ends it."""
+        have = self._have
+        with suppress(OSError):  # `digest` will say so
+            self._digest.follow(have or ())
+
+    def digest(self) -> BlobAddress:
+        """Hash what is left, and tell what the whole is.
+
+        Raises:
+            OSError: As the system says.
+        """
+        self._digest.follow(self.have)
+        if os.stat(self.path).st_size != self.address.size:  # noqa: PTH116  # for each small file
+            return BlobAddress(0, 0, b"")
+        return self._digest.result()
+
     def forget(self) -> None:
         """Know no piece any more; the object may be used again for a new try. The file is the caller's to remove."""
         self._have = {}
+        self._digest = _Digest(self.path, self.address.size)
         if self._count > 1:
             self._map.unlink(missing_ok=True)
 

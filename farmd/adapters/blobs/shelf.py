@@ -46,7 +46,7 @@ class Shelf:
         self._on_lost = on_lost
         self._root, self._aside, self._mark = root / "blobs", root / "aside", root / "unsettled"
         self._root_name = str(self._root)
-        self._lock = Lock()
+        self._lock, self._settling = Lock(), Lock()
         self._unsettled: list[Path] = []
         self._is_marked = False
         self._held = Held(0, 0)
@@ -94,6 +94,23 @@ class Shelf:
             return None
         return Path(name)
 
+    def read(self, address: BlobAddress) -> bytes | None:
+        """Read a small blob; None if it is not here or cannot be read, and one of the wrong size is set aside."""
+        try:
+            descriptor = os.open(self._name(address), os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            data = os.read(descriptor, address.size + 1)
+        except OSError:
+            return None
+        finally:
+            os.close(descriptor)
+        if len(data) != address.size:
+            self.drop(address)
+            return None
+        return data
+
     def candidates(self, xxh64: int, size: int) -> list[BlobAddress]:
         """List blobs of this xxHash64 and size."""
         prefix = f"{xxh64:016x}-{size}-"
@@ -126,7 +143,14 @@ class Shelf:
             _sync(final.parent)
 
     def settle(self) -> None:
-        """Make durable what was installed with `durable=False`; after an error call it again."""
+        """Make durable what was installed with `durable=False`; after an error call it again.
+
+        One at a time: whoever comes while another one syncs must not return before that is done.
+        """
+        with self._settling:
+            self._settle()
+
+    def _settle(self) -> None:
         with self._lock:
             waiting, self._unsettled = self._unsettled, []
         try:

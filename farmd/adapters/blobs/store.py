@@ -19,7 +19,7 @@ import stat
 from contextlib import contextmanager
 from enum import Enum
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import xxhash
 
@@ -27,12 +27,12 @@ from farmd.adapters.blobs.errors import BlobsFailed, blaming_disk
 from farmd.adapters.blobs.parts import PIECE_BYTES, Part, Wrote
 from farmd.adapters.blobs.shelf import Shelf, address_of
 from farmd.adapters.blobs.upload import Upload
-from farmd.ingest.copying import clone, copy
-from farmd.ingest.hashing import hash_descriptor
+from farmd.ingest.copying import clone, copy, write_all
+from farmd.ingest.hashing import address_of_bytes, hash_descriptor
 from protocol.ids import BlobAddress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from farmd.adapters.blobs.shelf import Held
@@ -47,6 +47,14 @@ class How(Enum):
     COPY = "copy"
     REFLINK = "reflink"
     """Share the blocks where the file system can, else copy."""
+
+
+class Pack(NamedTuple):
+    """What became of blobs that arrived together: stored (or here before), not what they are called, refused."""
+
+    stored: list[BlobAddress]
+    corrupt: list[BlobAddress]
+    failed: list[BlobAddress]
 
 
 class BlobStore:
@@ -164,13 +172,72 @@ class BlobStore:
                 part.path.touch()
             elif not part.is_full:
                 raise BlobsFailed(f"cannot complete {address}: pieces are missing")
-            agrees = address_of(part.path) == address
+            agrees = (address_of(part.path) if address.size <= PIECE_BYTES else part.digest()) == address
             if agrees:
                 self._shelf.install(part.path, address, durable=durable)
             else:
                 self._shelf.set_aside(part.path)
             part.forget()
             return agrees
+
+    def follow(self, address: BlobAddress) -> None:
+        """Hash what has arrived of a blob without a gap, so that `confirm` finds little left to do."""
+        with self._lock:
+            part = self._open_parts.get(address)
+        if part is not None:
+            part.follow()
+
+    def read_pack(self, addresses: Iterable[BlobAddress]) -> tuple[list[BlobAddress], bytes]:
+        """Read small blobs; what is not here, or cannot be read, is left out.
+
+        Returns:
+            Those that were read, and their bytes one after the other.
+        """
+        found, parts = [], []
+        for address in addresses:
+            data = self._shelf.read(address)
+            if data is not None:
+                found.append(address)
+                parts.append(data)
+        return found, b"".join(parts)
+
+    def write_pack(self, addresses: Sequence[BlobAddress], data: bytes) -> Pack:
+        """Verify small blobs that arrived together, and store each that is what it is called.
+
+        Args:
+            addresses: Which, in order.
+            data: Their bytes, one after the other.
+
+        A power cut may take them back until `settle`.
+        """
+        pack, rest = Pack([], [], []), memoryview(data)
+        for address in addresses:
+            content, rest = rest[: address.size], rest[address.size :]
+            if address_of_bytes(content) != address:
+                pack.corrupt.append(address)
+                continue
+            try:
+                self._put(address, content)
+                pack.stored.append(address)
+            except OSError:
+                pack.failed.append(address)
+        return pack
+
+    def _put(self, address: BlobAddress, content: memoryview) -> None:
+        if self._shelf.path(address):
+            return
+        temporary = self._temporary()
+        try:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
+            try:
+                write_all(descriptor, content)
+            finally:
+                os.close(descriptor)
+            self._shelf.install(temporary, address, durable=False)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        self._discard_part(address)
 
     def begin(self, address: BlobAddress) -> Upload:
         """Start or resume taking a blob from a client; see `Upload`.
@@ -256,6 +323,18 @@ class BlobStore:
                             del self._open_parts[address]
                 return
 
+    def _temporary(self) -> Path:
+        with self._lock:
+            self._serial += 1
+            return self._tmp / str(self._serial)
+
+    def _discard_part(self, address: BlobAddress) -> None:
+        """Remove what an earlier try left of a blob that is complete now."""
+        if os.path.exists(f"{self._parts}/{address}.part"):  # noqa: PTH110  # for each small file
+            with self._part(address) as part:
+                part.forget()
+                part.path.unlink(missing_ok=True)
+
     def _move_in(self, path: Path, source: int) -> BlobAddress:
         before = os.fstat(source)
         address = hash_descriptor(source)
@@ -273,9 +352,7 @@ class BlobStore:
         return address
 
     def _copy_in(self, source: int, *, reflink: bool) -> BlobAddress:
-        with self._lock:
-            self._serial += 1
-            temporary = self._tmp / str(self._serial)
+        temporary = self._temporary()
         try:
             with temporary.open("xb+", buffering=0) as target:
                 shared = reflink and clone(source, target.fileno())

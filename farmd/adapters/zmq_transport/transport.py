@@ -29,7 +29,7 @@ from protocol.api import API_MARK, MAX_API_BYTES
 from protocol.codec import MAX_JOIN_BYTES, NEWEST_VERSION, OLDEST_VERSION, decode, encode, negotiate
 from protocol.errors import PeerError, UsageError
 from protocol.ids import node_id_of
-from protocol.messages import Hello, JoinAsk, JoinReply, PieceIs
+from protocol.messages import Hello, JoinAsk, JoinReply, PackIs, PieceIs
 from protocol.pacing import Drain
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ MAX_FRAMES = 3
 """Kept of a message: ours have one or two, and a third shows that there are too many."""
 JOIN_TIMEOUT_S = 5.0
 GOODBYE_MS = 200
+_BULK = frozenset({PieceIs, PackIs})
+"""Messages that must not stand in front of others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +156,7 @@ class ZmqTransport:
             self.tally.unsent += 1
             return False
         frame = self._frame_of(message)
-        bulk = type(message) is PieceIs
+        bulk = type(message) in _BULK
         sent = link.send_bulk(frame, self._now()) if bulk else link.send(frame, self._now())
         if sent:
             self.tally.sent += 1
