@@ -41,6 +41,14 @@ class Matcher:
     def __iter__(self) -> Iterator[Capacity]:
         return iter(self._nodes.values())
 
+    def clear(self) -> None:
+        """Forget all nodes and what they do."""
+        self._nodes.clear()
+        self._buckets.clear()
+        self._bucket_of.clear()
+        self._never.clear()
+        self._full.clear()
+
     def get(self, node: NodeId) -> Capacity | None:
         """Return the capacity of a node, or None if it may not be granted work."""
         return self._nodes.get(node)

@@ -183,7 +183,7 @@ class History:
     def _check_idle(self, leading: list[Machine]) -> None:
         """No leader leaves a ready task waiting beside a node with room: grants need no outside event."""
         now = self.loop.now
-        idle = {(m.id, m.node.epoch, m.node.leader._n): m for m in leading if passes.could_grant(m)}
+        idle = {(m.id, m.node.epoch, m.node.leader.granting.count): m for m in leading if passes.could_grant(m)}
         self._idle_since = {key: self._idle_since.get(key, now) for key in idle}
         for key, since in self._idle_since.items():
             if now - since > IDLE_S:

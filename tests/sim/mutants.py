@@ -30,6 +30,7 @@ from farmd.core.rounds import Rounds
 from farmd.core.swarm import Swarm
 from farmd.core.verdicts import Verdicts
 from farmd.core.worker import Worker
+from farmd.core.workforce import Workforce
 from protocol.bodies import ControlBody, pack_body, unpack_body
 from protocol.messages import HaveIs, Refusal
 from protocol.records import Kind, Rank, Rec, stamp
@@ -243,7 +244,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "grant where a feature is missing",
         scenes.feature_missing,
-        ((Leader, "_avoided", lambda self, turn, job: {}),),
+        ((Workforce, "avoided", lambda self, job, now: {}),),
     ),
     Mutant("never give a job up", scenes.feature_missing, ((Verdicts, "review", lambda self, turn: False),)),
     Mutant("vouch for a copy unread", scenes.rotten_copy, ((Doubts, "add", _vouch_blindly),)),

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from farmd.core.capacity import Capacity
 from farmd.core.jobs import Jobs
-from farmd.core.leader import SEEN_LATELY_S
 from farmd.core.match import avoided_nodes
 from farmd.core.pathrules import PathRules
+from farmd.core.workforce import SEEN_LATELY_S
 from protocol.bodies import AttemptBody, unpack_body
 from protocol.ids import pack_job
 from protocol.jobspec import DeliverBy, PartitionPolicy
