@@ -1,34 +1,31 @@
 """Who is in the farm, and who is here now: SWIM with Lifeguard.
 
 Theory: Das, Gupta and Motivala, "SWIM" (2002); Dadgar, Phillips and Currey, "Lifeguard" (2017). `roster` orders the
-claims, `probing` finds who is silent, `suspicion` decides how long silence is forgiven, `dissemination` chooses the
-gossip that rides on pings and acks. This module joins them:
-- a failed probe makes a suspect, an expired suspicion makes a dead member;
-- every message carries the sender's own claim first, then what is claimed of the receiver if that is not "alive"
-  (Lifeguard's buddy system), so whoever is wrongly suspected or dead learns it from the next message and refutes it
-  with a higher incarnation; only the member itself can end a suspicion;
-- gossip that a member is dead only makes a suspect of one that is alive here: else the dead of one half of a split
-  would die in the other half when it heals.
+claims, `probing` finds who is silent, `suspicion` decides how long silence is forgiven, `judgement` what is believed of
+others, `refutation` what is answered to claims about this node, `dissemination` and `riders` which gossip goes with
+pings and acks, `rollcall` whom to ask for what gossip missed. This module joins them: it takes the messages, and says
+to the rest of the core who is there.
 
 Conventions on the wire, beyond the words of `protocol.messages`:
 - `PingAck` with seq 0 answers nothing: it only carries gossip (a refutation, a farewell);
 - `PingNack` with seq 0 is an accusation, from a node that got no answer itself, to the jurors of the accused;
 - `PingReq` whose target is its own sender asks "whom do you know?"; it is answered by `PingAck`s with all claims
-  of members that are here or have left. Asked at start, and of a random member now and then: rumours are dropped
-  after a while, and this repairs what they missed.
+  of members that are here or have left.
 
-The invariant: for each node, (epoch, incarnation, state) never falls. Called by the node machine; must never let
-time of day, an address or a name stand for identity.
+Called by the node machine; must never let time of day, an address or a name stand for identity.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from farmd.core.dissemination import Adverts, Rumours, copies_for, room_for
+from farmd.core.judgement import Judgement
 from farmd.core.probing import Prober
-from farmd.core.roster import Member, MemberChange, Roster, wins
-from farmd.core.suspicion import LAG_S, LocalHealth, Suspicions, jurors_of
+from farmd.core.refutation import Refutation
+from farmd.core.riders import Riders
+from farmd.core.rollcall import RollCall
+from farmd.core.roster import Member, Roster
+from farmd.core.suspicion import LAG_S, LocalHealth
 from protocol.messages import Advert, MemberUpdate, Ping, PingAck, PingNack, PingReq
 from protocol.states import MemberState
 
@@ -36,26 +33,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from random import Random
 
+    from farmd.core.roster import MemberChange
     from farmd.core.turn import Turn
     from protocol.ids import NodeId
 
-ALIVE, SUSPECT, DEAD, LEFT = MemberState
+ALIVE, _, _, LEFT = MemberState
 
 POKE_PERIOD_S = 1.0
 """A member that is talking although it is suspected or dead is asked at most this often."""
-TIME_TO_REFUTE_S = 2.0
-"""Gossip of a death counts for nothing more than an accusation until the member was suspected here this long."""
-SYNC_PERIOD_S = 30.0
-HEALING_SYNC_S = 2.0
-"""Time for the members beyond a healed split to refute their death, before they are asked for in one go."""
-SYNCS_AT_START = 3
-SYNC_CLAIMS = 40
-"""Claims in one answer of a sync: about two kilobytes."""
-SPREAD_TO = 3
-"""A refutation goes to this many members at once, beside riding on every later message."""
 FAREWELLS = 64
 """Members told directly that this node leaves; gossip tells the rest."""
-EPOCH_LEAP_PERIOD_S = 10.0
 
 SwimMessage = Ping | PingAck | PingReq | PingNack
 
@@ -89,18 +76,16 @@ class Membership:
         """
         self.self_id = self_id
         self.health = LocalHealth()
-        self.dirty_meta: dict[str, Any] = {}
         self._rng = rng
         self._admitted = admitted
         self._roster = Roster(Member(self_id, ALIVE, epoch, 0, address, 0.0))
-        self._suspicions = Suspicions()
-        self._rumours: Rumours[MemberUpdate] = Rumours()
-        self._adverts = Adverts()
-        self._prober = Prober(self._roster, self.health, self._riders, rng)
+        self._riders = Riders(self._roster)
+        self._prober = Prober(self._roster, self.health, self._riders.to, rng)
+        self._judgement = Judgement(self._roster, self._riders, self._prober)
+        self._refutation = Refutation(self._roster, self.health, self._riders, rng)
+        self._rollcall = RollCall(self._roster, rng)
+        self.dirty_meta = self._refutation.dirty_meta
         self._poked_at: dict[NodeId, float] = {}
-        self._syncs_left = SYNCS_AT_START
-        self._sync_at: float | None = None
-        self._leapt_at: float | None = None
 
     # -- what others may know ----------------------------------------------------------------------------------
 
@@ -123,7 +108,7 @@ class Membership:
 
     def alive_others(self) -> tuple[NodeId, ...]:
         """Return the same without this node."""
-        return tuple(node for node in self._roster.alive if node != self.self_id)
+        return self._roster.alive_others
 
     def suspects(self) -> tuple[NodeId, ...]:
         """Return the members that are suspected, sorted."""
@@ -152,7 +137,7 @@ class Membership:
 
     def advert_of(self, node: NodeId) -> Advert | None:
         """Return the latest advert of a node."""
-        return self._adverts.of(node)
+        return self._riders.adverts.of(node)
 
     def take_changes(self) -> list[MemberChange]:
         """Return what changed since the last call."""
@@ -163,7 +148,7 @@ class Membership:
     def start(self, turn: Turn) -> None:
         """Begin to probe."""
         self._prober.start(turn.now.mono)
-        self._sync_at = turn.now.mono + SYNC_PERIOD_S * (0.5 + self._rng.random())
+        self._rollcall.start(turn.now.mono)
 
     def learn(self, turn: Turn, node: NodeId, address: str) -> None:
         """Hear that a node may be at an address (a record, a seed, discovery), and ping it unless it is here."""
@@ -183,19 +168,16 @@ class Membership:
 
     def forget(self, node: NodeId) -> None:
         """Remove a node whose key was revoked; `admitted` must refuse it from now on."""
-        self._roster.forget(node)
-        self._suspicions.close(node)
-        self._rumours.drop(node)
-        self._retime()
+        self._judgement.forget(node)
 
     def set_own_advert(self, advert: Advert) -> None:
         """Spread what this node says of itself; its counter must be raised each time."""
-        self._adverts.hear(advert)
+        self._riders.adverts.hear(advert)
 
     def hear_advert(self, advert: Advert) -> bool:
         """Take an advert that came otherwise (with a heartbeat's answer); returns whether it was new."""
         member = self._roster.get(advert.node)
-        return member is not None and advert.epoch >= member.epoch and self._adverts.hear(advert)
+        return member is not None and advert.epoch >= member.epoch and self._riders.adverts.hear(advert)
 
     def note_lag(self, seconds: float) -> None:
         """Doubt the own judgement because the own loop was late."""
@@ -204,7 +186,7 @@ class Membership:
     def heard(self, turn: Turn, sender: NodeId) -> None:
         """Take any message as a reason to ask a suspect or dead sender at once; only it can end that state."""
         member = self._roster.get(sender)
-        if member is None or member.state in (ALIVE, LEFT) or self._sync_at is None:
+        if member is None or member.state in (ALIVE, LEFT) or self._rollcall.at is None:
             return
         now = turn.now.mono
         if now < self._poked_at.get(sender, -POKE_PERIOD_S) + POKE_PERIOD_S:
@@ -226,12 +208,13 @@ class Membership:
         match message:
             case Ping(seq, updates, adverts):
                 self._take_gossip(turn, sender, updates, adverts)
-                turn.send(sender, PingAck(seq, None, *self._answer_riders(sender, updates)), volatile=True)
+                turn.send(sender, PingAck(seq, None, *self._riders.answer(sender, updates)), volatile=True)
                 return
             case PingAck(_, _, updates, adverts):
                 self._take_gossip(turn, sender, updates, adverts)
                 self._prober.on_ack(turn, sender, message)
-                self._sync_after_contact(turn, sender)
+                if self.is_alive(sender):
+                    self._rollcall.on_contact(turn, sender)
             case PingReq(_, _, updates):
                 self._take_gossip(turn, sender, updates, ())
                 self._on_request(turn, sender, message)
@@ -239,16 +222,16 @@ class Membership:
                 if seq:
                     self._prober.on_nack(message)
                 else:
-                    self._accused(turn, target, sender)
+                    self._judgement.accused(turn, target, sender)
         if self._me.incarnation > incarnation:
-            self._whisper(turn, sender)
+            self._riders.whisper(turn, sender)
         self.heard(turn, sender)
 
     def next_deadline(self) -> float | None:
         """Return the monotonic second at which `on_timer` wants to be called."""
-        if self._sync_at is None:
+        if self._rollcall.at is None:
             return None
-        return min(self._sync_at, self._prober.next_deadline(), self._suspicions.next_deadline())
+        return min(self._rollcall.at, self._prober.next_deadline(), self._judgement.next_deadline())
 
     def on_timer(self, turn: Turn) -> None:
         """Do what is due; a late call means that this node was deaf, and excuses the others for that time."""
@@ -257,47 +240,22 @@ class Membership:
             return
         if now - deadline > LAG_S:
             self._prober.shift(now - deadline)
-            self._suspicions.shift(now - deadline)
+            self._judgement.shift(now - deadline)
         for node in self._prober.on_timer(turn):
-            self._silent(turn, node)
-        for node in self._suspicions.due_to_ask(now):
-            self._prober.ping(turn, node)
-        for node in self._suspicions.expired(now):
-            self._give_up(turn, node)
-        if self._sync_at is not None and now >= self._sync_at:
-            self._sync_at = now + SYNC_PERIOD_S * (0.5 + self._rng.random())
-            others = self.alive_others()
-            if others:
-                self._ask_sync(turn, self._rng.choice(others))
+            self._judgement.silent(turn, node)
+        self._judgement.on_timer(turn)
+        self._rollcall.on_timer(turn)
 
     def leave(self, turn: Turn) -> None:
         """Say goodbye: every member that hears it counts this node out at once. Nothing is answered any more."""
         others = self.alive_others()
         self._roster.take(self._me.claim()._replace(state=LEFT), turn.now.mono)
-        self._sync_at = None
+        self._rollcall.stop()
         farewell = PingAck(0, None, (self._me.claim(),))
         for node in others if len(others) <= FAREWELLS else self._rng.sample(others, FAREWELLS):
             turn.send(node, farewell, volatile=True)
 
     # -- gossip ------------------------------------------------------------------------------------------------
-
-    def _riders(self, to: NodeId) -> tuple[tuple[MemberUpdate, ...], tuple[Advert, ...]]:
-        member = self._roster.get(to)
-        about = (member.claim(),) if member is not None and member.state is not ALIVE and member.epoch else ()
-        return self._updates(about), self._adverts.take()
-
-    def _answer_riders(
-        self, to: NodeId, said: tuple[MemberUpdate, ...]
-    ) -> tuple[tuple[MemberUpdate, ...], tuple[Advert, ...]]:
-        member = self._roster.get(to)
-        own = next((claim for claim in said if claim.node == to), None)
-        if member is not None and own is not None and own.epoch < member.epoch:
-            return self._updates((member.claim(),)), self._adverts.take()
-        return self._riders(to)
-
-    def _updates(self, about: tuple[MemberUpdate, ...]) -> tuple[MemberUpdate, ...]:
-        room = room_for(len(self._rumours)) - 1 - len(about)
-        return (self._me.claim(), *about, *self._rumours.take(room, copies_for(self._roster.here)))
 
     def _take_gossip(
         self, turn: Turn, sender: NodeId, updates: tuple[MemberUpdate, ...], adverts: tuple[Advert, ...]
@@ -310,141 +268,26 @@ class Membership:
 
     def _hear(self, turn: Turn, claim: MemberUpdate, sender: NodeId) -> None:
         if claim.node == self.self_id:
-            self._hear_of_me(turn, claim)
+            self._refutation.hear(turn, claim)
             return
         if not ALIVE <= claim.state <= LEFT or claim.epoch < 1 or not self._may_be(claim.node):
             return
-        known = self._roster.get(claim.node)
-        if known is not None and claim.state == DEAD and known.is_here and known.epoch == claim.epoch:
-            self._hear_of_death(turn, claim, known, sender)
-        elif known is None or wins(claim, known):
-            self._believe(turn, claim)
-            if known is not None and known.state is DEAD and known.epoch == claim.epoch:
-                self._revived(turn.now.mono, by_itself=sender == claim.node)
+        if self._judgement.hear(turn, claim, sender):
+            self._healed(turn.now.mono, by_itself=sender == claim.node)
 
-    def _revived(self, now: float, *, by_itself: bool) -> None:
-        """A member came back within its life, so a partition has healed: look for the others without delay."""
+    def _healed(self, now: float, *, by_itself: bool) -> None:
+        """A member came back within its life: look for the others that were cut off with it."""
         if by_itself:
             self._prober.revived(now)
-        if self._sync_at is not None:
-            self._sync_at = min(self._sync_at, now + HEALING_SYNC_S * (0.5 + self._rng.random()))
-
-    def _hear_of_death(self, turn: Turn, claim: MemberUpdate, known: Member, sender: NodeId) -> None:
-        """Believe that a member is dead only when it was suspected here for a while; until then, suspect it."""
-        now = turn.now.mono
-        if not wins(claim, known):
-            return
-        if known.state is SUSPECT and self._suspicions.age(claim.node, now) >= TIME_TO_REFUTE_S:
-            self._believe(turn, claim)
-            return
-        self._suspicions.accuse(claim.node, sender, now)
-        if wins(claim._replace(state=SUSPECT), known):
-            self._believe(turn, claim._replace(state=SUSPECT))
-        self._retime()
+        self._rollcall.hurry(now)
 
     def _may_be(self, node: NodeId) -> bool:
         return self._admitted is None or self._admitted(node)
 
-    def _hear_of_me(self, turn: Turn, claim: MemberUpdate) -> None:
-        """Refute what is claimed of this node, if it is not what this node says of itself."""
-        me, now = self._me, turn.now.mono
-        if claim.epoch > me.epoch:
-            if self._leapt_at is not None and now < self._leapt_at + EPOCH_LEAP_PERIOD_S:
-                return
-            self._leapt_at = now
-            me = Member(self.self_id, ALIVE, claim.epoch + 1, 0, me.address, now)
-            self.dirty_meta["epoch"] = me.epoch
-            turn.note("member.epoch", f"a peer remembers life {claim.epoch} of this node; it goes on as {me.epoch}")
-        elif claim.epoch < me.epoch or (claim.incarnation, claim.state) <= (me.incarnation, ALIVE):
-            return
-        else:
-            self.health.worse()
-        incarnation = claim.incarnation + 1 if claim.epoch == me.epoch else 0
-        self._roster.take(me.claim()._replace(incarnation=incarnation), now)
-        others = self.alive_others()
-        for node in self._rng.sample(others, min(SPREAD_TO, len(others))):
-            self._whisper(turn, node)
-
-    def _whisper(self, turn: Turn, to: NodeId) -> None:
-        turn.send(to, PingAck(0, None, *self._riders(to)), volatile=True)
-
-    # -- suspicion ---------------------------------------------------------------------------------------------
-
-    def _silent(self, turn: Turn, node: NodeId) -> None:
-        """Draw the consequence of a probe that failed: suspect the node, and tell those who may confirm it."""
-        member = self._roster.get(node)
-        if member is None or not member.is_here:
-            return
-        is_new = self._suspicions.accuse(node, self.self_id, turn.now.mono)
-        if member.state is ALIVE:
-            self._believe(turn, member.claim()._replace(state=SUSPECT))
-        self._retime()
-        if is_new:
-            for juror in jurors_of(node, self._roster.alive):
-                if juror != self.self_id:
-                    turn.send(juror, PingNack(0, node), volatile=True)
-
-    def _give_up(self, turn: Turn, node: NodeId) -> None:
-        member = self._roster.get(node)
-        if member is not None:
-            self._believe(turn, member.claim()._replace(state=DEAD))
-
-    def _accused(self, turn: Turn, accused: NodeId, accuser: NodeId) -> None:
-        member = self._roster.get(accused)
-        if member is not None and member.is_here and accused != self.self_id:
-            self._suspicions.accuse(accused, accuser, turn.now.mono)
-            self._retime()
-
-    def _believe(self, turn: Turn, claim: MemberUpdate) -> None:
-        """Take a claim that wins into the roster, pass it on, and open or close the suspicion."""
-        known = self._roster.get(claim.node)
-        change = self._roster.take(claim, turn.now.mono)
-        self._rumours.put(claim.node, claim)
-        if claim.state != SUSPECT or (known is not None and known.incarnation < claim.incarnation):
-            self._suspicions.close(claim.node)
-        if claim.state == SUSPECT:
-            self._suspicions.open(claim.node, turn.now.mono)
-        if change is not None:
-            self._changed(turn, change)
-        self._retime()
-
-    def _changed(self, turn: Turn, change: MemberChange) -> None:
-        if change.new is not ALIVE:
-            self._do_jury_duty(turn)
-        if change.new is ALIVE:
-            self._prober.enlist(change.node)
-        if change.old_epoch < change.epoch:
-            self._adverts.forget(change.node, change.epoch)
-
-    def _do_jury_duty(self, turn: Turn) -> None:
-        """Probe every suspect whose juror this node is, or became because another juror fell silent too."""
-        alive = self._roster.alive
-        for accused in self._suspicions:
-            if self.self_id in jurors_of(accused, alive) and not self._suspicions.has_accused(accused, self.self_id):
-                self._prober.probe(turn, accused)
-
-    def _retime(self) -> None:
-        self._suspicions.retime(len(self._roster.alive))
-
-    # -- whom do you know? -------------------------------------------------------------------------------------
-
     def _on_request(self, turn: Turn, sender: NodeId, request: PingReq) -> None:
         if request.target == sender:
-            self._answer_sync(turn, sender, request.seq)
+            self._rollcall.answer(turn, sender, request.seq)
         elif request.target == self.self_id:
-            turn.send(sender, PingAck(request.seq, self.self_id, *self._riders(sender)), volatile=True)
+            turn.send(sender, PingAck(request.seq, self.self_id, *self._riders.to(sender)), volatile=True)
         else:
             self._prober.on_request(turn, sender, request)
-
-    def _sync_after_contact(self, turn: Turn, sender: NodeId) -> None:
-        if self._syncs_left and self.is_alive(sender):
-            self._syncs_left -= 1
-            self._ask_sync(turn, sender)
-
-    def _ask_sync(self, turn: Turn, node: NodeId) -> None:
-        turn.send(node, PingReq(0, self.self_id, (self._me.claim(),)), volatile=True)
-
-    def _answer_sync(self, turn: Turn, sender: NodeId, seq: int) -> None:
-        claims = [m.claim() for m in self._roster.view().values() if m.state is not DEAD and m.node != sender]
-        for first in range(0, len(claims), SYNC_CLAIMS):
-            turn.send(sender, PingAck(seq, None, tuple(claims[first : first + SYNC_CLAIMS])), volatile=True)

@@ -142,6 +142,11 @@ class Roster:
         return self._alive
 
     @property
+    def alive_others(self) -> tuple[NodeId, ...]:
+        """Return the same without this node."""
+        return tuple(node for node in self.alive if node != self.self_id)
+
+    @property
     def suspects(self) -> tuple[NodeId, ...]:
         """Return the members that are suspected, sorted."""
         return tuple(self._by_state[MemberState.SUSPECT])
