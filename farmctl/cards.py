@@ -166,6 +166,7 @@ def node_card(node: View, now_ms: int) -> Iterator[str]:
             ("cores", _text(node, "cores")),
             ("memory", _of(node, "free_ram_bytes", "ram_bytes")),
             ("disk", _of(node, "free_disk_bytes", "")),
+            ("store", _store(node)),
             ("load", load(node)),
             ("gpus", ", ".join(gpus)),
             ("renderers", printable(renderers(node))),
@@ -173,6 +174,17 @@ def node_card(node: View, now_ms: int) -> Iterator[str]:
             ("seen", f"{format_age(float(node['last_seen_s']))} ago" if node.get("last_seen_s") is not None else ""),
         ]
     )
+
+
+def _store(node: View) -> str:
+    """Say how full the content store is, what could leave it, and what is wrong with that."""
+    if node.get("store_bytes") is None:
+        return ""
+    quota = int(node.get("store_quota_bytes") or 0)
+    parts = [format_size(int(node["store_bytes"])) + (f" of {format_size(quota)}" if quota else ", no quota")]
+    if node.get("store_evictable_bytes") is not None:
+        parts.append(f"{format_size(int(node['store_evictable_bytes']))} may be dropped")
+    return "; ".join([*parts, *filter(None, [_text(node, "store_fault")])])
 
 
 def _of(row: View, free: str, whole: str) -> str:

@@ -175,6 +175,15 @@ def join(ctx: click.Context, data_dir: Path | None, token: str) -> None:
     envvar="FARM_TRANSFER_LIMIT",
     help="Most bytes a second from and to other machines, each.  [env: FARM_TRANSFER_LIMIT]",
 )
+@click.option(
+    "--store-quota",
+    "store_quota_bytes",
+    default="0",
+    metavar="200G",
+    callback=lambda _ctx, _param, text: _quota(text),
+    envvar=["FARM_STORE_QUOTA", "FARMD_STORE_QUOTA"],
+    help="Most bytes of files and results kept for jobs; 0 or none = no limit.  [env: FARM_STORE_QUOTA]",
+)
 @click.option("--mdns/--no-mdns", default=True, help="Look for other nodes by multicast DNS.")
 @click.option(
     "--log-level",
@@ -198,6 +207,10 @@ def _size(text: str) -> int:
     from protocol.human import parse_size
 
     return parse_size(text)
+
+
+def _quota(text: str) -> int:
+    return 0 if text.strip().lower() == "none" else _size(text)
 
 
 def _asyncio_without_ssl() -> Any:

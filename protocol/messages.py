@@ -46,6 +46,7 @@ class Advert(NamedTuple):
         free_disk_bytes: Free bytes under the data dir.
         load: One-minute load average.
         running: Attempts in flight.
+        store: Bytes of its content store, the quota (0 = none), and what could be dropped (-1 = not known).
     """
 
     node: NodeId
@@ -55,6 +56,7 @@ class Advert(NamedTuple):
     free_disk_bytes: int
     load: float
     running: tuple[Running, ...] = ()
+    store: tuple[int, int, int] = (0, 0, -1)
 
 
 class Ping(NamedTuple):
@@ -383,6 +385,28 @@ class Keep(NamedTuple):
     blobs: tuple[BlobAddress, ...]
 
 
+class Wanted(NamedTuple):
+    """A blob that its holder would drop: a file of this job (`task` -1), or an output of this task's result."""
+
+    blob: BlobAddress
+    job: JobId
+    task: int
+
+
+class PledgeAsk(NamedTuple):
+    """To the node where these jobs were submitted: do you keep these? Answered by `PledgeIs`."""
+
+    ask: int
+    items: tuple[Wanted, ...]
+
+
+class PledgeIs(NamedTuple):
+    """Those of them that the sender has just hashed and does not drop while their jobs need them."""
+
+    ask: int
+    blobs: tuple[BlobAddress, ...]
+
+
 class LogAsk(NamedTuple):
     """Read an attempt's log where it ran; a negative `offset` counts from the end."""
 
@@ -437,7 +461,7 @@ Message = (
     | PreVoteAsk | PreVoteReply | VoteAsk | VoteReply | Heartbeat | HeartbeatAck | HeartbeatNack
     | InventoryAsk | Inventory | Grant | GrantReply | Stop | Prefetch
     | HaveAsk | HaveIs | PieceAsk | PieceIs | PieceRefused | Keep | LogAsk | LogIs | Doubt
-    | PackAsk | PackIs | PartIs | PartHas
+    | PackAsk | PackIs | PartIs | PartHas | PledgeAsk | PledgeIs
     | Hello | JoinAsk | JoinReply
 )  # fmt: skip
 
@@ -448,7 +472,7 @@ TAGS: dict[int, type[Message]] = {
     30: PreVoteAsk, 31: PreVoteReply, 32: VoteAsk, 33: VoteReply, 34: Heartbeat, 35: HeartbeatAck, 36: HeartbeatNack,
     37: InventoryAsk, 38: Inventory, 40: Grant, 41: GrantReply, 42: Stop, 43: Prefetch,
     50: HaveAsk, 51: HaveIs, 52: PieceAsk, 53: PieceIs, 54: PieceRefused, 55: Keep, 56: LogAsk, 57: LogIs,
-    58: Doubt, 70: PackAsk, 71: PackIs, 72: PartIs, 73: PartHas,
+    58: Doubt, 70: PackAsk, 71: PackIs, 72: PartIs, 73: PartHas, 80: PledgeAsk, 81: PledgeIs,
     60: Hello, 61: JoinAsk, 62: JoinReply,
 }  # fmt: skip
 """Wire numbers; for ever."""

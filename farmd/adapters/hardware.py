@@ -40,6 +40,7 @@ class Measurement(NamedTuple):
     free_ram_bytes: int
     free_disk_bytes: int
     load: float
+    disk_bytes: int = 0
 
 
 def offer(advertised: str = "", proc: Path = _PROC, cgroup: Path = _CGROUP) -> Offer:
@@ -66,10 +67,10 @@ def measure(data_dir: Path, proc: Path = _PROC, cgroup: Path = _CGROUP) -> Measu
         if limit is not None and used is not None:
             free = min(free, max(0, limit - used + _reclaimable(folder)))
     try:
-        disk = shutil.disk_usage(data_dir).free
+        disk = shutil.disk_usage(data_dir)
     except OSError:
-        disk = 0
-    return Measurement(free, disk, os.getloadavg()[0])
+        return Measurement(free, 0, os.getloadavg()[0])
+    return Measurement(free, disk.free, os.getloadavg()[0], disk.total)
 
 
 def _cores(proc: Path, cgroup: Path) -> int:

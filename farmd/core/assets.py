@@ -118,6 +118,11 @@ class Assets:
         if again:
             self.want(turn, job, spec, self._hints.get(job, ()))
 
+    def release(self, turn: Turn, job: JobId) -> None:
+        """Files of the job are about to leave the store: take the word back; nothing is fetched for it."""
+        self._held.pop(job, None)
+        self._say(turn, job, complete=False)
+
     def take_newly_held(self) -> list[JobId]:
         """Jobs whose files have become complete here since the last call."""
         jobs, self._newly_held = self._newly_held, []

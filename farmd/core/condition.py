@@ -16,6 +16,8 @@ from farmd.core.outlook import Standing
 from protocol.messages import Advert
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from farmd.core.membership import Membership
     from farmd.core.turn import Instant
     from farmd.core.worker import Worker
@@ -36,6 +38,8 @@ class Condition:
         self._counter = 0
         self.worker: Worker
         """Set by the node once it has one."""
+        self.store: Callable[[], tuple[int, int, int]] = lambda: (0, 0, -1)
+        """How full the content store is; set by the node."""
 
     def measured(self, event: Measured) -> None:
         """Take the machine's state."""
@@ -73,6 +77,7 @@ class Condition:
             self._measured.free_disk_bytes,
             self._measured.load,
             self.worker.running(now.mono),
+            self.store(),
         )
 
     def standing(self, now: Instant) -> Standing:

@@ -96,6 +96,7 @@ class Dispatch:
             case ev.ManifestRead():
                 node.assets.on_manifest(turn, event)
                 node.rounds.on_manifest(turn, event)
+                node.room.eviction.on_manifest(turn, event)
             case ev.PieceWritten():
                 node.swarm.on_written(turn, event)
             case ev.BlobsSettled():
@@ -103,10 +104,23 @@ class Dispatch:
                 node.chronicle.touch(event.ref.job)
             case ev.BlobFinished():
                 node.swarm.on_finished(turn, event)
+            case _:
+                self._room(turn, event)
+
+    def _room(self, turn: Turn, event: ev.Event) -> None:
+        room = self._node.room
+        match event:
             case ev.BlobVerified():
-                node.swarm.doubts.on_verified(turn, event)
+                self._node.swarm.doubts.on_verified(turn, event)
+                room.pledges.on_verified(turn, event)
             case ev.BlobLost():
-                node.rounds.hurry(turn)
+                self._node.rounds.hurry(turn)
+            case ev.BlobsListed():
+                room.eviction.on_listed(turn, event)
+            case ev.BlobsEvicted():
+                room.eviction.on_evicted(turn, event)
+            case ev.CheckoutsFound():
+                room.tidying.on_found(turn, event)
 
     def _look_after_files(self, turn: Turn, event: ev.AttemptEnded) -> None:
         """An attempt that missed a file: look whether all that we said to hold is still here."""
@@ -195,7 +209,8 @@ class Dispatch:
             case ms.Prefetch(job, packed):
                 pack_job(job)
                 spec = spec_from_bytes(packed)
-                node.assets.want(turn, job, spec, (sender, spec.submit_node))
+                if node.room.quota.may_prefetch(turn.now.mono):
+                    node.assets.want(turn, job, spec, (sender, spec.submit_node))
             case _:
                 self._data(turn, sender, message)
 
@@ -204,6 +219,10 @@ class Dispatch:
         match message:
             case ms.Keep():
                 node.outputs.on_keep(turn, sender, message)
+            case ms.PledgeAsk():
+                node.room.pledges.on_ask(turn, sender, message)
+            case ms.PledgeIs():
+                node.room.eviction.on_pledge(turn, sender, message)
             case ms.LogAsk():
                 node.logs.on_ask(turn, sender, message)
             case ms.LogIs():

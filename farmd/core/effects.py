@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from protocol.existing import ExistingFile
 
 if TYPE_CHECKING:
+    from farmd.core.events import HeldBlob
     from protocol.bodies import OutputFact
-    from protocol.ids import AttemptRef, BlobAddress, NodeId
+    from protocol.ids import AttemptRef, BlobAddress, JobId, NodeId
     from protocol.jobspec import JobSpec
     from protocol.messages import Message
     from protocol.pathrules import PathRule
@@ -205,6 +206,43 @@ class VerifyBlob:
 
 
 @dataclass(frozen=True, slots=True)
+class ListBlobs:
+    """Name complete blobs by their last use, the oldest first. Answered by `BlobsListed`.
+
+    Attributes:
+        ask: Names the round.
+        start: Blobs to pass over; 0 looks at the whole store anew, more goes on in what was seen then.
+        count: Most blobs in the answer.
+    """
+
+    ask: int
+    start: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class EvictBlobs:
+    """Delete these, each only if nobody has used it since it was listed. Answered by `BlobsEvicted`."""
+
+    ask: int
+    blobs: tuple[HeldBlob, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tidy:
+    """Drop parts of blobs that nobody has added to for so long; answered by `CheckoutsFound`."""
+
+    parts_idle_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveCheckouts:
+    """Delete the working trees of these jobs; a render of one of them that begins later waits for that."""
+
+    jobs: tuple[JobId, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Deliver:
     """Write outputs from the store into a folder on this machine, verified. Answered by `Delivered`.
 
@@ -272,6 +310,10 @@ Effect = (
     | WritePack
     | SettleBlobs
     | VerifyBlob
+    | ListBlobs
+    | EvictBlobs
+    | Tidy
+    | RemoveCheckouts
     | Deliver
     | ReadLog
     | ReadBlob

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from protocol.bodies import OutputFact
-    from protocol.ids import AttemptRef, BlobAddress, NodeId
+    from protocol.ids import AttemptRef, BlobAddress, JobId, NodeId
     from protocol.messages import Message
 
 
@@ -203,6 +203,37 @@ class BlobLost:
     blob: BlobAddress | None
 
 
+class HeldBlob(NamedTuple):
+    """A complete blob of the store, and when it was used last; in the future where a client was promised it."""
+
+    blob: BlobAddress
+    used_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class BlobsListed:
+    """Answer to `ListBlobs`: a page of the store, the oldest use first, and whether there is `more`."""
+
+    ask: int
+    blobs: tuple[HeldBlob, ...]
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BlobsEvicted:
+    """Answer to `EvictBlobs`: what has `gone`; the rest was used meanwhile, or cannot be deleted."""
+
+    ask: int
+    gone: tuple[BlobAddress, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckoutsFound:
+    """Answer to `Tidy`: jobs whose files are laid out here."""
+
+    jobs: tuple[JobId, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Delivered:
     """Outputs stand in the output folder, or `error` says why not.
@@ -241,11 +272,21 @@ class BlobRead:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """The machine's state, about once a second."""
+    """The machine's state, about once a second.
+
+    Attributes:
+        free_ram_bytes: Memory that is available.
+        free_disk_bytes: Under the data dir.
+        load: One-minute load average.
+        store_bytes: Of complete blobs.
+        disk_bytes: Of the whole file system under the data dir; 0 = not known.
+    """
 
     free_ram_bytes: int
     free_disk_bytes: int
     load: float
+    store_bytes: int = 0
+    disk_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +331,9 @@ Event = (
     | BlobFinished
     | BlobVerified
     | BlobLost
+    | BlobsListed
+    | BlobsEvicted
+    | CheckoutsFound
     | Delivered
     | LogRead
     | BlobRead

@@ -78,7 +78,9 @@ class Folding:
             node.assets.forget(folded.job)
             return
         node.worker.disown(turn, rec, job)
+        node.room.survey.add_job(job)
         for task in folded.results:
+            node.room.survey.add_result(job, task)
             node.outputs.on_changed(turn, folded.job, job, task)
             node.thumbnails.on_changed(turn, job, task)
 

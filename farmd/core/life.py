@@ -54,12 +54,14 @@ class Self:
         body: Its NODE row without the epoch, which is decided at start.
         transfer_limit_bytes_s: Most bytes a second of blobs from other nodes, and as many to them; 0 = no limit.
         founds: Set on the node that founded the farm: written as the FARM row if there is none.
+        store_quota_bytes: Most bytes of blobs in its content store; 0 = no limit.
     """
 
     public_key: bytes
     body: NodeBody
     founds: FarmBody | None = None
     transfer_limit_bytes_s: int = 0
+    store_quota_bytes: int = 0
 
 
 class Life:
@@ -89,6 +91,7 @@ class Life:
             self._found(turn, self._me.founds)
         node.outputs.load(turn)
         node.rounds.begin_life(turn)
+        node.room.begin_life(turn)
         self._want_assets(turn)
         for running in node.jobs.nodes_running():
             if running != node.id:

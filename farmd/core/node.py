@@ -47,6 +47,7 @@ from farmd.core.pathrules import PathRules
 from farmd.core.registry import Registry
 from farmd.core.replica import Replica
 from farmd.core.rerender import Rerender
+from farmd.core.room import BEGAN_MS, Room
 from farmd.core.rounds import Rounds
 from farmd.core.saving import Saving
 from farmd.core.swarm import Swarm
@@ -91,11 +92,17 @@ class Node:
         self.condition = Condition(self.id, self.membership, self.body, now)
         self.chronicle = Chronicle(self.jobs)
         self._build(rng, meta, me.transfer_limit_bytes_s)
+        self.room = Room(self, me.store_quota_bytes)
         self._connect()
         self.replica.load(loaded.rows, loaded.vector or {}, meta.get("origin"), wall_ms=now.wall_ms)
         self._folding.load(now)
         doubted = loaded.power_cut or bool(meta.get("doubted"))
         self._saving = Saving(self.replica, self.election, self.membership, epoch=self.epoch, doubted=doubted)
+        began_ms = meta.get(BEGAN_MS)
+        if not isinstance(began_ms, int):
+            began_ms = now.wall_ms
+            self._saving.keep(BEGAN_MS, began_ms)
+        self.room.evictable.began_ms = began_ms
         if doubted:
             self.gossip.doubt(lambda: self.registry.keys)
 
@@ -256,6 +263,7 @@ class Node:
     def measure(self, turn: Turn, event: Measured) -> None:
         """Take the machine's state, and spread it."""
         self.condition.measured(event)
+        self.room.measured(turn, event)
         advert = self.condition.advert(turn.now)
         self.membership.set_own_advert(advert)
         self.leader.on_advert(turn, advert)

@@ -233,18 +233,29 @@ class Outputs:
     def lost(self, turn: Turn, job: Job, task: TaskIndex) -> None:
         """The outputs of a result are gone from the store: take the word back, and fetch them if others have them."""
         result = job.result_of(task)
-        if result is None or not self.is_here(job.id, task):
+        if result is None or not self.release(turn, job, task):
             return
-        if result.node == self._node:
-            self._set(turn, HoldingWhat.LOST, job.id, add_to_runs(self._lost_of(job.id), task))
-        else:
-            runs = self._kept.get((HoldingWhat.OUTPUTS, job.id), ())
-            self._set(turn, HoldingWhat.OUTPUTS, job.id, remove_from_runs(runs, task))
         others = tuple([node for node in job.copies_of(task) if node != self._node])
         rest = "fetched again" if others else "no other copy is known"
         turn.note("result-lost", f"task {task}: its outputs are gone from this node's store; {rest}", job=job.id)
         if others:
             self._bring(turn, result.ref, tuple([output.blob for output in result.body.outputs]), others)
+
+    def release(self, turn: Turn, job: Job, task: TaskIndex) -> bool:
+        """Take the word back that the outputs of a result are here, in the next flush; False if it was not given."""
+        result = job.result_of(task)
+        if result is None or not self.is_here(job.id, task):
+            return False
+        if result.node == self._node:
+            self._set(turn, HoldingWhat.LOST, job.id, add_to_runs(self._lost_of(job.id), task))
+        else:
+            runs = self._kept.get((HoldingWhat.OUTPUTS, job.id), ())
+            self._set(turn, HoldingWhat.OUTPUTS, job.id, remove_from_runs(runs, task))
+        return True
+
+    def is_fetching(self, job_id: JobId, task: TaskIndex) -> bool:
+        """True while the outputs of a task's result are on their way here, or being delivered."""
+        return (job_id, task) in self._fetching or (job_id, task) in self._delivering
 
     def next_deadline(self) -> float | None:
         """When rows are to be written, a keeper asked again, or a delivery tried again."""

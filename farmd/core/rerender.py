@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from farmd.core.evictable import is_delivered
 from protocol.bodies import ControlBody, pack_body
-from protocol.jobspec import DeliverBy
 from protocol.records import JobField, Kind, job_control_pk
 from protocol.states import JOB_TERMINAL, JobState
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from farmd.core.jobs import Jobs
     from farmd.core.replica import Replica
     from farmd.core.turn import Turn
-    from protocol.ids import TaskIndex
 
 ACTOR = "farmd"
 WHY = "no copy of its result is left"
@@ -37,7 +36,8 @@ class Rerender:
 
     def review(self, turn: Turn) -> bool:
         """Requeue every task whose result is lost and needed; True if there was one."""
-        found = [(job, task) for job in self._jobs.losing() for task in job.lost_tasks() if _is_needed(job, task)]
+        jobs = [job for job in self._jobs.losing() if _waits(job)]
+        found = [(job, task) for job in jobs for task in job.lost_tasks() if not job.copies.is_delivered(task)]
         for job, task in found:
             sub = task.to_bytes(4, "big") * 2
             body = ControlBody(job.generation_of(task) + 1, ACTOR, WHY)
@@ -45,8 +45,8 @@ class Rerender:
         return bool(found)
 
 
-def _is_needed(job: Job, task: TaskIndex) -> bool:
-    if job.state in (JobState.CANCELLED, JobState.REJECTED) or job.copies.is_delivered(task):
+def _waits(job: Job) -> bool:
+    """Tell whether somebody waits for results of a job: a job with thousands that were dropped costs no search."""
+    if job.state in (JobState.CANCELLED, JobState.REJECTED):
         return False
-    spec = job.spec
-    return job.state not in JOB_TERMINAL or (spec.deliver is DeliverBy.NODE and spec.output_dir is not None)
+    return job.state not in JOB_TERMINAL or not is_delivered(job)

@@ -41,6 +41,10 @@ class Saving:
         if doubted:
             self._meta["doubted"] = True
 
+    def keep(self, name: str, value: Any) -> None:
+        """Save one more local fact with this turn."""
+        self._meta[name] = value
+
     def take(self) -> Save | None:
         """Return what has changed since the last call, if anything."""
         save = self._replica.take_save()

@@ -63,6 +63,7 @@ class Tasks:
         "_kept",
         "_lives",
         "_lost",
+        "_nowhere",
         "_plan",
         "_retries",
         "_single",
@@ -85,6 +86,7 @@ class Tasks:
         self._due: dict[TaskIndex, float] = {}
         self._kept: dict[TaskIndex, tuple[NodeId, ...]] = {}
         self._lost: dict[TaskIndex, tuple[NodeId, ...]] = {}
+        self._nowhere: dict[TaskIndex, None] = {}
         self._failed_at: dict[TaskIndex, int] = {}
         self._forgiven = 0
         self.frames_by_node: dict[NodeId, int] = {}
@@ -205,7 +207,7 @@ class Tasks:
 
     def lost_tasks(self) -> list[TaskIndex]:
         """List the done tasks of whose outputs no node has a copy."""
-        return [task for task in self._lost if self.marks[task] in FINISHED and not self.holders_of(task)]
+        return sorted(self._nowhere)
 
     def holders_of(self, task: TaskIndex) -> tuple[NodeId, ...]:
         """List the nodes that have the outputs of a done task: who rendered it, unless it lost them, and keepers."""
@@ -266,9 +268,15 @@ class Tasks:
         old = self.marks[task]
         new, failed_at = self._derive(task)
         self._count_failure(task, failed_at)
-        if new is old:
-            return
-        self.marks.put(task, new)
+        if new is not old:
+            self.marks.put(task, new)
+            self._count(task, old, new)
+        if task in self._lost and new in FINISHED and not self.holders_of(task):
+            self._nowhere[task] = None
+        else:
+            self._nowhere.pop(task, None)
+
+    def _count(self, task: TaskIndex, old: Mark, new: Mark) -> None:
         if (old in FINISHED) != (new in FINISHED):
             self.done_frames += self._plan.size_of(task) * (1 if new in FINISHED else -1)
         if (old is Mark.FAILED) != (new is Mark.FAILED):

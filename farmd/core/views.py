@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from farmd.core.bitmap import Mark
 from farmd.core.jobstatus import task_state
 from farmd.core.resultviews import away_groups, away_tasks, holders_of, output_view, whereabouts_of
+from farmd.core.room import store_view
 from protocol.errors import NotFound
 from protocol.frames import FrameSet, parse_frames
 from protocol.human import counted
@@ -96,6 +97,8 @@ def node_view(node: Node, which: NodeId, now: Instant) -> dict[str, Any]:
         "free_ram_bytes": advert.free_ram_bytes if advert is not None else None,
         "free_disk_bytes": advert.free_disk_bytes if advert is not None else None,
         "load": advert.load if advert is not None else None,
+        **store_view(advert),
+        "store_fault": node.room.quota.fault if which == node.id else "",
     }
 
 
@@ -284,13 +287,15 @@ def doctor(node: Node, now: Instant) -> dict[str, Any]:
     body = node.registry.bodies.get(node.id)
     renderers = ", ".join(f"{r.name} {r.version}".strip() for r in body.renderers) if body is not None else ""
     collecting = [job for job in node.jobs if job.spec.leaves_outputs]
-    lonely = sum([sum(1 for _ in job.lonely_tasks()) for job in collecting])
+    lonely = sum([sum(not job.copies.is_delivered(task) for task in job.lonely_tasks()) for job in collecting])
+    has_room, room = node.room.check()
     fault = node.thumbnails.fault
     answer = "answers" if len(alive) == 1 else "answer"
     checks = [
         _check("members", len(alive) > 0, f"{counted(len(alive), 'node')} {answer}"),
         _check("leader", leader is not None, node.registry.name_of(leader) if leader else "no leader is known"),
         _check("disk", not node.condition.disk_fault(), node.condition.disk_fault() or "the data dir has room"),
+        _check("store", has_room, room, "raise --store-quota, or cancel or delete jobs that are no longer needed"),
         _check("renderers", bool(renderers), renderers or "none found: only command jobs can run here"),
         _check("thumbnails", True, f"none are made here: {fault}" if fault else "made of finished frames"),
         _check("copies", len(alive) < 2 or lonely == 0, f"{counted(lonely, 'result')} on one node only"),

@@ -232,6 +232,7 @@ class Daemon:
                 body,
                 founds if founder else None,
                 self._settings.transfer_limit_bytes_s,
+                self._settings.store_quota_bytes,
             ),
             Loaded(tuple(opened.rows), opened.vector, meta, opened.power_cut),
             random.Random(),
@@ -242,7 +243,8 @@ class Daemon:
         if self._storage is not None:
             self._storage.look()
         seen = hardware.measure(self._settings.data_dir)
-        self._post(Measured(seen.free_ram_bytes, seen.free_disk_bytes, seen.load))
+        held = self._storage.blobs.held.size_bytes if self._storage is not None else 0
+        self._post(Measured(seen.free_ram_bytes, seen.free_disk_bytes, seen.load, held, seen.disk_bytes))
 
     async def _measure_for_ever(self, node: Node) -> None:
         """The daemon's pulse: measures the machine, feeds the watchdog from the loop itself."""

@@ -10,6 +10,7 @@ import asyncio
 import os
 from typing import TYPE_CHECKING, Any
 
+from farmd.daemon.reserving import reserving
 from protocol.errors import NotFound, PeerError, UsageError, UserError
 from protocol.ids import BlobAddress, parse_blob_address
 
@@ -42,8 +43,7 @@ class Operations:
     def handlers(self) -> dict[str, Callable[[ClientAsked], Awaitable[Any]]]:
         """The table for the door."""
         return {
-            "blob.missing": self._missing,
-            "blob.put": self._put,
+            **reserving(self._blobs, {"blob.missing": self._missing, "blob.put": self._put}),
             "blob.get": self._get,
             "events": self._events,
             "node.key": self._node_key,
@@ -92,7 +92,7 @@ class Operations:
         blob, offset, limit = _address(asked.args.get("blob")), asked.args.get("offset"), asked.args.get("limit")
         if type(offset) is not int or type(limit) is not int or offset < 0:
             raise UsageError("blob.get needs an offset and a limit", "", "")
-        path = self._blobs.path(blob)
+        path = self._blobs.path(blob) if offset else self._blobs.use(blob)
         if path is None:
             raise NotFound("these bytes are not on this node", str(blob), "ask for them with result.fetch first")
         data = await asyncio.to_thread(_read, str(path), offset, max(1, min(limit, CHUNK_BYTES)))

@@ -21,6 +21,7 @@ class RunSettings:
         slots: Most attempts at once; 0 = bounded by cores, memory and GPUs alone.
         advertise: Overrides of what is offered ("ram=64G,gpu=2"); empty = what the machine has.
         transfer_limit_bytes_s: Most bytes of files from other machines, and as many to them; 0 = no limit.
+        store_quota_bytes: Most bytes of blobs in the content store; 0 = no limit.
         mdns: Look for other nodes by multicast DNS.
     """
 
@@ -31,4 +32,5 @@ class RunSettings:
     slots: int = 0
     advertise: str = ""
     transfer_limit_bytes_s: int = 0
+    store_quota_bytes: int = 0
     mdns: bool = True

@@ -35,6 +35,7 @@ from farmd.core.events import (
     PackWritten,
     PieceWritten,
 )
+from farmd.daemon.evicting import Evicting
 from farmd.ingest.hashing import address_of_bytes
 from farmd.ingest.manifest import decode_manifest
 from protocol.errors import FarmError, FilesLost, PeerError, UserError
@@ -83,7 +84,8 @@ class Storage:
         self._loop = asyncio.get_running_loop()
         self.blobs = BlobStore(data_dir / "blobs", self._lost)
         self._bare = data_dir / "checkouts" / "none"
-        self.checkouts = Checkouts(data_dir / "checkouts", self.blobs.path)
+        self.checkouts = Checkouts(data_dir / "checkouts", self.blobs.use)
+        self.evicting = Evicting(self.blobs, self.checkouts, post)
         self._logs = logs
         self._post = post
         self._send = send
@@ -100,6 +102,7 @@ class Storage:
             self._settle_timer.cancel()
         self._quick.shutdown(cancel_futures=True)
         self._slow.shutdown(cancel_futures=True)
+        self.evicting.close()
 
     def _run(self, pool: ThreadPoolExecutor, work: Callable[[], Event | None]) -> None:
         loop = asyncio.get_running_loop()
@@ -267,6 +270,7 @@ class Storage:
 
     def _verify(self, blob: BlobAddress) -> Event:
         try:
+            self.blobs.settle()  # who vouches for a copy must not lose it to a power cut
             return BlobVerified(blob, self.blobs.verify(blob))
         except BlobsFailed:
             return BlobVerified(blob, ok=False)
@@ -299,7 +303,7 @@ class Storage:
 
         def find(blob: BlobAddress) -> Path | None:
             looked_up.append(blob)
-            return self.blobs.path(blob)
+            return self.blobs.use(blob)
 
         try:
             report = deliver(Path(effect.folder), effect.outputs, find, existing=effect.existing, former=effect.former)
@@ -343,6 +347,7 @@ class Storage:
             if not self._bare.is_dir():
                 self._bare.mkdir(parents=True, exist_ok=True)
             return Laid(self._bare)
+        await self.evicting.settled(ref.job)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._slow, self._checkout, ref, spec.manifest)
 

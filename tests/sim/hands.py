@@ -12,17 +12,21 @@ import msgpack
 from farmd.core.effects import (
     AnswerJoin,
     Deliver,
+    EvictBlobs,
     FindBlobs,
     Link,
+    ListBlobs,
     ReadBlob,
     ReadLog,
     ReadManifest,
     ReadPiece,
+    RemoveCheckouts,
     Reply,
     Send,
     SettleBlobs,
     StartAttempt,
     StopAttempt,
+    Tidy,
     Trust,
     Unlink,
     VerifyBlob,
@@ -190,7 +194,10 @@ class SimHands:
                 self._write(effect)
             case SettleBlobs():
                 asyncio.get_running_loop().call_later(0.02, self._settle, effect)
+            case ListBlobs() | EvictBlobs() | Tidy() | RemoveCheckouts():
+                self._world.by_id[self.node].ageing.perform(effect, self._later)
             case VerifyBlob():
+                self.blobs.unsettled.pop(effect.blob, None)  # who hashes for others syncs first
                 self._later(BlobVerified(effect.blob, self._is_sound(effect.blob)))
             case Deliver():
                 self._deliver(effect)
@@ -271,6 +278,7 @@ class SimHands:
         files = (manifest, *(self._files_of(manifest) or ())) if manifest is not None else ()
         if not [blob for blob in files if not self._is_sound(blob)]:  # each is looked at, and told if it is bad
             self._world.watch.on_checkout(self.node, files)
+            self._world.by_id[self.node].ageing.touch(files)
             return self._world.render_plan(self.node, effect)
         return self._world.missing_asset_plan()
 

@@ -18,6 +18,7 @@ from protocol.bodies import AttemptBody, unpack_body
 from protocol.records import Kind, Rank, attempt_ref_of
 from protocol.states import JOB_TERMINAL
 from tests.sim import passes
+from tests.sim.ageing import files_of
 from tests.sim.invariants import Broken, Watch
 from tests.sim.machine import SimDriver
 from tests.sim.nemesis import Nemesis
@@ -28,7 +29,7 @@ from tests.sim.world import World
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from protocol.ids import JobId, NodeId
+    from protocol.ids import BlobAddress, JobId, NodeId
     from tests.sim.machine import Machine
 
 SIZES = ((1, 14), (2, 20), (3, 38), (5, 20), (24, 8))
@@ -265,12 +266,19 @@ class History:
         jobs = self.world.up()[0].node.jobs
         job = jobs.get(job_id)
         manifest = job.spec.manifest if job is not None else None
-        if manifest is not None and not any(manifest in machine.blobs.held for machine in self.world.up()):
+        if manifest is not None and self._has_lost_files(manifest):
             return True
         return any(
             other not in jobs or jobs.state_of(other) in JOB_TERMINAL or self._is_stuck(other)
             for other in jobs.blocked_by(job_id)
         )
+
+    def _has_lost_files(self, manifest: BlobAddress) -> bool:
+        """No machine has a file any more: it was evicted, or the job was retried after its files were dropped."""
+        up = self.world.up()
+        files = [] if not up else [manifest, *files_of(up[0], manifest)]
+        gone = [file for file in files if not any(file in machine.blobs.held for machine in up)]
+        return manifest in gone or any(file in machine.ageing.let_go for file in gone for machine in up)
 
     def _complain(self) -> None:
         machine = self.world.up()[0]

@@ -15,6 +15,7 @@ from farmd.driver import Driver
 from protocol.bodies import NodeBody
 from protocol.ids import NodeId, node_id_of, pack_node
 from protocol.records import Kind
+from tests.sim.ageing import Ageing
 from tests.sim.disk import SimDisk
 from tests.sim.hands import Blobs, SimHands
 
@@ -76,6 +77,7 @@ class Machine:
         self.clock = SimClock(world.loop, boot_at=self.rng.random() * 1000)
         self.disk = SimDisk(Random(f"{world.seed}/disk/{index}"))
         self.blobs = Blobs()
+        self.ageing = Ageing(self)
         self.driver: SimDriver | None = None
         self.hands: SimHands | None = None
         self.lives = 0
@@ -120,7 +122,7 @@ class Machine:
         self.admitted = founds is not None or (int(Kind.KEY), pack_node(self.id)) in image.rows
         rng = Random(f"{self.world.seed}/life/{self.index}/{self.lives}")
         self.lives += 1
-        node = Node(Self(self.public_key, self.body(), founds), loaded, rng, self.clock.now())
+        node = Node(Self(self.public_key, self.body(), founds, store_quota_bytes=self.ageing.quota), loaded, rng, self.clock.now())
         self.hands = SimHands(self.id, self.world, self._post, self.blobs)
         self.driver = self.world.driver_class(
             node, clock=self.clock, store=self.disk, hands=self.hands, on_bug=self.world.on_bug
@@ -159,7 +161,7 @@ class Machine:
         node.handle, node.start = watched_handle, watched_start  # type: ignore[method-assign]  # the watch's seam
 
     def _beat(self) -> None:
-        self._post(Measured(self.ram_gib * GIB, self.free_disk, 0.5))
+        self._post(Measured(self.ram_gib * GIB, self.free_disk, 0.5, self.ageing.measured()))
         self._measure = self.world.loop.call_later(1.0, self._beat)
 
     def _knock(self) -> None:

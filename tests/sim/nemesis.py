@@ -6,13 +6,13 @@ that is still wrong. No fault decides what the farm should do about it.
 
 from __future__ import annotations
 
+from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
 from tests.sim.network import Weather
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from random import Random
 
     from protocol.ids import BlobAddress, NodeId
     from tests.sim.machine import Machine
@@ -82,6 +82,19 @@ class Nemesis:
         names += [fault.name for fault in more]
         for name in names:
             self._world.loop.call_at(begin + (end - begin) * self._rng.random(), self._strike, name)
+        own = Random(f"{self._world.seed}/quota")  # its own draws: seeds that showed bugs stay the same
+        for _ in range(own.choice((0, 0, 1, 2, 4))):
+            self._world.loop.call_at(begin + 0.7 * (end - begin) * own.random(), self._small_quota, own)
+
+    def _small_quota(self, own: Random) -> None:
+        """Somebody allows a machine less than its store holds, or will hold."""
+        if self._healed:
+            return
+        machine = own.choice(self._world.machines)
+        held = sum(blob.size for blob in machine.blobs.held)
+        machine.ageing.set_quota(max(1, int(held * own.choice((0.0, 0.3, 0.7, 1.2)))))
+        self._world.say(f"the store of {machine.name} may hold {machine.ageing.quota} of its {held} bytes")
+        self._world.counts.fault("small_quota")
 
     def strike(self, name: str) -> None:
         """Do this now."""
@@ -105,6 +118,7 @@ class Nemesis:
         for machine in world.machines:
             machine.thaw()
             machine.disk.full, machine.disk.latency_s, machine.free_disk = False, 0.001, 1 << 40
+            machine.ageing.set_quota(0)
             self._start(machine)
 
     def _start(self, machine: Machine) -> None:

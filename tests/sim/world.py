@@ -17,6 +17,7 @@ from protocol.ids import pack_node
 from protocol.jobspec import spec_to_bytes
 from protocol.records import Kind, Rank
 from protocol.states import FailureClass
+from tests.sim.ageing import files_of
 from tests.sim.hands import flipped
 from tests.sim.machine import Machine, SimClock, SimDriver
 from tests.sim.network import Network
@@ -207,6 +208,8 @@ class World:
 
     def submit(self, machine: Machine, spec: JobSpec) -> int:
         """Submit a job on a machine."""
+        if spec.manifest is not None:
+            machine.ageing.touch((spec.manifest, *files_of(machine, spec.manifest)))
         return self.ask(machine, "job.submit", spec=spec_to_bytes(spec), ack="peer", deliver=True)
 
     def up(self) -> list[Machine]:

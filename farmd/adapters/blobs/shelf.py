@@ -18,6 +18,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
+from farmd.adapters.blobs.ageing import Listing, touch, used_ms, was_touched
 from farmd.adapters.blobs.errors import blaming_disk
 from farmd.ingest.hashing import hash_descriptor
 from protocol.errors import PeerError
@@ -25,6 +26,8 @@ from protocol.ids import BlobAddress, parse_blob_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from farmd.core.events import HeldBlob
 
 ASIDE_KEPT = 4
 _CLOCK_STEP_NS = 3_600 * 10**9
@@ -129,6 +132,7 @@ class Shelf:
         with self._lock:
             if final.exists():
                 path.unlink()
+                touch(final)
                 return
             if not durable:
                 self._mark_unsettled(final)
@@ -187,6 +191,28 @@ class Shelf:
             self._path(address).unlink()
             self._account(address, -1)
 
+    def listing(self) -> Listing:
+        """Look at all blobs, by their last use."""
+        return Listing(self._root)
+
+    def touch(self, address: BlobAddress) -> None:
+        """Note that a blob is used now; under the lock, so that it is not evicted in between."""
+        with self._lock:
+            touch(self._path(address))
+
+    def evict(self, held: HeldBlob) -> bool:
+        """Delete a blob that nobody has used since it was listed; True if it is gone."""
+        path = self._path(held.blob)
+        with self._lock:
+            try:
+                if used_ms(path) != held.used_ms:
+                    return False
+                path.unlink()
+            except FileNotFoundError:
+                return True
+            self._account(held.blob, -1)
+        return True
+
     def drop(self, address: BlobAddress) -> None:
         """Set a blob aside: it is not what its name says.
 
@@ -228,7 +254,8 @@ class Shelf:
             return
         since_ns = self._mark.stat().st_mtime_ns - _CLOCK_STEP_NS
         for address in list(self.addresses()):
-            if self._path(address).stat().st_ctime_ns >= since_ns:
+            found = self._path(address).stat()
+            if found.st_ctime_ns >= since_ns and not was_touched(found.st_mtime_ns):
                 self.verify(address)
         self._mark.unlink()
 

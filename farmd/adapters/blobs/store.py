@@ -16,26 +16,31 @@ import errno
 import hashlib
 import os
 import stat
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from enum import Enum
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
 import xxhash
 
+from farmd.adapters.blobs.ageing import reserve
 from farmd.adapters.blobs.errors import BlobsFailed, blaming_disk
 from farmd.adapters.blobs.parts import PIECE_BYTES, Part, Wrote
 from farmd.adapters.blobs.shelf import Shelf, address_of
 from farmd.adapters.blobs.upload import Upload
 from farmd.ingest.copying import clone, copy, write_all
 from farmd.ingest.hashing import address_of_bytes, hash_descriptor
-from protocol.ids import BlobAddress
+from protocol.errors import PeerError
+from protocol.ids import BlobAddress, parse_blob_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from farmd.adapters.blobs.ageing import Listing
     from farmd.adapters.blobs.shelf import Held
+    from farmd.core.events import HeldBlob
 
 EMPTY = BlobAddress(xxhash.xxh64(b"").intdigest(), 0, hashlib.md5(b"", usedforsecurity=False).digest())
 
@@ -110,6 +115,54 @@ class BlobStore:
     def path(self, address: BlobAddress) -> Path | None:
         """Return the file of a complete blob, to be read only; None if it is not here."""
         return self._shelf.path(address)
+
+    def use(self, address: BlobAddress) -> Path | None:
+        """Return the file of a complete blob that is about to be used, and note that; None if it is not here."""
+        self._shelf.touch(address)
+        return self._shelf.path(address)
+
+    def reserve(self, address: BlobAddress, until_ms: int) -> None:
+        """Keep a blob for a client that was told that it is here; `until_ms` is a time of day, since 1970."""
+        path = self._shelf.path(address)
+        if path is not None:
+            reserve(path, until_ms)
+
+    def listing(self) -> Listing:
+        """Look at all complete blobs, by their last use.
+
+        Raises:
+            BlobsFailed: The disk is bad.
+        """
+        with blaming_disk("list the content store"):
+            return self._shelf.listing()
+
+    def evict(self, held: HeldBlob) -> bool:
+        """Delete a blob that nobody has used since it was listed; True if it is gone.
+
+        Raises:
+            BlobsFailed: The disk is bad.
+        """
+        with blaming_disk(f"delete {held.blob}"):
+            return self._shelf.evict(held)
+
+    def drop_idle_parts(self, idle_s: float) -> int:
+        """Delete what has arrived of blobs to which nothing was added for so long; return how many.
+
+        Raises:
+            BlobsFailed: The disk is bad.
+        """
+        dropped = 0
+        with blaming_disk("look at unfinished blobs"):
+            for path in list(self._parts.glob("*.part")):
+                address = _address_of_part(path)
+                if address is None or _idle_s(path) < idle_s:
+                    continue
+                with self._part(address) as part:
+                    if _idle_s(path) >= idle_s:
+                        part.forget()
+                        part.path.unlink(missing_ok=True)
+                        dropped += 1
+        return dropped
 
     def candidates(self, xxh64: int, size: int) -> list[BlobAddress]:
         """List complete blobs of this xxHash64 and size; only an equal MD5 makes one of them the same content."""
@@ -342,6 +395,7 @@ class BlobStore:
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
             raise BlobsFailed(f"cannot take in {path}: it changed while it was read")
         try:
+            os.utime(source)  # a renderer may have set another time, and this is that of the last use
             self._shelf.install(path, address, durable=True)
         except OSError as error:
             if error.errno != errno.EXDEV:
@@ -362,3 +416,16 @@ class BlobStore:
             temporary.unlink(missing_ok=True)
             raise
         return address
+
+
+def _address_of_part(path: Path) -> BlobAddress | None:
+    with suppress(PeerError):
+        return parse_blob_address(path.stem)
+    return None  # somebody else's file
+
+
+def _idle_s(path: Path) -> float:
+    """Seconds since a file was written, by the wall clock; 0 if it is gone."""
+    with suppress(FileNotFoundError):
+        return time.time() - path.stat().st_mtime
+    return 0.0
