@@ -28,6 +28,9 @@ MAX_API_BYTES = 4 << 20
 """Largest request or response; a larger thing goes in several (`blob.put` with an offset)."""
 MAX_CHUNK_BYTES = 1 << 20
 """Of data in one `blob.put`."""
+MAX_SMALL_BYTES = 3 << 20
+"""Of data in one `blob.put_small`, which carries many files of at most one chunk; their names come on top."""
+MAX_SMALL_FILES = 4_000
 MAX_OP_CHARS = 64
 OP_CANCEL = "cancel"
 """Args {"id": n}: I no longer wait for request n. Has no response."""

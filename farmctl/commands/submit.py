@@ -146,15 +146,13 @@ def submit(session: Session, /, **given: Any) -> ExitCode | None:
 
 def _send_files(session: Session, order: Order) -> Sent | None:
     paths = [path for path in (order.scene, *order.files) if path is not None]
-    files = [path for path in paths if path.is_file()] or [
-        file for path in paths for file in sorted(path.rglob("*")) if file.is_file()
-    ][:1]
-    if not files:
+    if not paths:
         return None
     from farmctl.upload import send_files
 
+    first = next((path for path in paths if path.is_file()), paths[0])
     with session.progress_line() as progress:
-        return send_files(session.call, files[0], paths, progress)
+        return send_files(session.call, first, paths, progress)
 
 
 def _wait(session: Session, order: Order, document: View, given: dict[str, Any]) -> ExitCode:

@@ -20,9 +20,11 @@ from typing import TYPE_CHECKING, Self
 from farmd.ingest.hashing import FileDigest, hash_files, unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-    from farmd.ingest.hashing import Progress
+    from farmd.ingest.hashing import P, Progress
+
+    Find = Callable[[os.stat_result], FileDigest | None]
 
 KEPT_DAYS = 90
 _BUSY_S = 1.0
@@ -68,27 +70,20 @@ class HashCache:
 
     def find(self, status: os.stat_result) -> FileDigest | None:
         """Return the digest of the file with exactly these marks, if it is known."""
+        with self.finding() as find:
+            return find(status)
+
+    @contextmanager
+    def finding(self) -> Iterator[Find]:
+        """Ask about many files, as `find`, with the file locked once; locking it for each costs half as much again."""
         if self._connection is None:
-            return None
-        device, inode = _signed(status.st_dev), _signed(status.st_ino)
-        marks = (device, inode, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+            yield find_nothing
+            return
+        cursor = self._connection.execute("BEGIN")
         try:
-            found = self._connection.execute(_FIND, marks).fetchone()
-        except sqlite3.Error:
-            return None
-        if found is None:
-            return None
-        return FileDigest(
-            int.from_bytes(found[0], "big"),
-            found[1],
-            status.st_size,
-            status.st_mtime_ns,
-            status.st_ctime_ns,
-            status.st_dev,
-            status.st_ino,
-            status.st_mode & 0o777,
-            found[2],
-        )
+            yield _Finding(cursor)
+        finally:
+            self._connection.rollback()
 
     def remember(self, digests: Iterable[FileDigest]) -> None:
         """Keep these for next time, racy ones left out."""
@@ -106,8 +101,8 @@ class HashCache:
             self._connection.execute(_FORGET, (time.time_ns() - KEPT_DAYS * 86_400 * 10**9,))
 
     def digests(
-        self, paths: Iterable[Path], *, threads: int | None = None, progress: Progress | None = None
-    ) -> dict[Path, FileDigest]:
+        self, paths: Iterable[P], *, threads: int | None = None, progress: Progress | None = None
+    ) -> dict[P, FileDigest]:
         """Return the digest of every file; only those that are not known are read.
 
         Args:
@@ -118,8 +113,8 @@ class HashCache:
         Raises:
             UserError: As `hash_file`.
         """
-        with self._reading():
-            found = {path: self._known(path) for path in paths}
+        with self.finding() as find:
+            found = {path: find(_status(path)) for path in paths}
         if progress is not None:
             for digest in found.values():
                 if digest is not None:
@@ -129,22 +124,41 @@ class HashCache:
         self.remember(read.values())
         return {path: digest or read[path] for path, digest in found.items()}
 
-    def _known(self, path: Path) -> FileDigest | None:
-        try:
-            return self.find(os.stat(path))  # noqa: PTH116  # Path.stat costs half as much again
-        except OSError as error:
-            raise unreadable(path, error) from error
 
-    @contextmanager
-    def _reading(self) -> Iterator[None]:
-        """Lock the file once for many questions; locking it for each of 2,000 would be a third of their cost."""
-        if self._connection is not None:
-            self._connection.execute("BEGIN")
+class _Finding:
+    """Many questions in one transaction."""
+
+    def __init__(self, cursor: sqlite3.Cursor) -> None:
+        self._execute = cursor.execute
+        self._is_locked = False
+
+    def __call__(self, status: os.stat_result) -> FileDigest | None:
+        if self._is_locked:
+            return None
+        device, inode, mode = status.st_dev, status.st_ino, status.st_mode & 0o777
+        size, mtime_ns, ctime_ns = status.st_size, status.st_mtime_ns, status.st_ctime_ns
         try:
-            yield
-        finally:
-            if self._connection is not None:
-                self._connection.rollback()
+            found = self._execute(_FIND, (_signed(device), _signed(inode), size, mtime_ns, ctime_ns)).fetchone()
+        except sqlite3.Error:  # somebody locks it: do without, and do not wait for it again with each file
+            self._is_locked = True
+            return None
+        if found is None:
+            return None
+        xxh64, md5, hashed_at_ns = found
+        return FileDigest(
+            int.from_bytes(xxh64, "big"), md5, size, mtime_ns, ctime_ns, device, inode, mode, hashed_at_ns
+        )
+
+
+def find_nothing(_: os.stat_result) -> None:
+    """Answer for a cache that is not there."""
+
+
+def _status(path: str | os.PathLike[str]) -> os.stat_result:
+    try:
+        return os.stat(path)  # noqa: PTH116  # Path.stat costs half as much again
+    except OSError as error:
+        raise unreadable(path, error) from error
 
 
 def _key(digest: FileDigest) -> tuple[int, int, int, int, int]:

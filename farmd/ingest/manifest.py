@@ -8,11 +8,13 @@ a file outside the tree, or two files in one place, is a `PeerError` before anyt
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgpack
 
+from farmd.ingest.gathering import gather, original_of
+from farmd.ingest.hash_cache import find_nothing
 from farmd.ingest.hashing import hash_files
 from farmd.ingest.tree import place_of
 from protocol.codec import decoder_of
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 _MAX_U64 = 1 << 64
+_MAX_MTIME_MS = 1 << 43
+"""In nanoseconds it must still fit 64 bits."""
 
 
 class ManifestEntry(NamedTuple):
@@ -98,59 +102,94 @@ def decode_manifest(data: bytes) -> Manifest:
 
 
 def manifest_of(
-    scene_path: Path,
-    extra_paths: Iterable[Path] = (),
+    scene_path: str | os.PathLike[str],
+    extra_paths: Iterable[str | os.PathLike[str]] = (),
     *,
     cache: HashCache | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
-) -> tuple[Manifest, dict[str, Path]]:
+) -> tuple[Manifest, dict[str, str]]:
     """Hash a scene and the files that it needs, and describe them.
 
     Args:
-        scene_path: The file to render.
+        scene_path: The file to render; of a folder, the first file in it.
         extra_paths: Further files, or folders, which stand for all files below them.
         cache: Hashes known from before.
         threads: As in `hash_files`.
-        progress: As in `hash_files`.
+        progress: As in `hash_files`; a file that is known counts with its whole size.
 
     Returns:
         The manifest, and for each of its paths the local file.
 
     Raises:
-        UserError: A file cannot be read or has a name that cannot be sent.
+        UserError: A file cannot be read or has a name that cannot be sent; names are looked at before anything is read.
     """
-    local = {_original(path): path for path in (scene_path, *_files(extra_paths))}
-    if len(local) > MAX_ITEMS:
-        raise UserError(f"{len(local)} files are too many", f"a job may have {MAX_ITEMS}", "leave out what is not used")
-    root = os.path.commonpath([original.parent for original in local])
-    digest_all = hash_files if cache is None else cache.digests
-    digests = digest_all(local.values(), threads=threads, progress=progress)
-    files = {str(original.relative_to(root)): path for original, path in local.items()}
-    entries = tuple(_entry(path, digests[files[path]]) for path in sorted(files))
-    manifest = Manifest(root, str(_original(scene_path).relative_to(root)), entries)
+    known, local = _known((scene_path, *extra_paths), cache)
+    root = os.path.commonpath({original.rpartition("/")[0] or "/" for original in local})
+    inside = len(root) + (root != "/")
+    files = {original[inside:]: path for original, path in sorted(local.items())}
+    scene = _scene(original_of(scene_path)[inside:], files)
+    _refuse_names(root, files)
+    digests = _complete(known, cache, threads, progress)
+    entries = tuple([_entry(place, digests[path]) for place, path in files.items()])
+    return Manifest(root, scene, entries), files
+
+
+def _known(
+    paths: Iterable[str | os.PathLike[str]], cache: HashCache | None
+) -> tuple[dict[str, FileDigest | None], dict[str, str]]:
+    """Find the files; what is known of each, and how each original is opened."""
+    known: dict[str, FileDigest | None] = {}
+    local: dict[str, str] = {}
+    with nullcontext(find_nothing) if cache is None else cache.finding() as find:
+        for original, path, status in gather(paths):
+            known[path] = find(status)
+            local[original] = path
+            if len(local) > MAX_ITEMS:  # links to folders can make many of few: say so before they are all listed
+                raise UserError(
+                    f"more than {MAX_ITEMS} files are too many", f"the last was {path}", "leave out what is not used"
+                )
+    if not local:
+        raise UserError("there is no file to send", "the folders are empty", "check the names")
+    return known, local
+
+
+def _complete(
+    known: dict[str, FileDigest | None], cache: HashCache | None, threads: int | None, progress: Progress | None
+) -> dict[str, FileDigest]:
+    """Read the files that are not known, and remember them."""
+    if progress is not None:
+        progress(sum(digest.size for digest in known.values() if digest is not None))
+    read = hash_files([path for path, digest in known.items() if digest is None], threads=threads, progress=progress)
+    if cache is not None:
+        cache.remember(read.values())
+    return {path: digest or read[path] for path, digest in known.items()}
+
+
+def _scene(wanted: str, files: Iterable[str]) -> str:
+    """Return the scene's place: the file itself, or the first in the folder of this name."""
+    below = f"{wanted}/" if wanted else ""
+    return next(place for place in files if place == wanted or place.startswith(below))
+
+
+def _refuse_names(root: str, places: Iterable[str]) -> None:
+    """Say to the artist which name cannot travel.
+
+    Raises:
+        UserError: Some cannot.
+    """
     try:
-        _check(manifest)
+        place_of(root.lstrip("/") or "-")
+        _check_places(list(places))
     except PeerError as error:
         raise UserError("a file cannot be sent", str(error), "rename it to a plain name") from error
-    return manifest, files
-
-
-def _original(path: Path) -> Path:
-    """Where a scene names this file: absolute, `..` taken lexically, as it will be inside the checkout (no links)."""
-    return Path(os.path.normpath(path.absolute()))
-
-
-def _files(paths: Iterable[Path]) -> Iterable[Path]:
-    for path in paths:
-        if path.is_dir():
-            yield from sorted(found for found in path.rglob("*") if found.is_file())
-        else:
-            yield path
 
 
 def _entry(path: str, digest: FileDigest) -> ManifestEntry:
-    return ManifestEntry(path, digest.size, digest.mtime_ns // 1_000_000, digest.mode, digest.xxh64, digest.md5)
+    mtime_ms = digest.mtime_ns // 1_000_000
+    if abs(mtime_ms) >= _MAX_MTIME_MS:  # a broken clock, or an archive: the content is good
+        mtime_ms = 0
+    return ManifestEntry(path, digest.size, mtime_ms, digest.mode, digest.xxh64, digest.md5)
 
 
 def _check(manifest: Manifest) -> None:
@@ -159,16 +198,8 @@ def _check(manifest: Manifest) -> None:
     Raises:
         PeerError: With the reason.
     """
-    places = [place_of(entry.path) for entry in manifest.entries]
-    taken = set(places)
-    if len(taken) != len(places):
-        raise PeerError("two files of the manifest lie in one place")
-    for place in places:
-        while "/" in place:
-            place = place.rpartition("/")[0]  # noqa: PLW2901  # walks up to the root
-            if place in taken:
-                raise PeerError(f"{place!r} is a file and a folder")
     paths = [entry.path for entry in manifest.entries]
+    _check_places(paths)
     if paths != sorted(paths):
         raise PeerError("the manifest is not sorted")
     if manifest.scene not in set(paths):
@@ -177,10 +208,24 @@ def _check(manifest: Manifest) -> None:
         raise PeerError("an entry of the manifest has an impossible number")
 
 
+def _check_places(paths: list[str]) -> None:
+    places: dict[str, str] = {}
+    for path in paths:
+        place = place_of(path)
+        if place in places:
+            raise PeerError(f"two files lie in one place: {places[place]!r} and {path!r}")
+        places[place] = path
+    folders = {place.rpartition("/")[0] for place in places}
+    while folders - {""}:
+        for folder in folders & places.keys():
+            raise PeerError(f"{folder!r} is a file and a folder")
+        folders = {folder.rpartition("/")[0] for folder in folders}
+
+
 def _is_possible(entry: ManifestEntry) -> bool:
     return (
         0 <= entry.size < 1 << 63
-        and abs(entry.mtime_ms) < 1 << 43  # in nanoseconds it must still fit 64 bits
+        and abs(entry.mtime_ms) < _MAX_MTIME_MS
         and 0 <= entry.mode <= 0o777
         and 0 <= entry.xxh64 < _MAX_U64
         and len(entry.md5) == 16

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+_PLAIN = re.compile(r"(?:(?!\.{1,2}(?:/|\Z))[^/\0:\ud800-\udfff]{1,63}(?:/(?!\Z)|\Z))+")
+"""What nearly all paths are: no drive, and short enough in any letters; they need no closer look."""
+_MAX_PLAIN_CHARS = 750
 _DRIVE = re.compile(r"([A-Za-z]):/")
 _MAX_NAME_BYTES = 255
 _MAX_PLACE_BYTES = 3_000
@@ -36,6 +39,8 @@ def place_of(path: str) -> str:
     Raises:
         PeerError: It would lead out of the tree, or names no file.
     """
+    if len(path) <= _MAX_PLAIN_CHARS and _PLAIN.fullmatch(path):
+        return path
     drive = _DRIVE.match(path)
     place = f"{drive[1].upper()}/{path[3:]}" if drive else path
     if "\0" in place or place.startswith("/"):

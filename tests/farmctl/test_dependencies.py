@@ -26,7 +26,7 @@ def store() -> Store:
 def node(store: Store) -> FakeNode:
     answer = {"job": JOB, "stored": "farm", "nodes": ["ws07", "n02"], "deliver": "node"}
     rules: dict[str, object] = {"path.list": {"rules": []}}
-    return FakeNode(farm() | rules | {"blob.missing": store.missing, "blob.put": store.put, "job.submit": answer})
+    return FakeNode(farm() | rules | store.answers | {"job.submit": answer})
 
 
 @pytest.fixture(autouse=True)

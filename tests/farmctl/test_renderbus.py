@@ -39,9 +39,7 @@ def node(store: Store) -> FakeNode:
         data = bytes(store.blobs[blob])
         return {"data": data[offset : offset + min(limit, 100)], "size": len(data)}
 
-    found = FakeNode(
-        farm() | {"blob.missing": store.missing, "blob.put": store.put, "blob.get": get, "job.submit": answer}
-    )
+    found = FakeNode(farm() | store.answers | {"blob.get": get, "job.submit": answer})
     found.answers["job.spec"] = lambda job: {"job": job, "spec": found.asked("job.submit")[-1]["spec"]}
     return found
 

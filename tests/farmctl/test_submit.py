@@ -8,7 +8,7 @@ import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import xxhash
@@ -21,6 +21,9 @@ from protocol.ids import BlobAddress, parse_blob_address
 from protocol.jobspec import GateMode, JobSpec, spec_from_bytes
 from tests.farmctl.fakes import JOB, OTHER, FakeNode, farm, job_view, run
 from tests.scenes.reading import FakeReader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @dataclass
@@ -42,6 +45,23 @@ class Store:
         held += data
         return {"have_bytes": len(held), "complete": self.complete(blob)}
 
+    def put_small(self, blobs: list[str], data: bytes) -> dict[str, Any]:
+        assert len(data) <= 3 << 20
+        assert len(blobs) <= 4_000
+        changed = []
+        for blob in blobs:
+            self.chunks += 1
+            size = parse_blob_address(blob).size
+            content, data = data[:size], data[size:]
+            self.blobs[blob] = bytearray(content)
+            changed += [] if self.complete(blob) else [blob]
+        assert not data
+        return {"changed": changed}
+
+    @property
+    def answers(self) -> dict[str, Any]:
+        return {"blob.missing": self.missing, "blob.put": self.put, "blob.put_small": self.put_small}
+
     def complete(self, name: str) -> bool:
         return name in self.blobs and address_of(bytes(self.blobs[name])) == parse_blob_address(name)
 
@@ -58,7 +78,7 @@ def store() -> Store:
 @pytest.fixture
 def node(store: Store) -> FakeNode:
     answer = {"job": JOB, "stored": "farm", "nodes": ["ws07", "n02"], "deliver": "node"}
-    return FakeNode(farm() | {"blob.missing": store.missing, "blob.put": store.put, "job.submit": answer})
+    return FakeNode(farm() | store.answers | {"job.submit": answer})
 
 
 @pytest.fixture(autouse=True)
@@ -171,12 +191,87 @@ def test_no_node_is_found_out_before_anything_is_hashed(node: FakeNode, scene: P
     assert not (tmp_path / "cache").exists()
 
 
-def test_a_file_that_changes_while_it_is_sent_is_refused(node: FakeNode, scene: Path) -> None:
+def test_a_large_file_that_changes_while_it_is_sent_is_refused(node: FakeNode, scene: Path) -> None:
+    scene.write_bytes(b"BLENDER" + bytes(2 << 20))
     node.answers["blob.put"] = lambda blob, offset, data: {"have_bytes": offset, "complete": False}
     result = run(node, "submit", str(scene), "--frames", "1")
     assert result.exit_code == 1
+    assert f"{scene} could not be sent" in result.stderr
     assert "changed while it was sent" in result.stderr
     assert node.asked("job.submit") == []
+
+
+def rewritten(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[::-1])
+
+
+def with_a_byte_more(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"+")
+
+
+def made_a_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize("change", [rewritten, with_a_byte_more, Path.unlink, made_a_pipe])
+def test_small_file_that_changes_between_hashing_and_sending_is_named(
+    node: FakeNode, store: Store, scene: Path, change: Callable[[Path], None]
+) -> None:
+    texture = scene.parent / "wood.png"
+    texture.write_bytes(b"wood")
+
+    def missing(blobs: list[str]) -> dict[str, Any]:
+        change(texture)
+        return store.missing(blobs)
+
+    node.answers["blob.missing"] = missing
+    result = run(node, "submit", str(scene), "--frames", "1", "--input", str(texture))
+    assert result.exit_code == 1
+    assert str(texture) in result.stderr
+    assert node.asked("job.submit") == []
+
+
+def test_small_files_go_together_and_large_ones_by_themselves(node: FakeNode, store: Store, scene: Path) -> None:
+    textures = scene.parent / "tex"
+    textures.mkdir()
+    for number in range(500):
+        (textures / f"{number}.png").write_bytes(os.urandom(10_000))
+    (textures / "large.exr").write_bytes(os.urandom((1 << 20) + 1))
+    assert run(node, "submit", str(scene), "--frames", "1", "--input", str(textures)).exit_code == 0
+    assert len(node.asked("blob.put_small")) == 3  # 5 MB in two messages, and the list of files
+    assert [args["offset"] for args in node.asked("blob.put")] == [0, 1 << 20]
+    assert all(map(store.complete, store.blobs))
+
+
+def test_submission_that_is_repeated_after_a_break_sends_only_what_lacks(
+    node: FakeNode, store: Store, scene: Path
+) -> None:
+    textures = scene.parent / "tex"
+    textures.mkdir()
+    for number in range(400):
+        (textures / f"{number}.png").write_bytes(os.urandom(10_000))
+
+    def break_down(blobs: list[str], data: bytes) -> dict[str, Any]:
+        node.answers["blob.put_small"] = Unreachable("gone")
+        return store.put_small(blobs, data)
+
+    node.answers["blob.put_small"] = break_down
+    words = ("submit", str(scene), "--frames", "1", "--input", str(textures), "--json")
+    assert run(node, *words).exit_code == 7
+    held = len(store.blobs)
+    assert 0 < held < 401
+    node.answers |= store.answers
+    node.calls.clear()
+    result = run(node, *words)
+    assert json.loads(result.stdout)["sent_bytes"] == (401 - held) * 10_000
+    assert sum(len(args["blobs"]) for args in node.asked("blob.put_small")) == 401 - held + 1
+
+
+def test_files_on_their_way_are_shown(node: FakeNode, scene: Path) -> None:
+    (scene.parent / "wood.png").write_bytes(os.urandom(1_000_000))
+    words = ("submit", str(scene), "--frames", "1", "--input", str(scene.parent), "--progress", "plain")
+    assert "sending" in run(node, *words).stderr
 
 
 @pytest.mark.parametrize(

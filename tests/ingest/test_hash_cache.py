@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 import os
 import sqlite3
 import time
@@ -29,7 +28,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 def remember_as_old(cache: HashCache, path: Path) -> FileDigest:
     """Remember a file as if it had been hashed long after its last change (ctime cannot be set)."""
-    digest = dataclasses.replace(hash_file(path), hashed_at_ns=time.time_ns() + 60 * 10**9)
+    digest = hash_file(path)._replace(hashed_at_ns=time.time_ns() + 60 * 10**9)
     cache.remember([digest])
     return digest
 

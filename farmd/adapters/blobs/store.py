@@ -301,14 +301,22 @@ class BlobStore:
         absent = self.missing((address,))
         return Upload(self, address, absent[0][1] if absent else None)
 
-    def settle(self) -> None:
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing waits for `settle`, nor for one that is going on."""
+        return self._shelf.is_settled
+
+    def settle(self, *, beyond_bytes: int = -1) -> None:
         """Make durable what was confirmed with `durable=False`.
+
+        Args:
+            beyond_bytes: Only if more than this waits for it.
 
         Raises:
             BlobsFailed: The disk is full or bad; call it again.
         """
         with blaming_disk("sync the content store"):
-            self._shelf.settle()
+            self._shelf.settle(beyond_bytes)
 
     def adopt(self, path: Path, how: How) -> BlobAddress:
         """Take a local file in, durably; whoever wrote it must have finished, and its name must be no link.

@@ -53,8 +53,11 @@ class Upload:
         while self._rest and (len(self._rest) >= PIECE_BYTES or self.offset == self._address.size):
             self._store_piece(bytes(self._rest[:PIECE_BYTES]))
 
-    def finish(self) -> bool:
+    def finish(self, *, durable: bool = True) -> bool:
         """Check the whole against its address; False = it was something else, and is set aside.
+
+        Args:
+            durable: As in `BlobStore.confirm`.
 
         Raises:
             UserError: Bytes are missing.
@@ -63,7 +66,7 @@ class Upload:
         if self.offset != self._address.size:
             why = f"{self.offset} of {self._address.size} bytes are here"
             raise UserError(f"{self._address} is not complete", why, "send the rest")
-        return self._store.confirm(self._address)
+        return self._store.confirm(self._address, durable=durable)
 
     def _store_piece(self, piece: bytes) -> None:
         try:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from farmd.core.events import ClientAsked, ClientLeft
 from protocol.api import OP_CANCEL, Request, Response, error_facts, pack_response, unpack_request
@@ -30,6 +30,8 @@ _log = logging.getLogger(__name__)
 MAX_WAITING = 4096
 """Requests without an answer, all clients together."""
 HANDLERS_AT_ONCE = 8
+GO_ON: Final = object()
+"""What a handler returns that has only prepared something: the core answers the request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class Desk:
 
     Args:
         on_event: Takes `ClientAsked` and `ClientLeft`; must not block.
-        handlers: Operations answered here, by name; a `UserError` that one raises is its answer.
+        handlers: Operations answered here, by name; a `UserError` that one raises is its answer, and `GO_ON` is none.
     """
 
     def __init__(self, on_event: Callable[[Event], None], handlers: Mapping[str, LocalHandler]) -> None:
@@ -129,7 +131,7 @@ class Desk:
             return
         task = asyncio.get_running_loop().create_task(self._run(handler, asked))
         self._tasks[client] = task
-        task.add_done_callback(partial(self._handled, client))
+        task.add_done_callback(partial(self._handled, asked))
 
     def _forget(self, client: int, *, left: bool = False) -> None:
         waiting = self._waiting.pop(client, None)
@@ -146,13 +148,16 @@ class Desk:
         async with self._at_once:
             return await handler(asked)
 
-    def _handled(self, client: int, task: asyncio.Task[Any]) -> None:
+    def _handled(self, asked: ClientAsked, task: asyncio.Task[Any]) -> None:
+        client = asked.client
         del self._tasks[client]
         if task.cancelled():
             self._forget(client)
             return
         error = task.exception()
-        if error is None:
+        if error is None and task.result() is GO_ON:
+            self._on_event(asked)
+        elif error is None:
             self.reply(client, task.result())
         elif isinstance(error, UserError):
             self.reply(client, error=error_facts(error))
