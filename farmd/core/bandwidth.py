@@ -5,7 +5,8 @@ than the bucket passes, and then it has to fill above zero again. So the mean ov
 limit, to within a piece. What comes in is limited where it is asked for; what goes out waits in a short queue, and what
 would wait longer than its asker does is refused, so that it asks elsewhere instead of twice.
 
-Invariant: nobody waits longer than `PATIENCE_S`. Called by `farmd.core.swarm`. Knows no clock; moves nothing.
+Invariant: nobody waits longer than `PATIENCE_S`. Called by `farmd.core.asking` and `farmd.core.serving`. Knows no clock;
+moves nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from protocol.ids import BlobAddress, NodeId
+    from farmd.core.effects import ReadPack, ReadPiece
 
 PATIENCE_S = 4.0
 """Half of the time after which who asked for a piece asks again."""
@@ -45,11 +46,9 @@ class Bucket:
 
 
 class Waiting(NamedTuple):
-    """A piece that a node asked for."""
+    """What a node asked for, and its bytes."""
 
-    to: NodeId
-    blob: BlobAddress
-    number: int
+    what: ReadPiece | ReadPack
     size: int
 
 

@@ -64,6 +64,7 @@ class Dispatch:
                 node.membership.heard(turn, peer)
             case ev.Disconnected(peer):
                 node.membership.suspect_now(turn, peer)
+                node.swarm.lost(turn, peer)
             case ev.PeerHeardOf(address, public_key, vouched):
                 if public_key is not None:
                     node.links.hear_of(turn, address, public_key, vouched=vouched)
@@ -97,13 +98,11 @@ class Dispatch:
                 node.assets.on_manifest(turn, event)
                 node.rounds.on_manifest(turn, event)
                 node.room.eviction.on_manifest(turn, event)
-            case ev.PieceWritten():
-                node.swarm.on_written(turn, event)
             case ev.BlobsSettled():
                 node.outputs.on_settled(turn, event.ref)
                 node.chronicle.touch(event.ref.job)
-            case ev.BlobFinished():
-                node.swarm.on_finished(turn, event)
+            case ev.PieceWritten() | ev.PackWritten() | ev.BlobFinished():
+                self._arrived(turn, event)
             case _:
                 self._room(turn, event)
 
@@ -121,6 +120,16 @@ class Dispatch:
                 room.eviction.on_evicted(turn, event)
             case ev.CheckoutsFound():
                 room.tidying.on_found(turn, event)
+
+    def _arrived(self, turn: Turn, event: ev.PieceWritten | ev.PackWritten | ev.BlobFinished) -> None:
+        swarm = self._node.swarm
+        match event:
+            case ev.PieceWritten():
+                swarm.on_written(turn, event)
+            case ev.PackWritten():
+                swarm.on_pack_written(turn, event)
+            case ev.BlobFinished():
+                swarm.on_finished(turn, event)
 
     def _look_after_files(self, turn: Turn, event: ev.AttemptEnded) -> None:
         """An attempt that missed a file: look whether all that we said to hold is still here."""
@@ -240,10 +249,24 @@ class Dispatch:
             case ms.HaveIs():
                 node.swarm.on_have(turn, sender, message)
             case ms.PieceAsk():
-                node.swarm.on_piece_ask(turn, sender, message)
+                node.swarm.serving.on_piece_ask(turn, sender, message)
             case ms.PieceIs():
                 node.swarm.on_piece(turn, sender, message)
             case ms.PieceRefused():
                 node.swarm.on_refused(turn, sender, message)
             case ms.Doubt():
-                node.swarm.on_doubt(turn, sender, message)
+                node.swarm.serving.on_doubt(turn, sender, message)
+            case _:
+                self._packs(turn, sender, message)
+
+    def _packs(self, turn: Turn, sender: NodeId, message: ms.Message) -> None:
+        node = self._node
+        match message:
+            case ms.PackAsk():
+                node.swarm.serving.on_pack_ask(turn, sender, message)
+            case ms.PackIs():
+                node.swarm.on_pack(turn, sender, message)
+            case ms.PartIs():
+                node.swarm.on_part(turn, sender, message)
+            case ms.PartHas():
+                node.swarm.on_part_has(turn, sender, message)

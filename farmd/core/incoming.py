@@ -1,6 +1,14 @@
-"""One blob on its way here: which pieces are wanted, asked for, or being written.
+"""One blob on its way here: which pieces are wanted, asked for, or held, and which of them whom can be asked for.
 
-Pieces are numbered; those never asked for are a cursor and not a list, so a blob of terabytes costs what is under way.
+Theory (BitTorrent, BEP 3: rarest first): a source holds the whole blob or, while it fetches it itself, some pieces of
+it. Of a partial source the piece is taken that the fewest others have; of a full one a piece that no partial source has,
+so that each piece leaves a single full source about once and the rest is exchanged between those who wait for it.
+Among equals chance decides, so that eight nodes that begin together ask for different pieces; while nobody else is on
+the way, pieces come in order from a place that chance chose, which disks like better.
+
+A look compares no more than `LOOK` pieces; all else is bitmaps (`farmd.core.pieces`): a blob of terabytes costs a bit a
+piece, and a bit a piece for each partial source. After a whole that was wrong, partial sources are out: their pieces
+were never compared with anything but what *their* source had said, and only who holds the whole can answer for it.
 """
 
 from __future__ import annotations
@@ -8,18 +16,26 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from farmd.core.pieces import Pieces
 from protocol.errors import PeerError
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
+    from random import Random
 
     from protocol.ids import BlobAddress, NodeId
 
 PIECE_BYTES = 1 << 20
 MAX_BLOB_BYTES = 1 << 44
 """16 TiB: nothing larger is believed."""
+SMALL_BYTES = 256 << 10
+"""Blobs up to this travel in packs."""
 TRIES_KEPT = 4
 """Failed tries of one blob that are remembered to find out who sent what was wrong."""
+CLAIMS_KEPT = 1 << 14
+"""Pieces of one try of which it is remembered who sent what; of larger blobs only who sent how many."""
+LOOK = 8
+"""Pieces that are compared to find the rarest."""
 
 
 def piece_count(blob: BlobAddress) -> int:
@@ -30,6 +46,11 @@ def piece_count(blob: BlobAddress) -> int:
 def piece_size(blob: BlobAddress, index: int) -> int:
     """Bytes of one piece."""
     return min(PIECE_BYTES, blob.size - index * PIECE_BYTES)
+
+
+def is_small(blob: BlobAddress) -> bool:
+    """True if the blob travels in packs."""
+    return blob.size <= SMALL_BYTES
 
 
 def is_possible(blob: BlobAddress) -> bool:
@@ -49,114 +70,204 @@ def check_blobs(blobs: Iterable[BlobAddress]) -> None:
 
 
 @dataclass(slots=True)
+class Try:
+    """What arrived of a blob until the whole was looked at.
+
+    Attributes:
+        claims: Pieces: from whom, and the hash that came with them; not more than `CLAIMS_KEPT`.
+        sent: Who sent how many pieces.
+        passed_on: Senders of which a piece came while they had not seen the whole themselves.
+    """
+
+    claims: dict[int, tuple[NodeId, int]] = field(default_factory=dict)
+    sent: dict[NodeId, int] = field(default_factory=dict)
+    passed_on: dict[NodeId, None] = field(default_factory=dict)
+
+    def note(self, index: int, source: NodeId, xxh64: int, *, partial: bool) -> None:
+        """A piece arrived."""
+        if len(self.claims) < CLAIMS_KEPT:
+            self.claims[index] = (source, xxh64)
+        self.sent[source] = self.sent.get(source, 0) + 1
+        if partial:
+            self.passed_on[source] = None
+
+    def unnote(self, index: int, source: NodeId) -> None:
+        """It was not what its hash says, or the disk refused it: it does not count."""
+        self.claims.pop(index, None)
+        self.sent[source] = self.sent.get(source, 1) - 1
+        if not self.sent[source]:
+            del self.sent[source]
+
+
+@dataclass(slots=True)
 class Incoming:
     """The pieces of one blob.
 
     Attributes:
         blob: Which.
-        have: Pieces that were here when the fetch began.
+        wanted: Pieces that are neither here nor asked for.
+        held: Pieces that are here, each verified against the hash that came with it.
         outstanding: Pieces asked for: of whom, and when to give up.
         sources: Nodes that hold the blob.
+        parts: Nodes that hold these pieces of it.
         keys: Fetches that wait for it.
-        claims: Pieces that arrived in this try: from whom, and the hash that came with them.
-        failed: `claims` of the last tries whose whole had another MD5; from then on each try has a single source.
+        now: The present try.
+        failed: The last tries whose whole had another MD5; from then on each try has a single source.
         doubted: Sources that were asked to hash their copies; True if they did and stand by them.
+        suspect: A node that got pieces from here had a wrong whole: ours may be wrong too.
+        asked_at: When somebody was last asked who has it.
     """
 
     blob: BlobAddress
-    have: dict[int, None]
+    held: Pieces
+    wanted: Pieces = field(init=False)
     outstanding: dict[int, tuple[NodeId, float]] = field(default_factory=dict)
     sources: dict[NodeId, None] = field(default_factory=dict)
+    parts: dict[NodeId, Pieces] = field(default_factory=dict)
     keys: dict[Hashable, None] = field(default_factory=dict)
-    claims: dict[int, tuple[NodeId, int]] = field(default_factory=dict)
-    failed: list[dict[int, tuple[NodeId, int]]] = field(default_factory=list)
+    now: Try = field(default_factory=Try)
+    failed: list[Try] = field(default_factory=list)
     doubted: dict[NodeId, bool] = field(default_factory=dict)
-    _again: dict[int, None] = field(default_factory=dict)
-    _cursor: int = 0
+    suspect: bool = False
+    asked_at: float = 0.0
+    _elsewhere: Pieces = field(init=False)
+    _cursor: int = -1
     _only: NodeId | None = None
 
     def __post_init__(self) -> None:
         """A blob whose pieces are all here and that is not complete all the same begins anew."""
-        if len(self.have) >= piece_count(self.blob):
-            self.have = {}
-        self._skip()
-
-    @property
-    def wants_more(self) -> bool:
-        """True if a piece is neither here nor asked for."""
-        return bool(self._again) or self._cursor < piece_count(self.blob)
+        count = self.held.count
+        if len(self.held) >= count:
+            self.held = Pieces(count)
+        self.wanted = Pieces.all_of(count)
+        for index in self.held:
+            self.wanted.discard(index)
+        self._elsewhere = Pieces(count)
 
     @property
     def missing_bytes(self) -> int:
         """Bytes that are not here yet, to within a piece."""
-        left = piece_count(self.blob) - self._cursor + len(self._again) + len(self.outstanding)
-        return min(self.blob.size, left * PIECE_BYTES)
+        return min(self.blob.size, (len(self.wanted) + len(self.outstanding)) * PIECE_BYTES)
 
-    def next_piece(self) -> int:
-        """The piece to ask for next; `ask` takes it."""
-        return next(iter(self._again)) if self._again else self._cursor
+    @property
+    def is_offered(self) -> bool:
+        """True if the pieces here may be had by others: of a large blob, and while nothing speaks against them."""
+        return self.held.count > 1 and not self.failed and not self.suspect
 
-    def ask(self, source: NodeId, due: float) -> int:
-        """Take the next piece as asked of `source`."""
-        index = self.next_piece()
-        if index in self._again:
-            del self._again[index]
-        else:
-            self._cursor += 1
-            self._skip()
-        self.outstanding[index] = (source, due)
-        if self.failed:
-            self._only = source
-        return index
+    # -- who has it ---------------------------------------------------------------------------------------------
 
-    def takes_from(self, source: NodeId) -> bool:
-        """True if a piece may be asked of this node now."""
-        return source in self.sources and self.wants_more and self._only in (None, source)
+    def found(self, source: NodeId) -> None:
+        """The node holds all of it."""
+        self.sources[source] = None
+        self.parts.pop(source, None)
+
+    def found_part(self, source: NodeId, pieces: Pieces) -> None:
+        """The node holds these pieces, and no more."""
+        self.sources.pop(source, None)
+        self.parts[source] = pieces
+        self._elsewhere.update(pieces)
+
+    def found_more(self, source: NodeId, numbers: Iterable[int]) -> bool:
+        """The node holds these pieces too; True if one of them is wanted."""
+        part, wanted = self.parts.get(source), False
+        for number in numbers if part is not None else ():
+            if part is not None:
+                part.add(number)
+            self._elsewhere.add(number)
+            wanted = wanted or number in self.wanted
+        return wanted
 
     def lose(self, source: NodeId) -> None:
         """The node is no source any more."""
         self.sources.pop(source, None)
         if self._only == source:
             self._only = None
+        if self.parts.pop(source, None) is not None:
+            self._elsewhere = Pieces(self.held.count)
+            for part in self.parts.values():
+                self._elsewhere.update(part)
+
+    def holders(self) -> list[NodeId]:
+        """Nodes that can be asked for some piece: first those that hold parts, to spare the others."""
+        return [*self.parts, *self.sources]
+
+    # -- which piece ----------------------------------------------------------------------------------------------
+
+    def takes_from(self, source: NodeId) -> bool:
+        """True if this node may be asked for a piece now, if it has one that is wanted."""
+        return bool(self.wanted) and (source in self.sources or source in self.parts) and self._only in (None, source)
+
+    def pick(self, source: NodeId, rng: Random) -> int | None:
+        """Choose the piece to ask this source for; None if it has none that is wanted."""
+        if self._cursor < 0 or self.parts:
+            self._cursor = rng.randrange(self.held.count)
+        part, found = self.parts.get(source), []
+        if part is None and self.parts:
+            found = self.wanted.find(self._cursor, 1, without=self._elsewhere)
+        if not found:
+            found = self.wanted.find(self._cursor, LOOK if self.parts else 1, within=part)
+        return min(found, key=self._copies_of, default=None)
+
+    def _copies_of(self, index: int) -> int:
+        return sum([index in part for part in self.parts.values()])
+
+    def ask(self, index: int, source: NodeId, due: float) -> None:
+        """Take a piece as asked of `source`."""
+        self.wanted.discard(index)
+        self.outstanding[index] = (source, due)
+        if not self.parts:
+            self._cursor = (index + 1) % self.held.count
+        if self.failed:
+            self._only = source
+
+    def arrived(self, index: int, source: NodeId, xxh64: int) -> None:
+        """A piece came; it counts until it turns out to be wrong."""
+        self.now.note(index, source, xxh64, partial=source in self.parts)
 
     def give_back(self, index: int) -> None:
         """A piece has to be asked for again."""
-        self._again[index] = None
+        self.wanted.add(index)
 
     def begin_anew(self) -> None:
         """Everything has to come again, and from others if there are any."""
-        self.have, self._again, self._cursor, self._only = {}, {}, 0, None
-        self.claims = {}
+        count = self.held.count
+        self.held, self.wanted, self._elsewhere = Pieces(count), Pieces.all_of(count), Pieces(count)
+        self._cursor, self._only, self.now = -1, None, Try()
         self.sources.clear()
+        self.parts.clear()
 
     def fail(self) -> None:
-        """The whole was wrong: everything comes again, from nodes that sent nothing of it if there are any."""
-        others = {source: None for source in self.sources if source not in self.senders}
-        self.failed = [*self.failed[1 - TRIES_KEPT :], self.claims]
+        """The whole was wrong: everything comes again, from full sources that sent nothing of it if there are any."""
+        others = {source: None for source in self.sources if source not in self.now.sent}
+        self.failed = [*self.failed[1 - TRIES_KEPT :], self.now]
         self.begin_anew()
         self.sources.update(others)
 
-    @property
-    def senders(self) -> dict[NodeId, None]:
-        """Nodes that sent pieces in this try."""
-        return dict.fromkeys(source for source, _ in self.claims.values())
+    # -- who was wrong --------------------------------------------------------------------------------------------
 
     @property
     def sole_sender(self) -> NodeId | None:
         """The node that sent every single piece in this try, if one did."""
-        senders = list(self.senders)
-        return senders[0] if len(senders) == 1 and len(self.claims) == piece_count(self.blob) else None
+        senders = list(self.now.sent.items())
+        return senders[0][0] if len(senders) == 1 and senders[0][1] >= self.held.count else None
 
-    def wrong_claims(self) -> dict[NodeId, int]:
-        """Of nodes that sent other bytes in a failed try than came now, when the whole is right: how many pieces."""
+    def wrong_claims(self, *, passed_on: bool) -> dict[NodeId, int]:
+        """Of nodes that sent other bytes in a failed try than came now, when the whole is right: how many pieces.
+
+        Args:
+            passed_on: Of those that had only passed pieces on, or of all others.
+        """
         found: dict[NodeId, int] = {}
-        for claims in self.failed:
-            for index, (source, xxh64) in claims.items():
-                right = self.claims.get(index)
-                if right is not None and right[0] != source and right[1] != xxh64:
+        for attempt in self.failed:
+            for index, (source, xxh64) in attempt.claims.items():
+                right = self.now.claims.get(index)
+                if right is None or right[0] == source or right[1] == xxh64:
+                    continue
+                if (source in attempt.passed_on) == passed_on:
                     found[source] = found.get(source, 0) + 1
         return found
 
-    def _skip(self) -> None:
-        while self._cursor in self.have:
-            self._cursor += 1
+
+def begin(blob: BlobAddress, here: Iterable[int]) -> Incoming:
+    """Begin to fetch a blob of which some pieces are here."""
+    return Incoming(blob, Pieces(piece_count(blob), here))

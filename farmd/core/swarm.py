@@ -1,11 +1,13 @@
-"""Who fetches which piece from whom: every holder is a source, rarest blob first, a small window per source.
+"""Who fetches what from whom: every holder is a source, also of parts, with a small window for each.
 
-Theory (after BitTorrent, BEP 3, without its incentives: admitted nodes are trusted to be honest): a blob is cut into
-pieces of 1 MiB, each travels with its xxHash64 and is verified on arrival; the blob counts only when its MD5 agrees
-too. A source that sends three corrupt pieces is left out for a while, and again for each further one: the cause may
-pass (a bad switch), and it may be the only one that has the blob. A whole that is wrong although its pieces agreed with
-their hashes is a bad copy or a lie: `farmd.core.blame` finds out whose, `farmd.core.doubts` looks at our own copies.
-Pieces that arrived survive a restart (`FindBlobs` tells which are here), so a transfer resumes instead of starting over.
+Theory (after BitTorrent, BEP 3, without its incentives: admitted nodes are trusted to be honest): a large blob is cut
+into pieces of 1 MiB, each travels with its xxHash64 and is verified on arrival; the blob counts only when its MD5
+agrees too. Small blobs travel many in a pack. Who fetches a blob offers the pieces that it has verified. What arrived
+survives a restart (`FindBlobs` tells which pieces are here), so a transfer resumes instead of starting over.
+
+The parts: `incoming` which pieces, `asking` whom to ask next, `windows` how much at a time, `serving` what others get,
+`spreading` who is told what is here, `blame` and `standing` who was wrong and what follows, `doubts` our own copies,
+`fetches` who waits for what. This one receives what arrives and looks around for sources.
 
 Invariants: a piece is outstanding at most once; a source never has more than its window outstanding; a fetch is
 reported exactly once. Bytes pass through as references; this machine decides only.
@@ -15,51 +17,40 @@ Called by `farmd.core.node`. Never reads or writes a file.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING
 
-from farmd.core.bandwidth import Bucket, Upload, Waiting
+from farmd.core.asking import Asking
 from farmd.core.blame import judge_right, judge_wrong
-from farmd.core.doubts import Doubts
-from farmd.core.effects import FindBlobs, ReadPiece, WritePiece
-from farmd.core.incoming import PIECE_BYTES, Incoming, check_blobs, is_possible, piece_count, piece_size
+from farmd.core.effects import FindBlobs, WritePack, WritePiece
+from farmd.core.fetches import Fetches
+from farmd.core.incoming import begin, check_blobs, is_possible, is_small, piece_count
+from farmd.core.packs import pick_out
+from farmd.core.pieces import Pieces
+from farmd.core.serving import Serving
+from farmd.core.spreading import Spreading
+from farmd.core.standing import Standing
+from protocol.errors import PeerError
 from protocol.ids import BlobAddress
-from protocol.messages import Doubt, HaveAsk, HaveIs, PieceAsk, PieceIs, PieceRefused
+from protocol.messages import HaveAsk, HaveIs, PackIs, PartHas, PartIs, PieceIs, PieceRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Iterable
     from random import Random
 
-    from farmd.core.events import BlobFinished, BlobsFound, PieceWritten
+    from farmd.core.events import BlobFinished, BlobsFound, PackWritten, PieceWritten
+    from farmd.core.incoming import Incoming
     from farmd.core.turn import Turn
     from protocol.ids import NodeId
 
-WINDOW_BYTES = 2 * PIECE_BYTES
-"""Bytes outstanding per source: two whole pieces, or many small blobs."""
-WINDOW_PIECES = 32
-PIECE_TIMEOUT_S = 8.0
 LOOK_AROUND_S = 2.0
-"""Pause between rounds of asking around for a blob that has no source."""
+"""Pause between rounds of asking around for a blob that has no full source."""
+ASK_AGAIN_S = 10.0
+"""Pause before somebody is asked who else has a large blob that is on its way."""
 ASK_AROUND = 8
 """Nodes asked per round."""
-STRIKES = 3
-"""Corrupt pieces after which a node is no source for `LEFT_OUT_S`."""
-LEFT_OUT_S = 30.0
-LIED_S = 30.0
-"""A node that stands by wrong bytes is no source for so long; each further time doubles that."""
-MOST_LIED_S = 600.0
 BLOBS_PER_ASK = 2000
-LOOK = 32
-"""Blobs of a source that are compared to find the rarest."""
-
-
-@dataclass(slots=True)
-class _Fetch:
-    """A set of blobs that somebody waits for."""
-
-    left: dict[BlobAddress, None]
-    hints: tuple[NodeId, ...]
+NO_HASH = -1
+"""Of a blob that came in a pack and is not what it is called: it differs from whatever comes next."""
 
 
 class Swarm:
@@ -73,36 +64,31 @@ class Swarm:
         limit_bytes_s: int = 0,
     ) -> None:
         """Prepare; `limit_bytes_s` holds for each direction, 0 is none."""
-        self._download, self._upload = Bucket(limit_bytes_s), Upload(limit_bytes_s)
-        self._pump_at: float | None = None
         self._node = node
         self._rng = rng
         self._alive_others = alive_others
-        self._fetches: dict[Hashable, _Fetch] = {}
+        self._fetches = Fetches()
         self._finding: dict[int, Hashable] = {}
         self._incoming: dict[BlobAddress, Incoming] = {}
-        self._ready: dict[NodeId, dict[BlobAddress, None]] = {}
-        self._strikes: dict[NodeId, int] = {}
-        self._left_out: dict[NodeId, float] = {}
-        self._lies: dict[NodeId, int] = {}
-        self._load: dict[NodeId, tuple[int, int]] = {}
-        self._finished: list[Hashable] = []
+        self._asking = Asking(self._incoming, rng, limit_bytes_s)
+        self._spreading = Spreading(self._incoming)
+        self._standing = Standing()
         self._unconfirmed: dict[BlobAddress, None] = {}
-        self.doubts = Doubts()
+        self.serving = Serving(self._incoming, limit_bytes_s)
+        self.doubts = self.serving.doubts
         self._ask = 0
         self._look_at: float | None = None
         self.pieces_in = 0
         self.corrupt_in = 0
 
+    # -- who waits for what ---------------------------------------------------------------------------------------
+
     def fetch(self, turn: Turn, key: Hashable, blobs: tuple[BlobAddress, ...], hints: tuple[NodeId, ...]) -> None:
         """Bring a set of blobs here; `hints` are nodes that probably hold them."""
         if key in self._fetches:
             self.renew(key, hints)
-            return
-        self._fetches[key] = _Fetch(dict.fromkeys(blobs), hints)
-        self._ask += 1
-        self._finding[self._ask] = key
-        turn.effects.append(FindBlobs(self._ask, tuple(self._fetches[key].left)))
+        else:
+            self._find(turn, key, self._fetches.begin(key, blobs, hints))
 
     def renew(self, key: Hashable, hints: tuple[NodeId, ...]) -> None:
         """Replace the hints of a set that is being fetched, if it is."""
@@ -112,8 +98,7 @@ class Swarm:
 
     def cancel(self, key: Hashable) -> None:
         """No longer wait for a set; pieces that nobody else wants are not asked for any more."""
-        fetch = self._fetches.pop(key, None)
-        for blob in fetch.left if fetch is not None else ():
+        for blob in self._fetches.end(key):
             incoming = self._incoming.get(blob)
             if incoming is not None:
                 incoming.keys.pop(key, None)
@@ -122,20 +107,21 @@ class Swarm:
 
     def is_fetching(self, key: Hashable) -> bool:
         """True while a set is on its way and something of it is known to be missing."""
-        fetch = self._fetches.get(key)
-        return fetch is not None and any(blob in self._incoming for blob in fetch.left)
+        return any(blob in self._incoming for blob in self._fetches.left(key))
 
     def missing_bytes(self, key: Hashable) -> int:
         """Bytes that a set still lacks (0 if it is not being fetched)."""
-        fetch = self._fetches.get(key)
-        if fetch is None:
-            return 0
-        return sum([self._incoming[blob].missing_bytes for blob in fetch.left if blob in self._incoming])
+        left = self._fetches.left(key)
+        return sum([self._incoming[blob].missing_bytes for blob in left if blob in self._incoming])
 
     def take_finished(self) -> list[Hashable]:
         """Return the keys of sets that are complete here since the last call."""
-        finished, self._finished = self._finished, []
-        return finished
+        return self._fetches.take_finished()
+
+    def _find(self, turn: Turn, key: Hashable, blobs: tuple[BlobAddress, ...]) -> None:
+        self._ask += 1
+        self._finding[self._ask] = key
+        turn.effects.append(FindBlobs(self._ask, blobs))
 
     def on_found(self, turn: Turn, event: BlobsFound) -> None:
         """The store told what it lacks: start on the rest."""
@@ -147,19 +133,21 @@ class Swarm:
         fetch = self._fetches.get(key)
         if fetch is None:
             return
-        for blob in list(fetch.left):
-            if blob not in lacking:
-                del fetch.left[blob]
-                continue
-            if not is_possible(blob):
-                continue
+        for blob in [blob for blob in fetch.left if blob not in lacking]:
+            del fetch.left[blob]
+        for blob in filter(is_possible, fetch.left):
             incoming = self._incoming.get(blob)
             if incoming is None:
-                incoming = self._incoming[blob] = Incoming(blob, dict.fromkeys(lacking[blob]))
+                incoming = self._incoming[blob] = begin(blob, lacking[blob])
             incoming.keys[key] = None
         if fetch.left:
-            self._look_around(turn, tuple(fetch.left), fetch.hints)
-        self._finish_if_complete(key)
+            self._look_around(turn, self._from_anywhere(tuple(fetch.left)), fetch.hints)
+        self._fetches.finish_if_complete(key)
+
+    def _from_anywhere(self, blobs: tuple[BlobAddress, ...]) -> tuple[BlobAddress, ...]:
+        """Begin at a place of its own: nodes that fetch the same small files together get different ones first."""
+        at = self._rng.randrange(len(blobs))
+        return blobs[at:] + blobs[:at]
 
     def _on_found_again(self, turn: Turn, blob: BlobAddress, lacking: dict[BlobAddress, tuple[int, ...]]) -> None:
         """After trouble with the disk: is the blob complete now, or does it have to come again?"""
@@ -170,7 +158,10 @@ class Swarm:
             self._complete(turn, incoming)
             return
         incoming.begin_anew()
+        self._spreading.withdraw(turn, blob)
         self._wake_at(turn.now.mono + LOOK_AROUND_S)
+
+    # -- who has what ---------------------------------------------------------------------------------------------
 
     def on_have_ask(self, turn: Turn, sender: NodeId, message: HaveAsk) -> None:
         """A node asks what is here; the store answers through `on_found_for_peer`.
@@ -179,9 +170,7 @@ class Swarm:
             PeerError: It asks for what cannot be.
         """
         check_blobs(message.blobs)
-        self._ask += 1
-        self._finding[self._ask] = ("asked", sender, message.blobs)
-        turn.effects.append(FindBlobs(self._ask, message.blobs))
+        self._find(turn, ("asked", sender, message.blobs), message.blobs)
 
     def on_found_for_peer(self, turn: Turn, event: BlobsFound) -> bool:
         """Answer a node's question if this event belongs to one."""
@@ -191,70 +180,102 @@ class Swarm:
         del self._finding[event.ask]
         _, sender, blobs = key
         lacking = dict(event.missing)
-        turn.send(sender, HaveIs(tuple(blob for blob in blobs if blob not in lacking and blob not in self.doubts)))
+        turn.send(sender, HaveIs(tuple([blob for blob in blobs if blob not in lacking and blob not in self.doubts])))
+        for blob in lacking:
+            self._spreading.asked(turn, sender, blob)
         return True
 
     def on_have(self, turn: Turn, sender: NodeId, message: HaveIs) -> None:
         """A node holds these blobs completely."""
-        if self._is_left_out(turn, sender):
-            return
+        is_source = not self._standing.is_left_out(turn, sender)
         for blob in message.blobs:
+            self._spreading.has_all(sender, blob)
             incoming = self._incoming.get(blob)
-            if incoming is not None:
-                incoming.sources[sender] = None
+            if incoming is not None and is_source:
+                incoming.found(sender)
                 if message.hashed and sender in incoming.doubted:
                     incoming.doubted[sender] = True
-                self._ready.setdefault(sender, {})[blob] = None
-        self._pump(turn, sender)
+                self._asking.ready(sender, blob)
+        self._asking.pump(turn, sender)
 
-    def on_piece_ask(self, turn: Turn, sender: NodeId, message: PieceAsk) -> None:
-        """Serve a piece, or refuse what cannot be one.
-
-        Raises:
-            PeerError: No blob has such an address.
-        """
-        check_blobs((message.blob,))
-        if message.blob in self.doubts:
-            turn.send(sender, PieceRefused(message.blob, message.number), volatile=True)
-        elif 0 <= message.number < piece_count(message.blob):
-            size = piece_size(message.blob, message.number)
-            if self._upload.ask(Waiting(sender, message.blob, message.number, size)):
-                self._serve(turn)
-            else:
-                turn.send(sender, PieceRefused(message.blob, message.number), volatile=True)
-
-    def _serve(self, turn: Turn) -> None:
-        for going in self._upload.take(turn.now.mono):
-            turn.effects.append(ReadPiece(going.to, going.blob, going.number))
-
-    def on_doubt(self, turn: Turn, sender: NodeId, message: Doubt) -> None:
-        """A whole was wrong in which a piece of ours was: hash our copy.
+    def on_part(self, turn: Turn, sender: NodeId, message: PartIs) -> None:
+        """A node that waits for a blob too holds these pieces of it, and no others.
 
         Raises:
-            PeerError: No blob has such an address.
+            PeerError: There is no such blob, or it has no such pieces.
         """
         check_blobs((message.blob,))
-        self.doubts.add(turn, sender, message.blob)
+        incoming = self._incoming.get(message.blob)
+        pieces = Pieces.from_bytes(piece_count(message.blob), message.pieces)
+        if incoming is None or is_small(message.blob):
+            return
+        self._spreading.joined(turn, sender, message.blob)
+        if not incoming.failed and self._standing.has_parts(turn, sender):
+            incoming.found_part(sender, pieces)
+            self._asking.ready(sender, message.blob)
+            self._asking.pump(turn, sender)
+
+    def on_part_has(self, turn: Turn, sender: NodeId, message: PartHas) -> None:
+        """A node that waits for a blob too holds these pieces as well."""
+        incoming = self._incoming.get(message.blob)
+        if incoming is not None and incoming.found_more(sender, message.numbers):
+            self._asking.ready(sender, message.blob)
+            self._asking.pump(turn, sender)
+
+    # -- what arrives ---------------------------------------------------------------------------------------------
 
     def on_piece(self, turn: Turn, sender: NodeId, message: PieceIs) -> None:
         """A piece arrived: have it verified and stored, if it was asked of this sender."""
-        incoming = self._incoming.get(message.blob)
-        if incoming is None or incoming.outstanding.get(message.number, ("", 0))[0] != sender:
+        incoming = self._asked_of(sender, message.blob, message.number)
+        if incoming is None or is_small(message.blob):
             return
-        self._settle(incoming, message.number)
-        incoming.claims[message.number] = (sender, message.xxh64)
+        self._asking.settle(incoming, message.number)
+        incoming.arrived(message.number, sender, message.xxh64)
         turn.effects.append(WritePiece(message.blob, message.number, message.xxh64, message.data, sender))
-        self._pump(turn, sender)
+        self._asking.pump(turn, sender)
 
     def on_refused(self, turn: Turn, sender: NodeId, message: PieceRefused) -> None:
         """The node does not have it (any more): ask elsewhere."""
-        incoming = self._incoming.get(message.blob)
-        if incoming is None or incoming.outstanding.get(message.number, ("", 0))[0] != sender:
+        incoming = self._asked_of(sender, message.blob, message.number)
+        if incoming is not None:
+            self._refused(turn, sender, (incoming,), message.number)
+
+    def _asked_of(self, sender: NodeId, blob: BlobAddress, number: int) -> Incoming | None:
+        incoming = self._incoming.get(blob)
+        if incoming is None or incoming.outstanding.get(number, ("", 0))[0] != sender:
+            return None
+        return incoming
+
+    def _refused(self, turn: Turn, sender: NodeId, blobs: Iterable[Incoming], number: int) -> None:
+        for incoming in blobs:
+            self._asking.settle(incoming, number)
+            incoming.lose(sender)
+            incoming.give_back(number)
+        self._asking.offer(turn, blobs)
+        self._asking.pump(turn, sender)
+
+    def on_pack(self, turn: Turn, sender: NodeId, message: PackIs) -> None:
+        """A pack arrived: have its blobs verified and stored; what is left out has to come from elsewhere.
+
+        Raises:
+            PeerError: It is not what was asked of this sender.
+        """
+        pack = self._asking.windows.pack_of(sender, message.blobs)
+        if pack is None:
             return
-        self._settle(incoming, message.number)
-        incoming.lose(sender)
-        self._give_back(turn, incoming, message.number)
-        self._pump(turn, sender)
+        try:
+            kept, data = pick_out(message, pack.left)
+        except PeerError:
+            self._refused(turn, sender, self._known(pack.left), 0)
+            raise
+        refused = [self._incoming[blob] for blob in pack.left if blob not in kept]
+        for blob in kept:
+            incoming = self._incoming[blob]
+            self._asking.settle(incoming, 0)
+            incoming.arrived(0, sender, blob.xxh64)
+        if kept:
+            turn.effects.append(WritePack(kept, data, sender))
+        self._refused(turn, sender, refused, 0)
 
     def on_written(self, turn: Turn, event: PieceWritten) -> None:
         """A piece stands in the store, or has to be fetched again."""
@@ -263,15 +284,35 @@ class Swarm:
             return
         if event.ok:
             self.pieces_in += 1
+            incoming.held.add(event.index)
+            self._spreading.verified(turn, incoming, event.index)
             return
-        incoming.claims.pop(event.index, None)
+        incoming.now.unnote(event.index, event.source)
         if event.corrupt:
             self.corrupt_in += 1
             self._strike(turn, event.source)
-            self._give_back(turn, incoming, event.index)
+            self._asking.give_back(turn, incoming, event.index)
         else:
             incoming.give_back(event.index)
             self._wake_at(turn.now.mono + LOOK_AROUND_S)
+
+    def on_pack_written(self, turn: Turn, event: PackWritten) -> None:
+        """Small blobs are complete, or not what they are called, or the disk refused them."""
+        for incoming in self._known(event.ok):
+            self.pieces_in += 1
+            self._complete(turn, incoming)
+        for incoming in self._known(event.corrupt):
+            incoming.now.claims[0] = (event.source, NO_HASH)
+            self._wrong(turn, incoming)
+        if event.corrupt:
+            self._strike(turn, event.source)
+        for incoming in self._known(event.failed):
+            incoming.now.unnote(0, event.source)
+            incoming.give_back(0)
+            self._wake_at(turn.now.mono + LOOK_AROUND_S)
+
+    def _known(self, blobs: Iterable[BlobAddress]) -> list[Incoming]:
+        return [self._incoming[blob] for blob in blobs if blob in self._incoming]
 
     def on_finished(self, turn: Turn, event: BlobFinished) -> None:
         """A blob is complete and verified, or the disk refused it, or all of it has to come again."""
@@ -280,179 +321,110 @@ class Swarm:
             return
         if event.ok:
             self._complete(turn, incoming)
-            return
-        if event.corrupt:
-            self.corrupt_in += 1
-            turn.note("blob-corrupt", f"{event.blob} arrived whole but its MD5 does not agree; fetching it again")
-            for liar in judge_wrong(turn, incoming):
-                self._leave_out_liar(turn, liar)
-            self._offer_to_all(turn, incoming)
+        elif event.corrupt:
+            self._wrong(turn, incoming)
         else:
             self._unconfirmed[event.blob] = None
-        self._wake_at(turn.now.mono + LOOK_AROUND_S)
-
-    def _complete(self, turn: Turn, incoming: Incoming) -> None:
-        liars, others = judge_right(turn, incoming)
-        for liar in liars:
-            self._leave_out_liar(turn, liar)
-        for other in others:
-            self._strike(turn, other)
-        sources = list(incoming.sources)
-        self._drop(incoming.blob)
-        for key in incoming.keys:
-            fetch = self._fetches.get(key)
-            if fetch is not None:
-                fetch.left.pop(incoming.blob, None)
-                self._finish_if_complete(key)
-        for source in sources:
-            self._pump(turn, source)
-
-    def lost(self, turn: Turn, node: NodeId) -> None:
-        """A node is gone: what was asked of it is asked elsewhere."""
-        self._ready.pop(node, None)
-        self._load.pop(node, None)
-        for incoming in list(self._incoming.values()):
-            incoming.lose(node)
-            for index in [index for index, (source, _) in incoming.outstanding.items() if source == node]:
-                del incoming.outstanding[index]
-                self._give_back(turn, incoming, index)
-
-    def _give_back(self, turn: Turn, incoming: Incoming, index: int) -> None:
-        """A piece has to be asked for again: any source may have it now."""
-        incoming.give_back(index)
-        self._offer_to_all(turn, incoming)
-
-    def _offer_to_all(self, turn: Turn, incoming: Incoming) -> None:
-        for source in list(incoming.sources):
-            self._ready.setdefault(source, {})[incoming.blob] = None
-            self._pump(turn, source)
-
-    def next_deadline(self) -> float | None:
-        """When to look for overdue pieces and for more sources."""
-        times = [at for at in (self._look_at, self._pump_at, self._upload.at) if at is not None]
-        return min(times, default=None)
-
-    def on_timer(self, turn: Turn) -> None:
-        """Let go what had to wait; ask again for overdue pieces; look around for blobs without a source."""
-        now = turn.now.mono
-        if self._upload.at is not None and self._upload.at <= now:
-            self._serve(turn)
-        if self._pump_at is not None and self._pump_at <= now:
-            self._pump_at = None
-            self._pump_all(turn)
-        if self._look_at is not None and self._look_at <= now:
-            self._look_at = None
-            self._look_after_all(turn)
-
-    def _look_after_all(self, turn: Turn) -> None:
-        for incoming in list(self._incoming.values()):
-            late = [index for index, (_, due) in incoming.outstanding.items() if due <= turn.now.mono]
-            for index in late:
-                incoming.lose(incoming.outstanding[index][0])
-                self._settle(incoming, index)
-                incoming.give_back(index)
-        for blob in list(self._unconfirmed):
-            del self._unconfirmed[blob]
-            self._ask += 1
-            self._finding[self._ask] = blob
-            turn.effects.append(FindBlobs(self._ask, (blob,)))
-        orphans = tuple([blob for blob, state in self._incoming.items() if state.wants_more and not state.sources])
-        if orphans:
-            hints = dict.fromkeys(node for fetch in self._fetches.values() for node in fetch.hints)
-            self._look_around(turn, orphans, tuple(hints))
-        for blob, state in self._incoming.items():
-            for source in state.sources if state.wants_more else ():
-                self._ready.setdefault(source, {})[blob] = None
-        self._pump_all(turn)
-        if self._incoming:
             self._wake_at(turn.now.mono + LOOK_AROUND_S)
 
-    def _pump_all(self, turn: Turn) -> None:
-        for source in list(self._ready):
-            self._pump(turn, source)
+    # -- what follows ---------------------------------------------------------------------------------------------
 
-    def _look_around(self, turn: Turn, blobs: tuple[BlobAddress, ...], hints: tuple[NodeId, ...]) -> None:
-        others = [node for node in self._alive_others() if not self._is_left_out(turn, node)]
-        alive = dict.fromkeys(others)
-        asked = dict.fromkeys(node for node in hints if node in alive)
-        rest = [node for node in others if node not in asked]
-        asked.update(dict.fromkeys(self._rng.sample(rest, min(len(rest), max(0, ASK_AROUND - len(asked))))))
-        for start in range(0, len(blobs), BLOBS_PER_ASK):
-            for node in asked:
-                turn.send(node, HaveAsk(blobs[start : start + BLOBS_PER_ASK]))
+    def _complete(self, turn: Turn, incoming: Incoming) -> None:
+        verdict = judge_right(turn, incoming)
+        for node in verdict.stood:
+            self._convict(turn, node)
+        for node in verdict.sent if not is_small(incoming.blob) else ():  # a pack was counted when it came
+            self._strike(turn, node)
+        for node in verdict.passed_on:
+            self._standing.distrust_parts(turn, node)
+        sources = [source for source, _ in incoming.outstanding.values()]
+        self._drop(incoming.blob)
+        self._spreading.completed(turn, incoming.blob)
+        for key in incoming.keys:
+            self._fetches.here(key, incoming.blob)
+        for source in sources:
+            self._asking.pump(turn, source)
+
+    def _wrong(self, turn: Turn, incoming: Incoming) -> None:
+        """The whole is not what it is called."""
+        self.corrupt_in += 1
+        turn.note("blob-corrupt", f"{incoming.blob} arrived whole but its MD5 does not agree; fetching it again")
+        for liar in judge_wrong(turn, incoming):
+            self._convict(turn, liar)
+        self._spreading.withdraw(turn, incoming.blob)
+        self._asking.offer(turn, (incoming,))
         self._wake_at(turn.now.mono + LOOK_AROUND_S)
 
-    def _pump(self, turn: Turn, source: NodeId) -> None:
-        """Fill the window of one source: of the blobs at hand that it holds, the one with the fewest sources first."""
-        ready = self._ready.get(source)
-        while ready:
-            incoming = self._rarest(source, ready)
-            if incoming is None:
-                return
-            next_bytes = piece_size(incoming.blob, incoming.next_piece())
-            if not self._has_room(source, next_bytes):
-                return
-            if not self._download.take(turn.now.mono, next_bytes):
-                self._pump_at = turn.now.mono + self._download.wait_s()
-                return
-            index = incoming.ask(source, turn.now.mono + PIECE_TIMEOUT_S)
-            size, count = self._load.get(source, (0, 0))
-            self._load[source] = (size + piece_size(incoming.blob, index), count + 1)
-            turn.send(source, PieceAsk(incoming.blob, index), volatile=True)
-
-    def _rarest(self, source: NodeId, ready: dict[BlobAddress, None]) -> Incoming | None:
-        best: Incoming | None = None
-        stale: list[BlobAddress] = []
-        for blob in islice(ready, LOOK):
-            incoming = self._incoming.get(blob)
-            if incoming is None or not incoming.takes_from(source):
-                stale.append(blob)
-            elif best is None or len(incoming.sources) < len(best.sources):
-                best = incoming
-        for blob in stale:
-            del ready[blob]
-        return best if best is not None or not stale else self._rarest(source, ready)
-
-    def _has_room(self, source: NodeId, size: int) -> bool:
-        load = self._load.get(source, (0, 0))
-        return load[1] < WINDOW_PIECES and (not load[0] or load[0] + size <= WINDOW_BYTES)
-
-    def _settle(self, incoming: Incoming, index: int) -> None:
-        """A piece is no longer outstanding: give its room in the window back."""
-        source, _ = incoming.outstanding.pop(index)
-        size, count = self._load.get(source, (0, 0))
-        self._load[source] = (max(0, size - piece_size(incoming.blob, index)), max(0, count - 1))
-
     def _strike(self, turn: Turn, source: NodeId) -> None:
-        self._strikes[source] = self._strikes.get(source, 0) + 1
-        if self._strikes[source] < STRIKES:
-            return
-        if self._strikes[source] == STRIKES:
-            turn.note("peer-corrupt", f"sent {STRIKES} corrupt pieces; no source for {LEFT_OUT_S:g} s", node=source)
-        self._left_out[source] = max(turn.now.mono + LEFT_OUT_S, self._left_out.get(source, 0.0))
-        self.lost(turn, source)
+        if self._standing.strike(turn, source):
+            self._asking.lost(turn, source)
 
-    def _leave_out_liar(self, turn: Turn, node: NodeId) -> None:
-        lies = self._lies[node] = self._lies.get(node, 0) + 1
-        pause_s = min(MOST_LIED_S, LIED_S * 2 ** min(lies - 1, 10))
-        turn.note("peer-lies", f"stands by a copy that is wrong; no source for {pause_s:g} s", node=node)
-        self._left_out[node] = turn.now.mono + pause_s
-        self.lost(turn, node)
+    def _convict(self, turn: Turn, node: NodeId) -> None:
+        self._standing.convict(turn, node)
+        self._asking.lost(turn, node)
 
-    def _is_left_out(self, turn: Turn, node: NodeId) -> bool:
-        return turn.now.mono < self._left_out.get(node, 0.0)
+    def lost(self, turn: Turn, node: NodeId) -> None:
+        """A node is gone, or its connection: what was asked of it is asked elsewhere at once."""
+        self._spreading.lost(node)
+        self._asking.lost(turn, node)
+        if self._incoming:
+            self._wake_at(turn.now.mono + LOOK_AROUND_S)
 
     def _drop(self, blob: BlobAddress) -> None:
         incoming = self._incoming.pop(blob)
         self._unconfirmed.pop(blob, None)
         for index in list(incoming.outstanding):
-            self._settle(incoming, index)
+            self._asking.settle(incoming, index)
 
-    def _finish_if_complete(self, key: Hashable) -> None:
-        fetch = self._fetches.get(key)
-        if fetch is not None and not fetch.left:
-            del self._fetches[key]
-            self._finished.append(key)
+    # -- time -----------------------------------------------------------------------------------------------------
+
+    def next_deadline(self) -> float | None:
+        """When to look for overdue pieces and for more sources, to go on asking or serving, or to tell others."""
+        times = (self._look_at, self._asking.at, self.serving.at, self._spreading.at)
+        return min([at for at in times if at is not None], default=None)
+
+    def on_timer(self, turn: Turn) -> None:
+        """Let go what had to wait; ask again for overdue pieces; look around for blobs without a source."""
+        self.serving.on_timer(turn)
+        self._asking.on_timer(turn)
+        self._spreading.on_timer(turn)
+        if self._look_at is not None and self._look_at <= turn.now.mono:
+            self._look_at = None
+            self._look_after_all(turn)
+
+    def _look_after_all(self, turn: Turn) -> None:
+        self._asking.take_overdue(turn.now.mono)
+        for blob in list(self._unconfirmed):
+            del self._unconfirmed[blob]
+            self._find(turn, blob, (blob,))
+        wanting = [incoming for incoming in self._incoming.values() if incoming.wanted]
+        unknown = tuple([incoming.blob for incoming in wanting if self._should_ask(turn, incoming)])
+        if unknown:
+            self._look_around(turn, unknown, self._fetches.hints())
+        for incoming in wanting:
+            for source in incoming.holders():
+                self._asking.ready(source, incoming.blob)
+        self._asking.pump_all(turn)
+        if self._incoming:
+            self._wake_at(turn.now.mono + LOOK_AROUND_S)
+
+    def _should_ask(self, turn: Turn, incoming: Incoming) -> bool:
+        """Nobody has the whole of it, or nobody was asked for a while: sources that were lost may be back."""
+        again = not is_small(incoming.blob) and incoming.asked_at + ASK_AGAIN_S <= turn.now.mono
+        return not incoming.sources or again
+
+    def _look_around(self, turn: Turn, blobs: tuple[BlobAddress, ...], hints: tuple[NodeId, ...]) -> None:
+        others = [node for node in self._alive_others() if not self._standing.is_left_out(turn, node)]
+        alive = dict.fromkeys(others)
+        asked = dict.fromkeys(node for node in hints if node in alive)
+        rest = [node for node in others if node not in asked]
+        asked.update(dict.fromkeys(self._rng.sample(rest, min(len(rest), max(0, ASK_AROUND - len(asked))))))
+        for incoming in self._known(blobs):
+            incoming.asked_at = turn.now.mono
+        for start in range(0, len(blobs), BLOBS_PER_ASK):
+            for node in asked:
+                turn.send(node, HaveAsk(blobs[start : start + BLOBS_PER_ASK]))
+        self._wake_at(turn.now.mono + LOOK_AROUND_S)
 
     def _wake_at(self, at: float) -> None:
         self._look_at = at if self._look_at is None else min(self._look_at, at)

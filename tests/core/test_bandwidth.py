@@ -42,14 +42,18 @@ def test_bucket_saves_no_more_than_a_second() -> None:
     assert not bucket.take(1e6, 1)
 
 
+def numbers(going: list[Waiting]) -> list[int]:
+    return [waiting.what.index for waiting in going if isinstance(waiting.what, ReadPiece)]
+
+
 def test_questions_go_out_in_order_and_those_that_would_wait_too_long_are_refused() -> None:
     upload, limit = Upload(100), 100
-    accepted = [upload.ask(Waiting(A, BIG, number, 100)) for number in range(10)]
+    accepted = [upload.ask(Waiting(ReadPiece(A, BIG, number), 100)) for number in range(10)]
     assert accepted.count(True) <= PATIENCE_S * limit / 100 + 2
-    now, gone = 0.0, [going.number for going in upload.take(0.0)]
+    now, gone = 0.0, numbers(upload.take(0.0))
     while upload.at is not None:
         now = upload.at
-        gone += [going.number for going in upload.take(now)]
+        gone += numbers(upload.take(now))
     assert gone == list(range(accepted.count(True)))
     assert now <= PATIENCE_S + 1
 
@@ -82,7 +86,7 @@ def test_swarm_serves_at_the_limit_and_refuses_what_would_come_too_late() -> Non
     swarm = Swarm(ME, Random(1), lambda: (A,), PIECE_BYTES)
     turn = Turn(Instant(0.0, 0))
     for number in range(12):
-        swarm.on_piece_ask(turn, A, PieceAsk(BIG, number))
+        swarm.serving.on_piece_ask(turn, A, PieceAsk(BIG, number))
     read = [effect.index for effect in turn.effects if isinstance(effect, ReadPiece)]
     refused = [e for e in turn.effects if isinstance(e, Send) and isinstance(e.message, PieceRefused)]
     assert read == [0]

@@ -15,7 +15,7 @@ from protocol.existing import ExistingFile
 from protocol.jobspec import GateMode, GateSpec, spec_to_bytes
 from protocol.records import HoldingWhat, Kind
 from tests.core.small_farm import SPEC, Farm, play
-from tests.sim.hands import Blobs
+from tests.sim.blobs import Blobs
 
 if TYPE_CHECKING:
     from farmd.core.effects import Effect

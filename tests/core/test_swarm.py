@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from random import Random
 
+from farmd.core.asking import PIECE_TIMEOUT_S
 from farmd.core.doubts import SURE_S
-from farmd.core.effects import Effect, FindBlobs, Note, ReadPiece, Send, VerifyBlob, WritePiece
-from farmd.core.events import BlobFinished, BlobsFound, BlobVerified, PieceWritten
+from farmd.core.effects import Effect, FindBlobs, Note, ReadPiece, Send, VerifyBlob, WritePack, WritePiece
+from farmd.core.events import BlobFinished, BlobsFound, BlobVerified, PackWritten, PieceWritten
 from farmd.core.incoming import PIECE_BYTES, piece_count
-from farmd.core.swarm import LIED_S, PIECE_TIMEOUT_S, STRIKES, WINDOW_BYTES, Swarm
+from farmd.core.pieces import Pieces
+from farmd.core.standing import LIED_S, STRIKES
+from farmd.core.swarm import Swarm
 from farmd.core.turn import Instant, Turn
+from farmd.core.windows import WINDOW_BYTES
 from protocol.ids import BlobAddress, NodeId
-from protocol.messages import Doubt, HaveAsk, HaveIs, PieceAsk, PieceIs, PieceRefused
+from protocol.messages import Doubt, HaveAsk, HaveIs, PackAsk, PackIs, PartIs, PieceAsk, PieceIs, PieceRefused
 
 ME, A, B, C = (NodeId(letter * 16) for letter in "0abc")
 
@@ -27,9 +31,24 @@ class Bench:
         self.now = 0.0
         self.others = others
         self.swarm = Swarm(ME, Random(1), lambda: self.others)
+        self.open: list[tuple[NodeId, BlobAddress, int]] = []
 
     def turn(self) -> Turn:
         return Turn(Instant(self.now, 0))
+
+    def noted(self, turn: Turn) -> list[Effect]:
+        """Remember which pieces a turn asked for."""
+        self.open += asks(turn.effects)
+        return turn.effects
+
+    def answer(self, node: NodeId, address: BlobAddress, count: int = 1, *, good: bool = True) -> list[Effect]:
+        """Let a node send pieces that were asked of it, the oldest first."""
+        effects: list[Effect] = []
+        for _ in range(count):
+            ask = next(ask for ask in self.open if ask[:2] == (node, address))
+            self.open.remove(ask)
+            effects += self.piece(*ask, good=good)
+        return effects
 
     def fetch(self, blobs: tuple[BlobAddress, ...], hints: tuple[NodeId, ...] = (), have: tuple[int, ...] = ()) -> Turn:
         turn = self.turn()
@@ -43,7 +62,7 @@ class Bench:
     def have(self, node: NodeId, *blobs: BlobAddress, hashed: bool = False) -> list[Effect]:
         turn = self.turn()
         self.swarm.on_have(turn, node, HaveIs(blobs, hashed))
-        return turn.effects
+        return self.noted(turn)
 
     def piece(
         self, node: NodeId, address: BlobAddress, number: int, *, good: bool = True, xxh64: int = 0
@@ -53,23 +72,48 @@ class Bench:
         if any(isinstance(effect, WritePiece) for effect in turn.effects):
             written = PieceWritten(address, number, node, ok=good, corrupt=not good)
             self.swarm.on_written(turn, written)
-        return turn.effects
+        return self.noted(turn)
 
     def finished(self, address: BlobAddress, *, ok: bool = True) -> list[Effect]:
         turn = self.turn()
         self.swarm.on_finished(turn, BlobFinished(address, ok, corrupt=not ok))
-        return turn.effects
+        return self.noted(turn)
+
+    def pack(self, node: NodeId, blobs: tuple[BlobAddress, ...], *, bad: tuple[BlobAddress, ...] = ()) -> list[Effect]:
+        """Let a node send a pack; the store finds some of its blobs bad."""
+        turn = self.turn()
+        self.swarm.on_pack(turn, node, PackIs(blobs, b"x" * sum(blob.size for blob in blobs)))
+        for write in [effect for effect in turn.effects if isinstance(effect, WritePack)]:
+            good = tuple(blob for blob in write.blobs if blob not in bad)
+            self.swarm.on_pack_written(turn, PackWritten(node, good, tuple(b for b in write.blobs if b in bad)))
+        return self.noted(turn)
+
+    def part(self, node: NodeId, address: BlobAddress, *numbers: int) -> list[Effect]:
+        """A node says which pieces it holds of a blob that it waits for."""
+        turn = self.turn()
+        pieces = Pieces(piece_count(address), numbers).to_bytes()
+        self.swarm.on_part(turn, node, PartIs(address, pieces))
+        return self.noted(turn)
 
     def later(self, seconds: float) -> list[Effect]:
         self.now += seconds
         turn = self.turn()
         self.swarm.on_timer(turn)
-        return turn.effects
+        return self.noted(turn)
 
 
 def asks(effects: list[Effect]) -> list[tuple[NodeId, BlobAddress, int]]:
     sends = [effect for effect in effects if isinstance(effect, Send) and isinstance(effect.message, PieceAsk)]
     return [(s.to, s.message.blob, s.message.number) for s in sends if isinstance(s.message, PieceAsk)]
+
+
+def packs(effects: list[Effect]) -> list[tuple[NodeId, tuple[BlobAddress, ...]]]:
+    sends = [effect for effect in effects if isinstance(effect, Send)]
+    return [(send.to, send.message.blobs) for send in sends if isinstance(send.message, PackAsk)]
+
+
+def small(count: int, size: int = 10) -> tuple[BlobAddress, ...]:
+    return tuple(BlobAddress(number, size, b"\2" * 16) for number in range(count))
 
 
 def test_what_is_here_already_finishes_at_once() -> None:
@@ -103,8 +147,10 @@ def test_an_arrived_piece_makes_room_for_the_next() -> None:
     bench = Bench(A)
     big = blob(3)
     bench.fetch((big,))
-    bench.have(A, big)
-    assert [number for _, _, number in asks(bench.piece(A, big, 0))] == [2]
+    first = [number for _, _, number in asks(bench.have(A, big))]
+    assert len(first) == 2
+    then = [number for _, _, number in asks(bench.piece(A, big, first[0]))]
+    assert sorted(first + then) == [0, 1, 2]
 
 
 def test_pieces_that_survived_a_restart_are_not_asked_for_again() -> None:
@@ -142,8 +188,7 @@ def test_a_corrupt_piece_is_fetched_elsewhere_and_its_sender_left_out_after_thre
     big = blob(8)
     bench.fetch((big,))
     bench.have(A, big)
-    for number in range(STRIKES):
-        bench.piece(A, big, number, good=False)
+    bench.answer(A, big, STRIKES, good=False)
     assert bench.swarm.corrupt_in == STRIKES
     assert asks(bench.have(A, big)) == []
     assert {to for to, _, _ in asks(bench.have(B, big))} == {B}
@@ -175,6 +220,7 @@ def test_a_refused_or_lost_source_gives_its_pieces_back() -> None:
     turn = bench.turn()
     bench.swarm.on_refused(turn, A, PieceRefused(big, 0))
     bench.swarm.lost(turn, A)
+    bench.open.clear()
     assert sorted(number for _, _, number in asks(bench.have(B, big))) == [0, 1]
 
 
@@ -231,15 +277,15 @@ def test_a_blob_of_terabytes_costs_what_is_under_way() -> None:
 
 def test_ten_thousand_small_blobs_are_asked_for_without_going_through_all_of_them_each_time() -> None:
     bench = Bench(A)
-    many = tuple(BlobAddress(n, 10, b"\2" * 16) for n in range(10_000))
+    many = small(10_000)
     bench.fetch(many)
-    waiting = asks(bench.have(A, *many))
+    waiting = packs(bench.have(A, *many))
     arrived = 0
     while waiting:
-        _, address, _ = waiting.pop()
-        waiting += asks(bench.piece(A, address, 0))
-        bench.finished(address)
-        arrived += 1
+        to, blobs = waiting.pop(0)
+        assert to == A
+        waiting += packs(bench.pack(A, blobs))
+        arrived += len(blobs)
     assert arrived == 10_000
     assert bench.swarm.take_finished() == ["key"]
 
@@ -257,9 +303,9 @@ def test_a_cancelled_set_asks_for_nothing_more() -> None:
 def test_a_peer_is_served_what_can_be_a_piece_and_told_what_is_here() -> None:
     bench = Bench(A)
     turn = bench.turn()
-    bench.swarm.on_piece_ask(turn, A, PieceAsk(blob(2), 1))
-    bench.swarm.on_piece_ask(turn, A, PieceAsk(blob(2), 2))
-    bench.swarm.on_piece_ask(turn, A, PieceAsk(blob(2), -1))
+    bench.swarm.serving.on_piece_ask(turn, A, PieceAsk(blob(2), 1))
+    bench.swarm.serving.on_piece_ask(turn, A, PieceAsk(blob(2), 2))
+    bench.swarm.serving.on_piece_ask(turn, A, PieceAsk(blob(2), -1))
     assert turn.effects == [ReadPiece(A, blob(2), 1)]
     asked = bench.turn()
     bench.swarm.on_have_ask(asked, A, HaveAsk((blob(1, 1), blob(1, 2))))
@@ -296,8 +342,8 @@ def test_a_wrong_whole_is_told_to_all_who_sent_a_piece_and_comes_again_from_one_
     bench.have(A, big)
     bench.have(B, big)
     bench.have(C, big)
-    for node, number in ((A, 0), (A, 1), (B, 2), (B, 3)):
-        bench.piece(node, big, number)
+    bench.answer(A, big, 2)
+    bench.answer(B, big, 2)
     effects = bench.finished(big, ok=False)
     assert doubts(effects) == [A, B]
     assert {to for to, _, _ in asks(effects)} == {C}
@@ -384,8 +430,8 @@ def test_a_doubted_copy_is_hashed_once_and_neither_offered_nor_served_until_then
     mine = blob(1)
     turn = bench.turn()
     for node in (A, B, A):
-        bench.swarm.on_doubt(turn, node, Doubt(mine))
-    bench.swarm.on_piece_ask(turn, A, PieceAsk(mine, 0))
+        bench.swarm.serving.on_doubt(turn, node, Doubt(mine))
+    bench.swarm.serving.on_piece_ask(turn, A, PieceAsk(mine, 0))
     assert turn.effects == [VerifyBlob(mine), Send(A, PieceRefused(mine, 0), volatile=True)]
     asked, answer = bench.turn(), bench.turn()
     bench.swarm.on_have_ask(asked, A, HaveAsk((mine,)))
@@ -401,12 +447,12 @@ def test_a_doubted_copy_is_hashed_once_and_neither_offered_nor_served_until_then
 def test_a_copy_that_was_found_good_is_not_hashed_again_for_a_while() -> None:
     bench = Bench(A)
     mine = blob(1)
-    bench.swarm.on_doubt(bench.turn(), A, Doubt(mine))
+    bench.swarm.serving.on_doubt(bench.turn(), A, Doubt(mine))
     bench.swarm.doubts.on_verified(bench.turn(), BlobVerified(mine, ok=True))
     again, later = bench.turn(), None
-    bench.swarm.on_doubt(again, A, Doubt(mine))
+    bench.swarm.serving.on_doubt(again, A, Doubt(mine))
     assert again.effects == [Send(A, HaveIs((mine,), hashed=True))]
     bench.now += SURE_S + 1
     later = bench.turn()
-    bench.swarm.on_doubt(later, A, Doubt(mine))
+    bench.swarm.serving.on_doubt(later, A, Doubt(mine))
     assert later.effects == [VerifyBlob(mine)]

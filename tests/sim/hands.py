@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgpack
@@ -19,6 +18,7 @@ from farmd.core.effects import (
     ReadBlob,
     ReadLog,
     ReadManifest,
+    ReadPack,
     ReadPiece,
     RemoveCheckouts,
     Reply,
@@ -30,6 +30,7 @@ from farmd.core.effects import (
     Trust,
     Unlink,
     VerifyBlob,
+    WritePack,
     WritePiece,
 )
 from farmd.core.events import (
@@ -44,85 +45,25 @@ from farmd.core.events import (
     Delivered,
     LogRead,
     ManifestRead,
+    PackWritten,
     PieceWritten,
 )
 from protocol.bodies import OutputFact
 from protocol.ids import AttemptRef, BlobAddress, NodeId, node_id_of
-from protocol.messages import PieceIs, PieceRefused
+from protocol.messages import PackIs, PieceIs, PieceRefused
 from protocol.states import FailureClass
+from tests.sim.blobs import address_of, flipped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from farmd.core.effects import Effect
     from farmd.core.events import Event
+    from protocol.messages import Message
+    from tests.sim.blobs import Blobs
 
-
-@dataclass(slots=True)
-class Blobs:
-    """A simulated content store: what survives a crash is what was finished; contents are tiny, sizes are not.
-
-    Attributes:
-        held: By address.
-        rotten: Blobs in which a bit has flipped, and nobody has noticed yet.
-        painted: Blobs that were rendered here: another render would bring such a picture again.
-        unsettled: Blobs that were fetched and not synced since: a power cut takes them.
-    """
-
-    held: dict[BlobAddress, bytes] = field(default_factory=dict)
-    rotten: dict[BlobAddress, None] = field(default_factory=dict)
-    painted: dict[BlobAddress, None] = field(default_factory=dict)
-    unsettled: dict[BlobAddress, None] = field(default_factory=dict)
-
-    def lose_power(self) -> None:
-        """What was not synced is gone."""
-        for address in self.unsettled:
-            self.set_aside(address)
-        self.unsettled.clear()
-
-    def wipe(self) -> None:
-        """Somebody emptied the folder."""
-        self.held.clear()
-        self.rotten.clear()
-        self.unsettled.clear()
-
-    def spoil(self, address: BlobAddress) -> None:
-        """A bit flips on the disk."""
-        self.held[address] = flipped(self.held[address])
-        self.rotten[address] = None
-
-    def set_aside(self, address: BlobAddress) -> None:
-        """It turned out not to be what it is called."""
-        self.held.pop(address, None)
-        self.rotten.pop(address, None)
-
-    def take(self, content: bytes) -> BlobAddress:
-        """Store what was fetched; it is synced later."""
-        is_new = address_of(content) not in self.held
-        address = self.add(content)
-        if is_new:
-            self.unsettled[address] = None
-        return address
-
-    def add(self, content: bytes) -> BlobAddress:
-        """Store a content and return its address."""
-        address = address_of(content)
-        self.held[address] = content
-        self.rotten.pop(address, None)
-        return address
-
-
-def flipped(content: bytes) -> bytes:
-    """The content with one bit changed, or as it is if it is empty."""
-    return bytes((content[0] ^ 1,)) + content[1:] if content else content
-
-
-def address_of(content: bytes) -> BlobAddress:
-    """Address of a content; the simulated xxHash64 is a slice of BLAKE2b."""
-    digest = hashlib.blake2b(content, digest_size=8).digest()
-    return BlobAddress(
-        int.from_bytes(digest, "big"), len(content), hashlib.md5(content, usedforsecurity=False).digest()
-    )
+PIECE_S = 0.05
+"""Until a piece of a large file is on its way: so that a transfer takes long enough for something to happen."""
 
 
 @dataclass(slots=True)
@@ -183,15 +124,12 @@ class SimHands:
     def _perform_storage(self, effect: Effect) -> None:
         match effect:
             case FindBlobs():
-                missing = tuple((blob, ()) for blob in effect.blobs if blob not in self.blobs.held)
-                self._later(BlobsFound(effect.ask, missing))
+                self._later(BlobsFound(effect.ask, self.blobs.missing(effect.blobs)))
             case ReadManifest():
                 files = self._files_of(effect.blob)
                 self._later(ManifestRead(effect.blob, files, lost=files is None))
-            case ReadPiece():
-                self._serve(effect)
-            case WritePiece():
-                self._write(effect)
+            case ReadPiece() | WritePiece() | ReadPack() | WritePack():
+                self._transfer(effect)
             case SettleBlobs():
                 asyncio.get_running_loop().call_later(0.02, self._settle, effect)
             case ListBlobs() | EvictBlobs() | Tidy() | RemoveCheckouts():
@@ -207,6 +145,17 @@ class SimHands:
                 self._later(LogRead(effect.ask, False, 0, 0, b""))
             case _:
                 raise AssertionError(f"unexpected effect {effect}")
+
+    def _transfer(self, effect: ReadPiece | WritePiece | ReadPack | WritePack) -> None:
+        match effect:
+            case ReadPiece():
+                self._serve(effect)
+            case WritePiece():
+                self._write(effect)
+            case ReadPack():
+                self._serve_pack(effect)
+            case WritePack():
+                self._write_pack(effect)
 
     def _later(self, event: Event, delay_s: float = 0.0005) -> None:
         asyncio.get_running_loop().call_later(delay_s, self._post, event)
@@ -226,25 +175,52 @@ class SimHands:
         return False
 
     def _serve(self, effect: ReadPiece) -> None:
-        content = self.blobs.held.get(effect.blob)
-        if content is None:
+        piece = self.blobs.read_piece(effect.blob, effect.index)
+        if piece is None:
             self.perform(Send(effect.to, PieceRefused(effect.blob, effect.index)))
             self._later(BlobLost(effect.blob))
             return
-        content = self._world.on_piece_read(self.node, content)
-        data = self._world.on_piece_served(self.node, content)
-        self.perform(Send(effect.to, PieceIs(effect.blob, effect.index, address_of(content).xxh64, data)))
+        piece = self._world.on_piece_read(self.node, piece)
+        data = self._world.on_piece_served(self.node, piece)
+        message = PieceIs(effect.blob, effect.index, address_of(piece).xxh64, data)
+        asyncio.get_running_loop().call_later(PIECE_S, self._send_later, effect.to, message)
+
+    def _send_later(self, to: NodeId, message: Message) -> None:
+        if not self._is_over:
+            self.perform(Send(to, message))
+
+    def _serve_pack(self, effect: ReadPack) -> None:
+        held = [blob for blob in effect.blobs if blob in self.blobs.held]
+        for blob in effect.blobs:
+            if blob not in held:
+                self._later(BlobLost(blob))
+        contents = [self._world.on_piece_read(self.node, self.blobs.held[blob]) for blob in held]
+        data = b"".join(contents)
+        if data and self._world.on_piece_served(self.node, data) != data:
+            data = data + b"?" if self._world.rng.random() < 0.3 else flipped(data)
+        self.perform(Send(effect.to, PackIs(tuple(held), data)))
 
     def _write(self, effect: WritePiece) -> None:
-        found = address_of(effect.data)
-        if found.xxh64 != effect.xxh64 or found.size != effect.blob.size:
+        if address_of(effect.data).xxh64 != effect.xxh64:
             self._later(PieceWritten(effect.blob, effect.index, effect.source, False, True))
             return
-        if found == effect.blob:
-            self.blobs.take(effect.data)
-            asyncio.get_running_loop().call_later(2.0, self._settle)
+        whole = self.blobs.write_piece(effect.blob, effect.index, effect.data)
         self._later(PieceWritten(effect.blob, effect.index, effect.source, True))
-        self._later(BlobFinished(effect.blob, found == effect.blob, found != effect.blob), 0.001)
+        if whole is not None:
+            asyncio.get_running_loop().call_later(2.0, self._settle)
+            self._later(BlobFinished(effect.blob, whole, not whole), 0.001)
+
+    def _write_pack(self, effect: WritePack) -> None:
+        ok: list[BlobAddress] = []
+        at = 0
+        for blob in effect.blobs:
+            content = effect.data[at : at + blob.size]
+            at += blob.size
+            if address_of(content) == blob:
+                ok.append(self.blobs.take(content))
+        corrupt = tuple(blob for blob in effect.blobs if blob not in ok)
+        asyncio.get_running_loop().call_later(2.0, self._settle)
+        self._later(PackWritten(effect.source, tuple(ok), corrupt))
 
     def _settle(self, effect: SettleBlobs | None = None) -> None:
         if self._is_over:
@@ -317,6 +293,7 @@ class SimHands:
 
     def crash(self) -> None:
         """All processes of the machine end; nobody hears of it."""
+        self.blobs.crash(self._world.rng)
         self._is_over = True
         for process in self.processes.values():
             process.end.cancel()

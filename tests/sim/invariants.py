@@ -14,6 +14,7 @@ from zlib import crc32
 
 from farmd.core.attempts import read_attempt
 from farmd.core.effects import Note, Reply, Save, Send, StartAttempt
+from farmd.core.events import PackWritten
 from farmd.core.gate import grantable_below
 from farmd.core.gossip import QUEUE_BYTES
 from protocol.bodies import HoldingBody, unpack_body
@@ -21,7 +22,7 @@ from protocol.ids import TaskIndex, unpack_job
 from protocol.messages import DeltaPart, Grant, Heartbeat, HeartbeatAck, Push, PushAck, VoteReply
 from protocol.records import HoldingWhat, JobField, Kind, attempt_pk
 from protocol.states import AttemptState
-from tests.sim.hands import address_of
+from tests.sim.blobs import address_of
 from tests.sim.passes import rows_told
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ class Watch:
         )
         if self.exact:
             self.digest = crc32(repr((event, effects)).encode(), self.digest)
+        self._check_pack(machine, event)
         starts = False
         for position, effect in enumerate(effects):
             kind = type(effect)
@@ -151,6 +153,13 @@ class Watch:
             accepted = machine.node.election.accepted
             if accepted < self.accepted.get(machine.id, (0, "")):
                 self.fail(5, f"{machine.name} accepts {accepted} after {self.accepted[machine.id]}")
+
+    def _check_pack(self, machine: Machine, event: Event | None) -> None:
+        """What the store takes for complete is what it is called (14)."""
+        for blob in event.ok if type(event) is PackWritten else ():
+            content = machine.blobs.held.get(blob)
+            if content is not None and blob not in machine.blobs.rotten and address_of(content) != blob:
+                self.fail(14, f"{machine.name} took something else for {blob}")
 
     def _check_claim(self, machine: Machine, rec: Rec) -> None:
         """Nobody says that it keeps a copy of a result which the next power cut would take (2)."""

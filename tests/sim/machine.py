@@ -16,8 +16,9 @@ from protocol.bodies import NodeBody
 from protocol.ids import NodeId, node_id_of, pack_node
 from protocol.records import Kind
 from tests.sim.ageing import Ageing
+from tests.sim.blobs import Blobs
 from tests.sim.disk import SimDisk
-from tests.sim.hands import Blobs, SimHands
+from tests.sim.hands import SimHands
 
 if TYPE_CHECKING:
     import asyncio
@@ -122,7 +123,12 @@ class Machine:
         self.admitted = founds is not None or (int(Kind.KEY), pack_node(self.id)) in image.rows
         rng = Random(f"{self.world.seed}/life/{self.index}/{self.lives}")
         self.lives += 1
-        node = Node(Self(self.public_key, self.body(), founds, store_quota_bytes=self.ageing.quota), loaded, rng, self.clock.now())
+        node = Node(
+            Self(self.public_key, self.body(), founds, store_quota_bytes=self.ageing.quota),
+            loaded,
+            rng,
+            self.clock.now(),
+        )
         self.hands = SimHands(self.id, self.world, self._post, self.blobs)
         self.driver = self.world.driver_class(
             node, clock=self.clock, store=self.disk, hands=self.hands, on_bug=self.world.on_bug

@@ -17,7 +17,7 @@ from farmd.core.ballot import Ballot
 from farmd.core.capacity import Capacity, Claim
 from farmd.core.doubts import Doubts
 from farmd.core.effects import Note, Reply, Save, Send
-from farmd.core.events import BlobFinished, PieceWritten
+from farmd.core.events import PackWritten
 from farmd.core.fence import Fence
 from farmd.core.gate import grantable_below
 from farmd.core.gossip import Gossip
@@ -41,7 +41,7 @@ from tests.sim.machine import SimDriver
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from farmd.core.effects import Effect, WritePiece
+    from farmd.core.effects import Effect, WritePack
     from farmd.core.turn import Turn
     from tests.sim.scenes import SceneOf
 
@@ -187,11 +187,12 @@ def _always_room(self: Capacity, need: Any) -> Claim:
 # -- files ----------------------------------------------------------------------------------------------------------
 
 
-def _write_unverified(self: SimHands, effect: WritePiece) -> None:
-    self.blobs.held[effect.blob] = effect.data
-    loop = asyncio.get_running_loop()
-    loop.call_later(0.001, self._post, PieceWritten(effect.blob, effect.index, effect.source, True))
-    loop.call_later(0.002, self._post, BlobFinished(effect.blob, True))
+def _write_unverified(self: SimHands, effect: WritePack) -> None:
+    at = 0
+    for blob in effect.blobs:
+        self.blobs.held[blob] = effect.data[at : at + blob.size]
+        at += blob.size
+    asyncio.get_running_loop().call_later(0.001, self._post, PackWritten(effect.source, effect.blobs))
 
 
 def _forget_corrupt(self: Swarm, turn: Turn, event: Any) -> None:
@@ -240,7 +241,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("grant to a paused job", scenes.held_and_paused, ((Job, "grantable_below", property(_pause_is_nothing)),)),
     Mutant("take nothing for done", scenes.quiet, ((tasks, "_result", _no_result),)),
     Mutant("grant beyond what is offered", scenes.quiet, ((Capacity, "fit_now", _always_room),)),
-    Mutant("store pieces unverified", scenes.corrupt_sender, ((SimHands, "_write", _write_unverified),)),
+    Mutant("store packs unverified", scenes.corrupt_sender, ((SimHands, "_write_pack", _write_unverified),)),
     Mutant(
         "grant where a feature is missing",
         scenes.feature_missing,
@@ -253,5 +254,5 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("believe what was said once", scenes.store_deleted, ((Rounds, "hurry", lambda self, turn: None),)),
     Mutant("keep copies that are not synced", scenes.quiet, ((Outputs, "on_fetched", _keep_unsynced),), nodes=3),
     Mutant("leave lost results lost", scenes.last_copy_lost, ((Rerender, "review", lambda self, turn: False),)),
-    Mutant("give a corrupt piece up", scenes.corrupt_sender, ((Swarm, "on_written", _forget_corrupt),)),
+    Mutant("give a corrupt blob up", scenes.corrupt_sender, ((Swarm, "_wrong", _forget_corrupt),)),
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from protocol.codec import decode, encode
-from protocol.messages import PieceIs
+from protocol.messages import PackIs, PieceIs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +57,7 @@ class Network:
         if (sender, to) in self.cut or (weather.loss and rng.random() < weather.loss):
             self.lost += 1
             return
-        if self.encoded and not isinstance(message, PieceIs):
+        if self.encoded and not isinstance(message, PieceIs | PackIs):
             message = decode(encode(message))
         copies = 2 if weather.duplicate and rng.random() < weather.duplicate else 1
         loop = asyncio.get_running_loop()

@@ -23,7 +23,7 @@ from protocol.records import (
     path_rule_pk,
     stamp,
 )
-from tests.sim.hands import address_of
+from tests.sim.blobs import address_of
 
 if TYPE_CHECKING:
     from farmd.core.job import Job

@@ -170,22 +170,23 @@ async def contradictory_orders(stage: Stage) -> None:
 
 
 async def lost_tail(stage: Stage) -> None:
-    """A disk loses commits of which others have heard, and its node goes on writing."""
+    """A disk loses commits of which others have heard, and its node goes on writing; how many it loses is chance."""
     job = await stage.job(stage.leader(), frames="1-40")
-    for value in range(1, 5):
-        stage.order(stage.follower(), job, "priority", value=value)
-        await asyncio.sleep(0.3)
-    victim = stage.follower()
-    victim.crash(power_cut=True)
-    stage.watch.note_done()
-    stage.watch.on_lie(victim)
-    victim.disk.lose_tail()
-    await asyncio.sleep(0.5)
-    victim.start()
-    await asyncio.sleep(0.2)
-    for value in range(10, 14):
-        stage.order(victim, job, "priority", value=value)
-        await asyncio.sleep(1.0)
+    for turn in range(3):
+        for value in range(1, 5):
+            stage.order(stage.follower(), job, "priority", value=20 * turn + value)
+            await asyncio.sleep(0.3)
+        victim = stage.follower()
+        victim.crash(power_cut=True)
+        stage.watch.note_done()
+        stage.watch.on_lie(victim)
+        victim.disk.lose_tail()
+        await asyncio.sleep(0.5)
+        victim.start()
+        await asyncio.sleep(0.2)
+        for value in range(10, 14):
+            stage.order(victim, job, "priority", value=20 * turn + value)
+            await asyncio.sleep(1.0)
     await asyncio.sleep(10.0)
 
 

@@ -16,6 +16,7 @@ from farmd.core.bitmap import Mark
 from protocol.ids import JobId
 from protocol.jobspec import GateMode, GateSpec, JobSpec, Limits, PartitionPolicy, Requirements
 from protocol.states import FailureClass
+from tests.sim.blobs import large
 from tests.sim.world import RenderPlan
 
 if TYPE_CHECKING:
@@ -138,7 +139,9 @@ class Studio:
         )
 
     def _scene(self, machine: Machine, number: int) -> BlobAddress:
-        files = [machine.blobs.add(f"{self._world.seed} scene {number} file {index}".encode()) for index in range(3)]
+        name = f"{self._world.seed} scene {number}"
+        files = [machine.blobs.add(f"{name} file {index}".encode()) for index in range(3)]
+        files.append(machine.blobs.add(large(2 + number % 7, name)))
         return machine.blobs.add(msgpack.packb([list(file) for file in files]))
 
     def _trouble(self, job: JobId) -> Trouble:

@@ -18,7 +18,7 @@ from protocol.jobspec import spec_to_bytes
 from protocol.records import Kind, Rank
 from protocol.states import FailureClass
 from tests.sim.ageing import files_of
-from tests.sim.hands import flipped
+from tests.sim.blobs import flipped
 from tests.sim.machine import Machine, SimClock, SimDriver
 from tests.sim.network import Network
 

@@ -1,0 +1,87 @@
+"""How much is asked of each source at a time: two whole pieces or two packs, so that the wire never idles.
+
+Invariant: a source never has more than its window outstanding. Called by `farmd.core.asking`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from farmd.core.incoming import PIECE_BYTES, is_small, piece_size
+from farmd.core.packs import PACK_BYTES, Pack
+from protocol.errors import PeerError
+
+if TYPE_CHECKING:
+    from protocol.ids import BlobAddress, NodeId
+
+WINDOW_BYTES = 2 * PIECE_BYTES
+"""Bytes outstanding per source: two whole pieces, or some of the sizes between."""
+WINDOW_PIECES = 32
+WINDOW_PACKS = 2
+
+
+class Windows:
+    """What is outstanding at each source."""
+
+    def __init__(self) -> None:
+        self._pieces: dict[NodeId, tuple[int, int]] = {}
+        self._packs: dict[NodeId, list[Pack]] = {}
+
+    def forget(self, source: NodeId) -> None:
+        """A node is gone; nothing is outstanding there any more."""
+        self._pieces.pop(source, None)
+        self._packs.pop(source, None)
+
+    def outstanding_bytes(self, source: NodeId) -> int:
+        """Bytes asked of a source and not come yet."""
+        return self._pieces.get(source, (0, 0))[0] + sum([pack.size for pack in self._packs.get(source, ())])
+
+    def has_room(self, source: NodeId, size: int) -> bool:
+        """True if so many bytes more may be asked for in one piece or pack."""
+        outstanding, packs = self.outstanding_bytes(source), len(self._packs.get(source, ()))
+        count = self._pieces.get(source, (0, 0))[1] + packs
+        return count < WINDOW_PIECES and (not outstanding or outstanding + size <= WINDOW_BYTES)
+
+    def has_room_for_pack(self, source: NodeId) -> bool:
+        """True if one more pack of any size may be asked for."""
+        return len(self._packs.get(source, ())) < WINDOW_PACKS and self.has_room(source, PACK_BYTES)
+
+    def ask_piece(self, source: NodeId, size: int) -> None:
+        """A piece was asked for."""
+        outstanding, count = self._pieces.get(source, (0, 0))
+        self._pieces[source] = (outstanding + size, count + 1)
+
+    def ask_pack(self, source: NodeId, blobs: tuple[BlobAddress, ...]) -> None:
+        """A pack was asked for."""
+        pack = Pack(dict.fromkeys(blobs), sum([blob.size for blob in blobs]))
+        self._packs.setdefault(source, []).append(pack)
+
+    def settle(self, source: NodeId, blob: BlobAddress, index: int) -> None:
+        """A piece, or a blob of a pack, is no longer outstanding."""
+        if is_small(blob):
+            self._leave_pack(source, blob)
+            return
+        outstanding, count = self._pieces.get(source, (0, 0))
+        self._pieces[source] = (max(0, outstanding - piece_size(blob, index)), max(0, count - 1))
+
+    def _leave_pack(self, source: NodeId, blob: BlobAddress) -> None:
+        packs = self._packs.get(source, [])
+        for pack in packs:
+            if blob in pack.left:
+                del pack.left[blob]
+                if not pack.left:
+                    packs.remove(pack)
+                return
+
+    def pack_of(self, source: NodeId, blobs: tuple[BlobAddress, ...]) -> Pack | None:
+        """Find the question to which these blobs are the answer: an answer without any is one to the oldest.
+
+        Raises:
+            PeerError: Some of them were not asked for together with the others.
+        """
+        for pack in self._packs.get(source, ()):
+            if not blobs or blobs[0] in pack.asked:
+                if not all(blob in pack.asked for blob in blobs):
+                    raise PeerError("a pack with a blob that was not asked for")
+                return pack
+        return None
