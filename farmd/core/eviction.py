@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from protocol.messages import PledgeIs, Wanted
 
 PAGE = 500
-FIRST_S = 15.0
+FIRST_S = 5.0
 """From the start of the daemon to its first round, while peers tell what it may have forgotten."""
 PERIOD_S = 600.0
 """Between two rounds that nothing asked for: they count what could be dropped."""
