@@ -1,6 +1,8 @@
 """Messages to bytes and back: msgpack arrays, strict, with limits before anything is built.
 
-Frame = msgpack array [version, tag, field, field, …]. A decoder is compiled once per NamedTuple class from its
+Frame = msgpack array [version, tag, field, field, …]. Messages that carry file contents are
+two frames: the first as above with an empty `data`, the second the data as it is, so that a megabyte is copied neither
+here nor there. A decoder is compiled once per NamedTuple class from its
 annotations. Surplus fields at the end are ignored and missing ones take their defaults, so that versions N and N-1
 understand each other. Whatever is wrong with received bytes is a `PeerError`, never anything else.
 """
@@ -8,12 +10,12 @@ understand each other. Whatever is wrong with received bytes is a `PeerError`, n
 from __future__ import annotations
 
 import types
-from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Union, cast, get_args, get_origin, get_type_hints
 
 import msgpack
 
 from protocol.errors import InvariantBroken, PeerError, VersionError
-from protocol.messages import TAGS, Message
+from protocol.messages import TAGS, Message, PackIs, PieceIs
 from protocol.plaindata import unpack
 
 if TYPE_CHECKING:
@@ -72,6 +74,31 @@ def decode(frame: bytes, limit: int = MAX_MESSAGE_BYTES) -> Message:
         raise PeerError(f"message with unknown tag {tag!r}")
     message: Message = decoder_of(cls)(fields[2:])
     return message
+
+
+def encode_bulk(message: PieceIs | PackIs) -> tuple[bytes, bytes]:
+    """Pack a message that carries file contents into its two frames.
+
+    Raises:
+        InvariantBroken: Our own message does not fit the limits.
+    """
+    if len(message.data) > MAX_MESSAGE_BYTES:
+        raise InvariantBroken(f"{type(message).__name__} of {len(message.data)} bytes is over the limit")
+    return encode(message._replace(data=b"")), message.data
+
+
+def decode_bulk(head: bytes, data: memoryview | bytes) -> Message:
+    """Unpack the two frames of a message that carries file contents; its `data` is what was given, not a copy.
+
+    Raises:
+        PeerError: The bytes are no such message.
+    """
+    if len(data) > MAX_MESSAGE_BYTES:
+        raise PeerError(f"message of {len(data)} bytes is over the limit of {MAX_MESSAGE_BYTES}")
+    message = decode(head)
+    if not isinstance(message, PieceIs | PackIs):
+        raise PeerError(f"{type(message).__name__} in two frames")
+    return message._replace(data=cast("bytes", data))  # whoever takes it takes any buffer
 
 
 _DECODERS: dict[Any, Any] = {}

@@ -11,6 +11,7 @@ import pytest
 import xxhash
 
 from farmd.adapters.blobs import PIECE_BYTES, BlobsFailed, BlobStore, DiskFull, Held, How, Wrote, piece_count
+from farmd.adapters.blobs import shelf as blobs_shelf
 from farmd.adapters.blobs import store as blobs_store
 from farmd.ingest.hashing import hash_file
 from protocol.errors import UserError
@@ -479,3 +480,96 @@ def test_store_and_client_agree_on_addresses(store: BlobStore, tmp_path: Path) -
     (tmp_path / "file").write_bytes(BIG)
     assert store.adopt(tmp_path / "file", How.COPY) == hash_file(tmp_path / "file").address
     assert address_of(b"") == blobs_store.EMPTY
+
+
+def test_pack_stores_what_is_what_it_is_called_and_names_what_is_not(store: BlobStore, root: Path) -> None:
+    contents = [b"one", b"", b"three" * 1000]
+    wrong = address_of(b"four")
+    addresses = [*map(address_of, contents), wrong]
+
+    pack = store.write_pack(addresses, b"".join(contents) + b"fowr")
+
+    assert pack == (addresses[:3], [wrong], [])
+    assert [content(store, address) for address in addresses] == [*contents, None]
+    assert store.held.blobs == 3
+    assert files_below(root / "tmp") == []
+    assert all((root / "blobs" / name).stat().st_mode & 0o222 == 0 for name in files_below(root / "blobs"))
+
+
+def test_pack_is_read_without_what_is_not_here_and_what_was_cut_short_is_set_aside(store: BlobStore) -> None:
+    whole, cut, absent = put(store, b"whole"), put(store, b"cut short"), address_of(b"absent")
+    path = store.path(cut)
+    assert path is not None
+    path.chmod(0o644)
+    path.write_bytes(b"cut")
+
+    assert store.read_pack([whole, absent, cut]) == ([whole], b"whole")
+    assert store.path(cut) is None
+
+
+def test_blob_of_a_pack_that_is_here_already_is_stored_once_and_its_part_is_gone(store: BlobStore, root: Path) -> None:
+    data = b"a small file"
+    put_piece(store, data, 0)
+    assert files_below(root / "parts") != []
+
+    for _ in range(2):
+        assert store.write_pack([address_of(data)], data).stored == [address_of(data)]
+
+    assert files_below(root / "parts") == []
+    assert store.held.blobs == 1
+
+
+def test_whole_that_was_hashed_while_its_pieces_came_in_any_order_is_what_it_is_called(store: BlobStore) -> None:
+    data = random.Random(5).randbytes(5 * PIECE_BYTES + 17)
+    for index in (1, 0, 4, 5, 2, 3):
+        put_piece(store, data, index)
+        store.follow(address_of(data))
+    assert store.confirm(address_of(data))
+    assert content(store, address_of(data)) == data
+
+
+def test_whole_with_a_piece_of_right_hash_and_wrong_place_is_refused_though_hashed_on_the_way(store: BlobStore) -> None:
+    data = random.Random(6).randbytes(3 * PIECE_BYTES)
+    swapped = data[PIECE_BYTES : 2 * PIECE_BYTES] + data[:PIECE_BYTES] + data[2 * PIECE_BYTES :]
+    for index, piece in enumerate(pieces_of(swapped)):
+        store.write_piece(address_of(data), index, xxhash.xxh64_intdigest(piece), piece)
+        store.follow(address_of(data))
+    assert not store.confirm(address_of(data))
+    assert put(store, data) == address_of(data), "the next try begins anew"
+
+
+def test_part_that_was_hashed_half_goes_on_after_a_restart(store: BlobStore, root: Path) -> None:
+    data = random.Random(7).randbytes(4 * PIECE_BYTES)
+    for index in (0, 1, 3):
+        put_piece(store, data, index)
+        store.follow(address_of(data))
+    again = BlobStore(root)
+    assert again.missing([address_of(data)]) == ((address_of(data), (0, 1, 3)),)
+    put_piece(again, data, 2)
+    assert again.confirm(address_of(data))
+
+
+def test_who_settles_while_another_one_does_waits_for_it(store: BlobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(store, b"fetched", durable=False)
+    syncing, go_on = threading.Event(), threading.Event()
+    synced: list[Path] = []
+    after: list[int] = []
+    sync = blobs_shelf._sync
+
+    def slow_sync(path: Path) -> None:
+        syncing.set()
+        assert go_on.wait(10)
+        sync(path)
+        synced.append(path)
+
+    monkeypatch.setattr(blobs_shelf, "_sync", slow_sync)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(store.settle)
+        assert syncing.wait(10)
+        second = pool.submit(store.settle)
+        second.add_done_callback(lambda _: after.append(len(synced)))
+        assert not second.done()
+        go_on.set()
+        first.result()
+        second.result()
+    assert after == [2], "the file and its folder"

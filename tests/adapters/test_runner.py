@@ -529,8 +529,7 @@ def test_daemon_leaves_the_attempt_of_the_same_name_of_another_daemon_alone(tmp_
             (tmp_path / name).mkdir()
         other = Kit(tmp_path / "a")
         ref = other.start(command("sleep 1000"))
-        while other.runner._attempts[ref].child is None:
-            await asyncio.sleep(0.01)
+        await other.until(lambda: other.runner._attempts[ref].child)
         kit = Kit(tmp_path / "b")
         Records(tmp_path / "b" / "attempts").open(str(ref))  # killed between the record and the process
         assert await kit.runner.reap_leftovers(grace_s=0.1) == (str(ref),)

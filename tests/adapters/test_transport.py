@@ -44,6 +44,7 @@ def test_large_pieces_do_not_delay_control_messages_and_arrive_over_bulk() -> No
         assert [one.transport.send(other.id, piece) for _ in range(8)] == [True] * 8
         one.transport.send(other.id, Ping(1))
         await until(lambda: len(other.heard(PieceIs)) == 8 and other.heard(Ping))
+        assert other.heard(PieceIs)[0] == piece
 
     run(story())
 

@@ -13,10 +13,19 @@ from hypothesis import strategies as st
 
 from protocol import bodies, codec
 from protocol.bodies import AttemptBody, ControlBody, OutputFact, pack_body, unpack_body
-from protocol.codec import MAX_JOIN_BYTES, MAX_MESSAGE_BYTES, decode, decoder_of, encode, negotiate
+from protocol.codec import (
+    MAX_JOIN_BYTES,
+    MAX_MESSAGE_BYTES,
+    decode,
+    decode_bulk,
+    decoder_of,
+    encode,
+    encode_bulk,
+    negotiate,
+)
 from protocol.errors import FarmError, InvariantBroken, PeerError, VersionError
 from protocol.ids import BlobAddress, NodeId
-from protocol.messages import TAGS, Hello, Message, Ping, Push, PushAck, Span
+from protocol.messages import TAGS, Hello, Message, PackIs, PieceIs, Ping, Push, PushAck, Span
 
 ALL = list(TAGS.values())
 BODIES = [
@@ -60,6 +69,25 @@ def test_message_there_and_back(cls: type[Message], data: st.DataObject) -> None
     back = decode(encode(message))
     assert back == message
     assert type(back) is cls
+
+
+@pytest.mark.parametrize("cls", [PieceIs, PackIs], ids=lambda cls: cls.__name__)
+@settings(max_examples=25)
+@given(data=st.data())
+def test_file_contents_there_and_back_in_a_frame_of_their_own(cls: type[Message], data: st.DataObject) -> None:
+    message = data.draw(values_of(cls))
+    head, contents = encode_bulk(message)
+    back = decode_bulk(head, memoryview(contents))
+    assert back == message
+    assert type(back) is cls
+    assert contents is message.data, "not copied"
+
+
+def test_second_frame_behind_a_message_that_has_none_is_refused() -> None:
+    with pytest.raises(PeerError, match="Ping in two frames"):
+        decode_bulk(encode(Ping(1)), b"data")
+    with pytest.raises(PeerError, match="over the limit"):
+        decode_bulk(encode(Ping(1)), bytes(MAX_MESSAGE_BYTES + 1))
 
 
 @pytest.mark.parametrize("cls", BODIES, ids=lambda cls: cls.__name__)

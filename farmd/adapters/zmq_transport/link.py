@@ -70,15 +70,15 @@ class Link:
         self._stuck_at = None
         return True
 
-    def send_bulk(self, frame: bytes, now: float) -> bool:
-        """Send on the bulk connection, which is made if there is none."""
+    def send_bulk(self, frames: tuple[bytes, bytes], now: float) -> bool:
+        """Send on the bulk connection, which is made if there is none; large frames are not copied."""
         if self._bulk is None:
             self._bulk = open_dealer(self._context, self._keys, self._server_key, bulk=True)
             self._bulk.setsockopt(zmq.IPV6, int("[" in self._endpoint))
             self._bulk.connect(self._endpoint)
             self._bulk_sent_at = now
         try:
-            self._bulk.send(frame, zmq.NOBLOCK)
+            self._bulk.send_multipart(frames, zmq.NOBLOCK, copy=False)
         except zmq.ZMQError:
             if now - self._bulk_sent_at > BULK_STUCK_S:
                 self._drop_bulk()

@@ -26,7 +26,16 @@ from farmd.adapters.zmq_transport.link import Link
 from farmd.adapters.zmq_transport.tally import NotYetTrusted, Tally
 from farmd.core.events import Connected, Disconnected, MessageReceived
 from protocol.api import API_MARK, MAX_API_BYTES
-from protocol.codec import MAX_JOIN_BYTES, NEWEST_VERSION, OLDEST_VERSION, decode, encode, negotiate
+from protocol.codec import (
+    MAX_JOIN_BYTES,
+    NEWEST_VERSION,
+    OLDEST_VERSION,
+    decode,
+    decode_bulk,
+    encode,
+    encode_bulk,
+    negotiate,
+)
 from protocol.errors import PeerError, UsageError
 from protocol.ids import node_id_of
 from protocol.messages import Hello, JoinAsk, JoinReply, PackIs, PieceIs
@@ -48,8 +57,6 @@ MAX_FRAMES = 3
 """Kept of a message: ours have one or two, and a third shows that there are too many."""
 JOIN_TIMEOUT_S = 5.0
 GOODBYE_MS = 200
-_BULK = frozenset({PieceIs, PackIs})
-"""Messages that must not stand in front of others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +162,10 @@ class ZmqTransport:
         if link is None:
             self.tally.unsent += 1
             return False
-        frame = self._frame_of(message)
-        bulk = type(message) in _BULK
-        sent = link.send_bulk(frame, self._now()) if bulk else link.send(frame, self._now())
+        if isinstance(message, PieceIs | PackIs):
+            sent = link.send_bulk(encode_bulk(message), self._now())
+        else:
+            sent = link.send(self._frame_of(message), self._now())
         if sent:
             self.tally.sent += 1
         else:
@@ -229,23 +237,27 @@ class ZmqTransport:
         user = _user_of(frames[0])
         node = self._nodes.get(user)
         try:
-            self._hear(routing_id, user, node, [frame.bytes for frame in frames])
+            self._hear(routing_id, user, node, frames)
         except PeerError as error:
             count = self.tally.blame(node or user, error, self._now())
             if node is None and (user in self._revoked or count % FAULTS_OF_A_STRANGER == 0):
                 sockets.hang_up(frames[0])
         return True
 
-    def _hear(self, routing_id: bytes, user: str, node: NodeId | None, frames: list[bytes]) -> None:
+    def _hear(self, routing_id: bytes, user: str, node: NodeId | None, frames: list[zmq.Frame]) -> None:
         """Hand on what one message says.
 
         Raises:
             PeerError: The sender may not say this, or nobody could read it.
         """
-        if len(frames) > 1:
-            self._hear_api(routing_id, node, frames)
+        head = frames[0].bytes
+        if len(frames) > 1 and (node is None or head == API_MARK or len(frames) > 2):
+            self._hear_api(routing_id, node, [frame.bytes for frame in frames])
             return
-        message = decode(frames[0]) if node is not None else decode(frames[0], MAX_JOIN_BYTES)
+        if len(frames) > 1:
+            message = decode_bulk(head, frames[1].buffer)
+        else:
+            message = decode(head) if node is not None else decode(head, MAX_JOIN_BYTES)
         if type(message) is JoinAsk:
             self._on_event(self._doors.open(routing_id, bytes.fromhex(user), message))
             return
