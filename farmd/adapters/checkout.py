@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import xxhash
 
-from farmd.ingest.copying import clone, is_full, write_all
+from farmd.ingest.copying import clone, end_sparse, is_full, write_sparse
 from farmd.ingest.hashing import read_all
 from farmd.ingest.manifest import encode_manifest
 from farmd.ingest.tree import Tree, place_of
@@ -164,7 +164,8 @@ def _bring(source: int, target: int, entry: ManifestEntry) -> None:
     if clone(source, target):
         size = read_all(target, hasher.update)
     else:
-        size = read_all(source, hasher.update, lambda chunk: write_all(target, chunk))
+        size = read_all(source, hasher.update, lambda chunk: write_sparse(target, chunk))
+        end_sparse(target)
     if (size, hasher.intdigest()) != (entry.size, entry.xxh64):
         raise BlobMissing(entry.address, entry.path)
 

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import xxhash
 
-from farmd.adapters.blobs import PIECE_BYTES, BlobsFailed, BlobStore, DiskFull, Held, How, Wrote, piece_count
-from farmd.adapters.blobs import shelf as blobs_shelf
+from farmd.adapters.blobs import PIECE_BYTES, BlobsFailed, BlobStore, DiskFull, Held, How, Wrote, piece_count, syncing
 from farmd.adapters.blobs import store as blobs_store
 from farmd.ingest.hashing import hash_file
 from protocol.errors import UserError
@@ -551,21 +550,21 @@ def test_part_that_was_hashed_half_goes_on_after_a_restart(store: BlobStore, roo
 
 def test_who_settles_while_another_one_does_waits_for_it(store: BlobStore, monkeypatch: pytest.MonkeyPatch) -> None:
     put(store, b"fetched", durable=False)
-    syncing, go_on = threading.Event(), threading.Event()
+    begun, go_on = threading.Event(), threading.Event()
     synced: list[Path] = []
     after: list[int] = []
-    sync = blobs_shelf._sync
+    sync = syncing.sync
 
     def slow_sync(path: Path) -> None:
-        syncing.set()
+        begun.set()
         assert go_on.wait(10)
         sync(path)
         synced.append(path)
 
-    monkeypatch.setattr(blobs_shelf, "_sync", slow_sync)
+    monkeypatch.setattr(syncing, "sync", slow_sync)
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(store.settle)
-        assert syncing.wait(10)
+        assert begun.wait(10)
         second = pool.submit(store.settle)
         second.add_done_callback(lambda _: after.append(len(synced)))
         assert not second.done()

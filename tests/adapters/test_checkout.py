@@ -206,7 +206,7 @@ def test_folder_that_cannot_be_is_told(tmp_path: Path, shelf: Shelf) -> None:
 def test_full_disk_leaves_no_half_file_and_the_build_goes_on_when_there_is_room(small_disk: Path, shelf: Shelf) -> None:
     checkouts = Checkouts(small_disk / "work", shelf.find)
     (small_disk / "filler").write_bytes(bytes(1_000_000))
-    manifest = manifest_of(shelf, {"a": bytes(500_000), "b": bytes(900_000)})
+    manifest = manifest_of(shelf, {"a": b"a" * 500_000, "b": b"b" * 900_000})
     with pytest.raises(CheckoutFull):
         checkouts.build(JOB, manifest)
     assert [path.name for path in (small_disk / "work" / JOB).iterdir()] == ["a"]

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Container
 
 PIECE_BYTES = 1 << 20
+_ZEROS = bytes(PIECE_BYTES)
 _SLOT = struct.Struct("<BQ")
 
 
@@ -188,6 +189,9 @@ class Part:
 def _write_at(path: Path, data: bytes, offset: int) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
+        if _ZEROS.startswith(data) and os.fstat(descriptor).st_size <= offset:
+            os.ftruncate(descriptor, offset + len(data))  # a hole: sparse files stay sparse on their way
+            return
         rest = memoryview(data)
         while rest:
             written = os.pwrite(descriptor, rest, offset)

@@ -180,6 +180,9 @@ class BlobStore:
         for address in dict.fromkeys(addresses):
             if self.path(address) or (address == EMPTY and self.confirm(address)):
                 continue
+            if not self._is_begun(address):
+                absent.append((address, ()))
+                continue
             with self._part(address) as part, blaming_disk(f"read {address}"):
                 if not (part.have and part.is_full and self.confirm(address)):
                     absent.append((address, tuple(sorted(part.have))))
@@ -389,9 +392,13 @@ class BlobStore:
             self._serial += 1
             return self._tmp / str(self._serial)
 
+    def _is_begun(self, address: BlobAddress) -> bool:
+        """Look whether there is a part; asked for each of 100,000 small files, of which there is none."""
+        return os.path.exists(f"{self._parts}/{address}.part")  # noqa: PTH110
+
     def _discard_part(self, address: BlobAddress) -> None:
         """Remove what an earlier try left of a blob that is complete now."""
-        if os.path.exists(f"{self._parts}/{address}.part"):  # noqa: PTH110  # for each small file
+        if self._is_begun(address):
             with self._part(address) as part:
                 part.forget()
                 part.path.unlink(missing_ok=True)
