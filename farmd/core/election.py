@@ -13,6 +13,9 @@ records never conflict.
 Two leaders that meet compare (live followers, term, id): the larger one leaps its term above the other's, the smaller
 one steps down. Rank only shortens the wait before campaigning; no rank deposes a healthy leader.
 
+What is promised stands in `ballot`, standing and counting in `candidacy`, an office in `reign`, following in
+`allegiance`; here is decided which of them has the word, and what becomes of two leaders.
+
 Conventions beyond the words of `protocol.messages`: `HeartbeatNack(term, leader)` names the highest accepted term,
 and whom its sender follows. From a leader it means "I am the stronger one"; with no leader it means "leap above this
 term, then I follow"; from the own leader, with no leader, it means "I resign: elect at once".
@@ -23,12 +26,13 @@ Called by the node machine; all time is the local monotonic clock, so a machine 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from farmd.core.allegiance import Allegiance
 from farmd.core.ballot import Ballot
+from farmd.core.candidacy import CAMPAIGN_S, Candidacy
 from farmd.core.outlook import LeaderChange, Outlook, Role
-from farmd.core.reign import LEASE_S, SILENT_S, Reign, is_majority
+from farmd.core.reign import LEASE_S, SILENT_S, Reign
 from protocol.errors import PeerError
 from protocol.messages import (
     Heartbeat,
@@ -44,15 +48,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from random import Random
 
+    from farmd.core.candidacy import Votes
     from farmd.core.turn import Turn
     from protocol.ids import NodeId
 
 LISTEN_S = 1.0
 """A node that starts listens this long before it may campaign."""
-CAMPAIGN_S = 1.0
-"""A campaign without a majority ends after this."""
-RETRY_S = 0.6
-"""Longest random pause after a lost campaign."""
 MEETING_S = 1.0
 """Terms leap at most once in this time, and third leaders are called at most as often."""
 RESIGNED_S = 10.0
@@ -64,23 +65,10 @@ ElectionMessage = (
 )  # fmt: skip
 
 
-@dataclass(slots=True)
-class _Campaign:
-    """A candidacy: prevotes are asked for the next term and change nothing, votes for the term already entered."""
-
-    is_vote: bool
-    asked_at: float
-    ends_at: float
-    votes: dict[NodeId, float]
-    answered: dict[NodeId, None]
-
-
 class Election:
     """This node's part in elections.
 
     Attributes:
-        role: Follower, candidate or leader. Only `may_grant` says that a leader may act.
-        leader: Whom this node follows, itself if it leads, None if it knows no leader.
         barred: Never leads: its clock is too far off.
     """
 
@@ -94,23 +82,29 @@ class Election:
             meta: Saved facts: "term", "voted_for", "accepted_term", "accepted_leader", as far as there are any.
         """
         self.self_id = self_id
-        self.role = Role.FOLLOWER
-        self.leader: NodeId | None = None
         self.barred = False
         self._ballot = Ballot(meta)
-        self._rng = rng
         self._outlook = outlook
+        self._allegiance = Allegiance()
+        self._candidacy = Candidacy(self_id, self._ballot, outlook, rng)
         self._reign: Reign | None = None
-        self._campaign: _Campaign | None = None
-        self._campaign_at = math.inf
-        self._lease_until = -math.inf
-        self._hint_at = math.inf
         self._met_at = -math.inf
         self._called_at = -math.inf
-        self._changes: list[LeaderChange] = []
         self._hints: list[NodeId] = []
 
     # -- what others may know ----------------------------------------------------------------------------------
+
+    @property
+    def role(self) -> Role:
+        """Return what this node is. Only `may_grant` says that a leader may act."""
+        if self._reign is not None:
+            return Role.LEADER
+        return Role.CANDIDATE if self._candidacy.is_open else Role.FOLLOWER
+
+    @property
+    def leader(self) -> NodeId | None:
+        """Return whom this node follows, itself if it leads, None if it knows no leader."""
+        return self._allegiance.leader
 
     @property
     def term(self) -> int:
@@ -130,7 +124,7 @@ class Election:
     @property
     def is_leader(self) -> bool:
         """Tell whether this node is in office; `may_grant` tells whether its lease is good."""
-        return self.role is Role.LEADER
+        return self._reign is not None
 
     def followers(self, now: float) -> tuple[NodeId, ...]:
         """Return, sorted, who acknowledged this leader within the lease, itself included; empty if not leading."""
@@ -144,7 +138,7 @@ class Election:
         """Return the leader whose lease is good at this instant."""
         if self._reign is not None:
             return self.self_id if self.may_grant(now) else None
-        return self.leader if now < self._lease_until else None
+        return self._allegiance.leader_at(now)
 
     def accepts(self, term: int, leader: NodeId) -> bool:
         """Tell whether orders of this (term, leader) may be obeyed: not below the highest accepted."""
@@ -159,8 +153,7 @@ class Election:
 
     def take_changes(self) -> list[LeaderChange]:
         """Return the changes of leader and of its term since the last call."""
-        changes, self._changes = self._changes, []
-        return changes
+        return self._allegiance.take_changes()
 
     def take_hints(self) -> list[NodeId]:
         """Return nodes that are strangely silent: the node machine lets the membership probe them at once."""
@@ -171,7 +164,7 @@ class Election:
 
     def start(self, turn: Turn) -> None:
         """Begin to listen for a leader."""
-        self._wait(turn, LISTEN_S)
+        self._candidacy.wait(turn, LISTEN_S)
 
     def resign(self, turn: Turn) -> None:
         """Step down in good order: the followers elect at once, this node does not stand for a while."""
@@ -180,9 +173,8 @@ class Election:
             self._step_down(turn, "resigned")
             for node in self._others():
                 turn.send(node, HeartbeatNack(term, None))
-        self._campaign = None
-        self.role = Role.FOLLOWER
-        self._wait(turn, RESIGNED_S)
+        self._candidacy.withdraw()
+        self._candidacy.wait(turn, RESIGNED_S)
 
     def bar(self, turn: Turn, *, barred: bool) -> None:
         """Forbid or allow to lead (clock offset)."""
@@ -192,7 +184,7 @@ class Election:
 
     def on_view_changed(self, turn: Turn) -> None:
         """Count again: a smaller view needs fewer votes."""
-        self._count(turn)
+        self._elected(turn, self._candidacy.count(turn))
 
     def on_message(self, turn: Turn, sender: NodeId, message: ElectionMessage) -> None:
         """Handle one message of elections.
@@ -209,10 +201,8 @@ class Election:
                 turn.send(sender, PreVoteReply(term, granted, self._ballot.term), volatile=True)
             case VoteAsk(term):
                 self._on_vote_ask(turn, sender, term)
-            case PreVoteReply(term, granted, current):
-                self._on_vote(turn, sender, (term, granted, current), is_vote=False)
-            case VoteReply(term, granted, current):
-                self._on_vote(turn, sender, (term, granted, current), is_vote=True)
+            case PreVoteReply() | VoteReply():
+                self._elected(turn, self._candidacy.on_reply(turn, sender, message))
             case Heartbeat():
                 self._on_heartbeat(turn, sender, message)
             case HeartbeatAck(term, seq):
@@ -225,9 +215,9 @@ class Election:
         """Return the monotonic second at which `on_timer` wants to be called."""
         if self._reign is not None:
             return self._reign.round_at
-        if self._campaign is not None:
-            return self._campaign.ends_at
-        deadline = min(self._hint_at, self._lease_until) if self.leader else self._campaign_at
+        if self._candidacy.is_open:
+            return self._candidacy.ends_at
+        deadline = self._allegiance.next_deadline() if self.leader else self._candidacy.stand_at
         return deadline if deadline < math.inf else None
 
     def on_timer(self, turn: Turn) -> None:
@@ -235,70 +225,38 @@ class Election:
         now = turn.now.mono
         if self._reign is not None:
             self._rule(turn, self._reign)
-        elif self._campaign is not None:
-            if now >= self._campaign.ends_at:
-                self._give_up(turn, self._campaign)
+        elif self._candidacy.is_open:
+            if now >= self._candidacy.ends_at:  # who did not even refuse is probably not there, and no voter
+                self._hints += self._candidacy.give_up(turn)
         elif self.leader is not None:
-            if now >= self._hint_at:
-                self._hint_at = math.inf
-                self._hints.append(self.leader)
-            if now >= self._lease_until:
-                turn.note("leader", f"no word from {self.leader} for {LEASE_S:g} s", node=self.leader)
-                self._lose_leader(turn)
-        elif now >= self._campaign_at:
+            self._review_leader(turn, self.leader)
+        elif now >= self._candidacy.stand_at:
             self._stand(turn)
+
+    def _review_leader(self, turn: Turn, leader: NodeId) -> None:
+        """The leader was silent for long, or for too long."""
+        now = turn.now.mono
+        if self._allegiance.take_doubt(now):
+            self._hints.append(leader)
+        if self._allegiance.is_over(now):
+            turn.note("leader", f"no word from {leader} for {LEASE_S:g} s", node=leader)
+            self._lose_leader(turn)
 
     # -- candidate ---------------------------------------------------------------------------------------------
 
     def _stand(self, turn: Turn) -> None:
         """Ask whether a vote would be won, without disturbing anybody."""
         if self.barred or self.self_id not in self._outlook.alive():
-            self._wait(turn, CAMPAIGN_S)
+            self._candidacy.wait(turn, CAMPAIGN_S)
             return
-        self._ask(turn, is_vote=False)
+        self._elected(turn, self._candidacy.stand(turn))
 
-    def _ask(self, turn: Turn, *, is_vote: bool) -> None:
-        now = turn.now.mono
-        self.role = Role.CANDIDATE
-        self._campaign = _Campaign(is_vote, now, now + CAMPAIGN_S, {self.self_id: now}, {self.self_id: None})
-        for node in self._others():
-            if is_vote:
-                turn.send(node, VoteAsk(self.term))
-            else:
-                turn.send(node, PreVoteAsk(self.term + 1), volatile=True)
-        self._count(turn)
-
-    def _count(self, turn: Turn) -> None:
-        campaign, view = self._campaign, self._outlook.alive()
-        if campaign is None or not is_majority(sum(node in campaign.votes for node in view), view):
+    def _elected(self, turn: Turn, votes: Votes | None) -> None:
+        """Begin to lead, if there is a majority."""
+        if votes is None:
             return
-        if not campaign.is_vote:
-            self._ballot.vote(self.term + 1, self.self_id)
-            self._ask(turn, is_vote=True)
-            return
-        self._campaign = None
-        self.role = Role.LEADER
-        self._reign = Reign(self.self_id, self.term, campaign.votes, turn.now.mono)
-        self._enthrone(turn, f"elected by {len(campaign.votes)} of {len(view)}")
-
-    def _give_up(self, turn: Turn, campaign: _Campaign) -> None:
-        """End a campaign; members that did not even refuse are probably not there, and stand in the way as voters."""
-        self._hints += [node for node in self._others() if node not in campaign.answered]
-        self._campaign = None
-        self.role = Role.FOLLOWER
-        self._campaign_at = turn.now.mono + RETRY_S * self._rng.random()
-
-    def _on_vote(self, turn: Turn, voter: NodeId, reply: tuple[int, bool, int], *, is_vote: bool) -> None:
-        campaign, (term, granted, current) = self._campaign, reply
-        if campaign is None or campaign.is_vote != is_vote or term != self.term + (not is_vote):
-            return
-        campaign.answered[voter] = None
-        if granted:
-            campaign.votes[voter] = campaign.asked_at
-            self._count(turn)
-        elif current > self.term:
-            self._ballot.advance(current)
-            self._ask(turn, is_vote=False)
+        self._reign = Reign(self.self_id, self.term, votes, turn.now.mono)
+        self._enthrone(turn, f"elected by {len(votes)} of {len(self._outlook.alive())}")
 
     # -- voter -------------------------------------------------------------------------------------------------
 
@@ -306,9 +264,8 @@ class Election:
         granted = not self._hears_other(sender, turn.now.mono) and self._ballot.vote(term, sender)
         if granted:
             self._step_down(turn, "has no majority and votes for another")
-            self._campaign = None
-            self.role = Role.FOLLOWER
-            self._wait(turn, CAMPAIGN_S)
+            self._candidacy.withdraw()
+            self._candidacy.wait(turn, CAMPAIGN_S)
         turn.send(sender, VoteReply(term, granted, self._ballot.term))
 
     def _hears_other(self, candidate: NodeId, now: float) -> bool:
@@ -328,18 +285,13 @@ class Election:
 
     def _follow(self, turn: Turn, leader: NodeId, beat: Heartbeat) -> None:
         self._ballot.accept(beat.term, leader)
-        self._campaign = None
-        self.role = Role.FOLLOWER
-        self._lease_until = turn.now.mono + LEASE_S
-        self._hint_at = turn.now.mono + SILENT_S
-        if self.leader != leader:
-            self._set_leader(leader, beat.term)
+        self._candidacy.withdraw()
+        self._allegiance.follow(leader, beat.term, turn.now.mono)
         turn.send(leader, HeartbeatAck(beat.term, beat.seq, self._outlook.advert()))
 
     def _lose_leader(self, turn: Turn) -> None:
-        self._lease_until = -math.inf
-        self._set_leader(None, self.term)
-        self._wait(turn, 0.0)
+        self._allegiance.renounce(self.term)
+        self._candidacy.wait(turn, 0.0)
 
     # -- leader ------------------------------------------------------------------------------------------------
 
@@ -347,7 +299,7 @@ class Election:
         now = turn.now.mono
         if not reign.has_quorum(now, self._outlook.alive()):
             self._step_down(turn, "not heard by a majority")
-            self._wait(turn, 0.0)
+            self._candidacy.wait(turn, 0.0)
         elif now >= reign.round_at:
             reign.heartbeat(turn, self._here(), self._outlook.dead(), calm=self._outlook.calm())
             self._hints += reign.silent(now, self._outlook.alive())
@@ -356,7 +308,7 @@ class Election:
         """Begin to lead in the present term: fence this node itself, and let everybody know."""
         assert self._reign is not None
         self._ballot.accept(self.term, self.self_id)
-        self._set_leader(self.self_id, self.term)
+        self._allegiance.swear(self.self_id, self.term)
         turn.note("leader", f"leads in term {self.term}: {why}", node=self.self_id)
         self._reign.heartbeat(turn, self._here(), self._outlook.dead(), to_all=True)
 
@@ -365,9 +317,7 @@ class Election:
             return
         turn.note("leader", f"no longer leads in term {self._reign.term}: {why}", node=self.self_id)
         self._reign = None
-        self.role = Role.FOLLOWER
-        self._lease_until = -math.inf
-        self._set_leader(None, self.term)
+        self._allegiance.renounce(self.term)
 
     def _meet(self, turn: Turn, sender: NodeId, beat: Heartbeat, reign: Reign) -> None:
         """Meet another leader: more followers win, then the higher term, then the higher id."""
@@ -382,7 +332,7 @@ class Election:
         if self._ballot.accepts(beat.term, sender):
             self._follow(turn, sender, beat)
         else:
-            self._wait(turn, SILENT_S)
+            self._candidacy.wait(turn, SILENT_S)
             turn.send(sender, HeartbeatNack(term, None))
 
     def _on_nack(self, turn: Turn, sender: NodeId, nack: HeartbeatNack) -> None:
@@ -395,7 +345,7 @@ class Election:
             return
         if leader == sender:
             self._step_down(turn, f"{sender} leads in term {nack.term} and is stronger")
-            self._wait(turn, SILENT_S)
+            self._candidacy.wait(turn, SILENT_S)
         elif leader is None:
             if self.may_grant(now):
                 self._leap(turn, nack.term, f"{sender} remembers term {nack.term}")
@@ -420,14 +370,3 @@ class Election:
 
     def _others(self) -> list[NodeId]:
         return [node for node in self._outlook.alive() if node != self.self_id]
-
-    def _set_leader(self, leader: NodeId | None, term: int) -> None:
-        self._changes.append(LeaderChange(self.leader, leader, term))
-        self.leader = leader
-
-    def _wait(self, turn: Turn, at_least_s: float) -> None:
-        """Do not stand before this pause and the wait of our rank are over."""
-        view = self._outlook.alive()
-        place = sum(node < self.self_id for node in view)
-        wait = self._outlook.standing().wait_s(place) + 0.05 * self._rng.random()
-        self._campaign_at = turn.now.mono + at_least_s + wait
