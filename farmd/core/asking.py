@@ -95,9 +95,8 @@ class Asking:
         for incoming in self._incoming.values():
             late = [index for index, (_, due) in incoming.outstanding.items() if due <= now]
             for index in late:
-                incoming.lose(incoming.outstanding[index][0])
-                self.settle(incoming, index)
-                incoming.give_back(index)
+                self.windows.settle(incoming.outstanding[index][0], incoming.blob, index)
+                incoming.give_up(index)
 
     # -- asking ---------------------------------------------------------------------------------------------------
 

@@ -34,6 +34,8 @@ TRIES_KEPT = 4
 """Failed tries of one blob that are remembered to find out who sent what was wrong."""
 CLAIMS_KEPT = 1 << 14
 """Pieces of one try of which it is remembered who sent what; of larger blobs only who sent how many."""
+LATE_KEPT = 64
+"""Pieces that were given up and are taken all the same if they come before somebody else is asked."""
 LOOK = 8
 """Pieces that are compared to find the rarest."""
 
@@ -108,6 +110,7 @@ class Incoming:
         wanted: Pieces that are neither here nor asked for.
         held: Pieces that are here, each verified against the hash that came with it.
         outstanding: Pieces asked for: of whom, and when to give up.
+        late: Pieces that did not come in time: from whom they may still come.
         sources: Nodes that hold the blob.
         parts: Nodes that hold these pieces of it.
         keys: Fetches that wait for it.
@@ -122,6 +125,7 @@ class Incoming:
     held: Pieces
     wanted: Pieces = field(init=False)
     outstanding: dict[int, tuple[NodeId, float]] = field(default_factory=dict)
+    late: dict[int, NodeId] = field(default_factory=dict)
     sources: dict[NodeId, None] = field(default_factory=dict)
     parts: dict[NodeId, Pieces] = field(default_factory=dict)
     keys: dict[Hashable, None] = field(default_factory=dict)
@@ -220,6 +224,22 @@ class Incoming:
         if self.failed:
             self._only = source
 
+    def give_up(self, index: int) -> None:
+        """A piece did not come in time: it has to be asked for again, and may come all the same."""
+        source, _ = self.outstanding.pop(index)
+        self.lose(source)
+        self.give_back(index)
+        if len(self.late) < LATE_KEPT and not self.failed:
+            self.late[index] = source
+
+    def comes_late(self, index: int, source: NodeId) -> bool:
+        """True if a piece was given up that now comes, before anybody else was asked: it is taken, once."""
+        if self.late.get(index) != source or index not in self.wanted:
+            return False
+        del self.late[index]
+        self.wanted.discard(index)
+        return True
+
     def arrived(self, index: int, source: NodeId, xxh64: int) -> None:
         """A piece came; it counts until it turns out to be wrong."""
         self.now.note(index, source, xxh64, partial=source in self.parts)
@@ -233,6 +253,7 @@ class Incoming:
         count = self.held.count
         self.held, self.wanted, self._elsewhere = Pieces(count), Pieces.all_of(count), Pieces(count)
         self._cursor, self._only, self.now = -1, None, Try()
+        self.late.clear()
         self.sources.clear()
         self.parts.clear()
 

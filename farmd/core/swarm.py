@@ -226,10 +226,13 @@ class Swarm:
 
     def on_piece(self, turn: Turn, sender: NodeId, message: PieceIs) -> None:
         """A piece arrived: have it verified and stored, if it was asked of this sender."""
-        incoming = self._asked_of(sender, message.blob, message.number)
+        incoming = self._incoming.get(message.blob)
         if incoming is None or is_small(message.blob):
             return
-        self._asking.settle(incoming, message.number)
+        if self._asked_of(sender, message.blob, message.number) is not None:
+            self._asking.settle(incoming, message.number)
+        elif not incoming.comes_late(message.number, sender):
+            return
         incoming.arrived(message.number, sender, message.xxh64)
         turn.effects.append(WritePiece(message.blob, message.number, message.xxh64, message.data, sender))
         self._asking.pump(turn, sender)

@@ -48,6 +48,7 @@ class Blobs:
     Attributes:
         held: By address.
         parts: Pieces of blobs that are not complete, as they arrived.
+        verified: All pieces that ever stood here.
         rotten: Blobs in which a bit has flipped, and nobody has noticed yet.
         painted: Blobs that were rendered here: another render would bring such a picture again.
         unsettled: Blobs that were fetched and not synced since: a power cut takes them.
@@ -55,6 +56,7 @@ class Blobs:
 
     held: dict[BlobAddress, bytes] = field(default_factory=dict)
     parts: dict[BlobAddress, dict[int, bytes]] = field(default_factory=dict)
+    verified: dict[BlobAddress, dict[int, None]] = field(default_factory=dict)
     rotten: dict[BlobAddress, None] = field(default_factory=dict)
     painted: dict[BlobAddress, None] = field(default_factory=dict)
     unsettled: dict[BlobAddress, None] = field(default_factory=dict)
@@ -118,6 +120,7 @@ class Blobs:
         """Store a piece; after the last one, True if the whole is what it is called."""
         pieces = self.parts.setdefault(blob, {})
         pieces[index] = piece
+        self.verified.setdefault(blob, {})[index] = None
         if blob not in self.held and len(pieces) < piece_count(blob):
             return None
         del self.parts[blob]

@@ -17,15 +17,19 @@ from farmd.core.effects import Note, Reply, Save, Send, StartAttempt
 from farmd.core.events import PackWritten
 from farmd.core.gate import grantable_below
 from farmd.core.gossip import QUEUE_BYTES
+from farmd.core.incoming import piece_count
+from farmd.core.pieces import Pieces
 from protocol.bodies import HoldingBody, unpack_body
 from protocol.ids import TaskIndex, unpack_job
-from protocol.messages import DeltaPart, Grant, Heartbeat, HeartbeatAck, Push, PushAck, VoteReply
+from protocol.messages import DeltaPart, Grant, Heartbeat, HeartbeatAck, PartHas, PartIs, Push, PushAck, VoteReply
 from protocol.records import HoldingWhat, JobField, Kind, attempt_pk
 from protocol.states import AttemptState
 from tests.sim.blobs import address_of
 from tests.sim.passes import rows_told
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from farmd.core.effects import Effect
     from farmd.core.events import Event
     from protocol.ids import AttemptRef, BlobAddress, JobId, NodeId
@@ -242,6 +246,17 @@ class Watch:
                 self._check_durable(machine, message.known)
             case DeltaPart():
                 self._check_durable(machine, message.vector)
+            case PartIs(blob, pieces):
+                self._check_offer(machine, blob, Pieces.from_bytes(piece_count(blob), pieces))
+            case PartHas(blob, numbers):
+                self._check_offer(machine, blob, numbers)
+
+    def _check_offer(self, machine: Machine, blob: BlobAddress, numbers: Iterable[int]) -> None:
+        """Nobody offers a piece that its store has not verified (14)."""
+        verified = machine.blobs.verified.get(blob, {})
+        for number in numbers:
+            if number not in verified:
+                self.fail(14, f"{machine.name} offers piece {number} of {blob}, which it never had")
 
     def _check_vote(self, machine: Machine, candidate: NodeId, term: int) -> None:
         if self.votes.setdefault((machine.id, term), candidate) != candidate:

@@ -21,6 +21,7 @@ from farmd.core.events import PackWritten
 from farmd.core.fence import Fence
 from farmd.core.gate import grantable_below
 from farmd.core.gossip import Gossip
+from farmd.core.incoming import Incoming
 from farmd.core.job import Job
 from farmd.core.leader import Leader
 from farmd.core.outputs import Outputs
@@ -195,6 +196,24 @@ def _write_unverified(self: SimHands, effect: WritePack) -> None:
     asyncio.get_running_loop().call_later(0.001, self._post, PackWritten(effect.source, effect.blobs))
 
 
+def _hold_unverified(right: Callable[..., None]) -> Callable[..., None]:
+    """Count a piece as held when it arrives."""
+
+    def on_piece(self: Swarm, turn: Turn, sender: Any, message: Any) -> None:
+        right(self, turn, sender, message)
+        incoming = self._incoming.get(message.blob)
+        if incoming is not None:
+            incoming.held.add(message.number)
+            self._spreading.verified(turn, incoming, message.number)
+
+    return on_piece
+
+
+def _drop_late(self: Incoming, index: int) -> None:
+    source, _ = self.outstanding.pop(index)
+    self.lose(source)
+
+
 def _forget_corrupt(self: Swarm, turn: Turn, event: Any) -> None:
     return None
 
@@ -248,6 +267,8 @@ MUTANTS: tuple[Mutant, ...] = (
         ((Workforce, "avoided", lambda self, job, now: {}),),
     ),
     Mutant("never give a job up", scenes.feature_missing, ((Verdicts, "review", lambda self, turn: False),)),
+    Mutant("offer pieces unverified", scenes.corrupt_pieces, ((Swarm, "on_piece", _hold_unverified(Swarm.on_piece)),)),
+    Mutant("drop what a late pack should have brought", scenes.lost_packs, ((Incoming, "give_up", _drop_late),), 2),
     Mutant("vouch for a copy unread", scenes.rotten_copy, ((Doubts, "add", _vouch_blindly),)),
     Mutant("blame nobody for a wrong whole", scenes.liar, ((swarm_module, "judge_wrong", _blame_nobody),)),
     Mutant("render what is damaged", scenes.rot_while_rendering, ((SimHands, "_is_sound", _is_there),)),

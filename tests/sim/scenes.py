@@ -17,6 +17,7 @@ from protocol.jobspec import GateMode, GateSpec, JobSpec
 from protocol.messages import Grant
 from protocol.states import FailureClass, JobState
 from tests.sim import passes
+from tests.sim.blobs import large
 from tests.sim.invariants import Watch
 from tests.sim.machine import SimDriver
 from tests.sim.network import Weather
@@ -359,6 +360,35 @@ async def corrupt_sender(stage: Stage) -> None:
     stage.world.corrupt.clear()
 
 
+async def corrupt_pieces(stage: Stage) -> None:
+    """The only node that has a large file sends corrupt pieces while two others fetch it and exchange what they have."""
+    at = stage.machines[0]
+    stage.world.ask(at, "node.hold", node=at.id)
+    stage.world.corrupt[at.id] = 0.6
+    big = at.blobs.add(large(12, "half of it wrong"))
+    manifest = at.blobs.add(msgpack.packb([list(big)]))
+    job = await stage.job(at, frames="1-20", manifest=manifest)
+    await asyncio.sleep(40.0)
+    stage.world.corrupt.clear()
+    await asyncio.sleep(40.0)
+    stage.expect_completed(job)
+
+
+async def lost_packs(stage: Stage) -> None:
+    """Every third message is lost while small files are fetched from the only node that has them."""
+    at = stage.machines[0]
+    stage.world.ask(at, "node.hold", node=at.id)
+    await asyncio.sleep(1.0)
+    stage.world.network.weather = Weather(loss=0.35)
+    files = [at.blobs.add(f"file {index}".encode() * 1000) for index in range(400)]
+    manifest = at.blobs.add(msgpack.packb([list(file) for file in files]))
+    job = await stage.job(at, frames="1-8", manifest=manifest)
+    await asyncio.sleep(40.0)
+    stage.world.network.weather = Weather()
+    await asyncio.sleep(40.0)
+    stage.expect_completed(job)
+
+
 async def rotten_copy(stage: Stage) -> None:
     """A bit flips in the copy of the node where a job was submitted; another node has the files from earlier."""
     at, other, _ = stage.machines
@@ -469,6 +499,8 @@ SCENES: tuple[tuple[SceneOf, int], ...] = (
     (restarts, 3),
     (restarts, 1),
     (corrupt_sender, 3),
+    (corrupt_pieces, 3),
+    (lost_packs, 2),
     (rotten_copy, 3),
     (rot_while_rendering, 3),
     (liar, 3),
