@@ -52,7 +52,9 @@ class Verdict(IntEnum):
     """It may go once every anchor of its claims has said that it keeps its own copy."""
     LAST = 2
     """It is delivered, and this may be the farm's last copy: it goes when nothing else may."""
-    NEVER = 3
+    SOON = 3
+    """Nobody needs it, but it was used a moment ago."""
+    NEVER = 4
     """It stays."""
 
 
@@ -98,19 +100,18 @@ class Evictable:
 
     def verdict(self, held: HeldBlob, claims: Claims, now: Instant) -> Verdict:
         """Judge one blob of the store by its claims."""
-        if self._is_in_use(held.used_ms, claims, now):
-            return Verdict.NEVER
-        worst = Verdict.FREE
+        worst = self._by_use(held.used_ms, claims, now)
         for claim in claims:
             worst = max(worst, self.of_claim(held, claim, now))
         return worst
 
-    def _is_in_use(self, used_ms: int, claims: Claims, now: Instant) -> bool:
+    def _by_use(self, used_ms: int, claims: Claims, now: Instant) -> Verdict:
         if used_ms > now.wall_ms:
-            return not any(self._has_come(claim, used_ms) for claim in claims)
+            has_come = any(self._has_come(claim, used_ms) for claim in claims)
+            return Verdict.FREE if has_come else Verdict.NEVER
         if now.wall_ms - used_ms < FRESH_MS:
-            return True
-        return not claims and used_ms < self.began_ms
+            return Verdict.SOON
+        return Verdict.NEVER if not claims and used_ms < self.began_ms else Verdict.FREE
 
     def _has_come(self, claim: Claim, used_ms: int) -> bool:
         """Tell whether the job for which a blob was reserved was submitted."""

@@ -46,6 +46,8 @@ PERIOD_S = 600.0
 """Between two rounds that nothing asked for: they count what could be dropped."""
 RETRY_S = 60.0
 """Pause after a round that could not drop enough."""
+SOON_S = 5.0
+"""The same where what could go was used a moment ago."""
 
 
 class _Phase(Enum):
@@ -108,6 +110,10 @@ class Eviction:
                 turn.note("store-has-room", f"the store holds {format_size(quota.used_bytes)} and may take more")
         elif self._phase is _Phase.REST and (self._at is None or self._at > self._not_before):
             self._at = max(turn.now.mono, self._not_before)
+
+    def hurry(self, turn: Turn) -> None:
+        """Something is needed no more: do not wait as long as after a round that found nothing."""
+        self._not_before = min(self._not_before, turn.now.mono + SOON_S)
 
     def next_deadline(self) -> float | None:
         """When the round goes on, or the next one begins."""
@@ -264,12 +270,13 @@ class Eviction:
         if self._freed:
             turn.note("evicted", f"{counted(self._freed, 'file')}, {format_size(self._freed_bytes)}, left the store")
         is_stuck = quota.is_over or (quota.is_low and not self._freed)
-        fault = quota.complaint(keeping.reasons()) if is_stuck else ""
+        waits = is_stuck and keeping.soon_bytes >= quota.cache_excess_bytes()
+        fault = quota.complaint(keeping.reasons()) if is_stuck and not waits else ""
         if fault and not quota.fault:
             turn.note("store-full", fault)
         quota.fault = fault
         self._survey.drop()
         self._keeping, self._phase = Keeping(), _Phase.REST
         pause_s = RETRY_S if quota.is_over else PERIOD_S
-        self._not_before = turn.now.mono + (pause_s if fault else 0.0)
+        self._not_before = turn.now.mono + (SOON_S if waits else pause_s if fault else 0.0)
         self._at = next_beat(self._not_before, PERIOD_S) if quota.limit_bytes else None

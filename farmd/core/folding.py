@@ -73,12 +73,12 @@ class Folding:
         else:
             node.leader.on_jobs_changed()
         node.worker.on_job_changed(turn, folded.job)
+        node.room.on_job(turn, job)
         if job is None:
             node.outputs.forget(folded.job)
             node.assets.forget(folded.job)
             return
         node.worker.disown(turn, rec, job)
-        node.room.survey.add_job(job)
         for task in folded.results:
             node.room.survey.add_result(job, task)
             node.outputs.on_changed(turn, folded.job, job, task)

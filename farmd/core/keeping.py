@@ -34,13 +34,14 @@ class Keeping:
     Attributes:
         last: What may be the last copy of something delivered, oldest use first.
         evictable_bytes: What could have been dropped.
+        soon_bytes: What was used a moment ago, and could be dropped but for that.
     """
 
     def __init__(self) -> None:
         self._wanted: dict[BlobAddress, tuple[HeldBlob, Claims]] = {}
         self._anchors: dict[BlobAddress, dict[NodeId, None]] = {}
         self.last: list[HeldBlob] = []
-        self.evictable_bytes = 0
+        self.evictable_bytes = self.soon_bytes = 0
         self._bytes: dict[str, int] = dict.fromkeys((FILES, RESULTS, IN_USE, CACHE), 0)
 
     def add(self, held: HeldBlob, claims: Claims, verdict: Verdict) -> None:
@@ -50,6 +51,8 @@ class Keeping:
             self._wanted[held.blob] = (held, claims)
         elif verdict is Verdict.LAST and len(self.last) < MOST:
             self.last.append(held)
+        elif verdict is Verdict.SOON:
+            self.soon_bytes += held.blob.size
         self._bytes[_kind(claims, verdict)] += held.blob.size
 
     def reasons(self) -> dict[str, int]:
@@ -83,9 +86,9 @@ class Keeping:
 
 
 def _kind(claims: Claims, verdict: Verdict) -> str:
-    if verdict is not Verdict.NEVER:
-        return CACHE if verdict is Verdict.FREE else (RESULTS if any(claim.task >= 0 for claim in claims) else FILES)
-    if not claims:
+    if verdict is Verdict.FREE:
+        return CACHE
+    if verdict is Verdict.SOON or not claims:
         return IN_USE
     return RESULTS if any(claim.task >= 0 for claim in claims) else FILES
 

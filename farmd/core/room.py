@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from farmd.core.evictable import Evictable
+from farmd.core.evictable import Evictable, is_over
 from farmd.core.eviction import Eviction
 from farmd.core.keeping import Words
 from farmd.core.pledges import Pledges
@@ -18,6 +18,7 @@ from protocol.human import format_size
 
 if TYPE_CHECKING:
     from farmd.core.events import Measured
+    from farmd.core.job import Job
     from farmd.core.node import Node
     from farmd.core.turn import Turn
     from protocol.messages import Advert
@@ -60,6 +61,13 @@ class Room:
         self.eviction.review(turn)
         if self.quota.cache_excess_bytes():
             self.tidying.hurry(turn)
+
+    def on_job(self, turn: Turn, job: Job | None) -> None:
+        """A job has changed, or is deleted: its files may be needed now, or no more."""
+        if job is not None:
+            self.survey.add_job(job)
+        if self.quota.fault and (job is None or is_over(job)):
+            self.eviction.hurry(turn)
 
     def standing(self) -> tuple[int, int, int]:
         """Bytes of the store, its quota, and what could be dropped (-1 = not known): what others are told."""
