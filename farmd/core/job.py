@@ -1,13 +1,12 @@
 """One job: its specification, its registers, its tasks, and the state that follows from them.
 
-Theory. A job's state is never stored. It is read off, in this order: cancelled (absorbing); all tasks ended with the
-gate open; gate rejected or failed; given up; paused; awaiting approval; nothing started (preparing while no eligible
-node holds the files, else queued); testing; rendering.
+Theory. What people ordered stands in its registers (`farmd.core.registers`), where its tasks stand in `farmd.core.tasks`,
+and from both its state is read off (`farmd.core.jobstate`).
 
 A job pauses itself when more than max(10 tasks, 10 %) have failed for good since a person last resumed it: the
 register PAUSED = 0 forgives every failure that is older than it, by stamp, so that the same rows mean the same
-everywhere and a resumed job gets a whole new allowance. Likewise a REQUEUE register, whichever tasks it names, undoes
-the register GIVEN_UP and unbars every node, as far as they are older than it.
+everywhere and a resumed job gets a whole new allowance. Likewise a REQUEUE register, whichever tasks it names, unbars
+every node, as far as it was barred before.
 
 Invariant: everything but grants, delays and lost lives is a function of the rows. Called by `farmd.core.jobs`, which
 knows the other jobs; a job knows only itself.
@@ -21,12 +20,14 @@ from typing import TYPE_CHECKING
 from farmd.core.bitmap import Mark
 from farmd.core.copies import Copies
 from farmd.core.gate import GateFacts, GateState, decide, gate_facts, grantable_below, nodes_of_tests
+from farmd.core.jobstate import state_of
 from farmd.core.plan import Plan
+from farmd.core.registers import Registers
 from farmd.core.retry import JobRetries, delay_s, due_at, failures_of, is_failure, nodes_failed_on
 from farmd.core.tasks import FINISHED, Tasks
 from protocol.ids import TaskIndex
-from protocol.records import JobField, stamp
-from protocol.states import AttemptState, JobState
+from protocol.records import JobField
+from protocol.states import AttemptState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from protocol.ids import AttemptId, JobId, NodeId
     from protocol.jobspec import JobSpec
     from protocol.records import HoldingWhat, Rec
+    from protocol.states import JobState
 
     Eligible = Callable[[JobSpec, NodeId], bool]
 
@@ -89,9 +91,8 @@ class Job:
         self.rendered = self.rendered_ms = self.peak_ram_bytes = self.started_ms = self.ended_ms = 0
         self._lives = lives
         self._eligible = eligible
-        self._controls: dict[tuple[int, bytes], tuple[Rec, ControlBody]] = {}
+        self._registers = Registers()
         self._gate_facts: GateFacts | None = None
-        self._retried_hlc: int | None = 0
 
     # -- rows ---------------------------------------------------------------------------------------------------------
 
@@ -113,17 +114,13 @@ class Job:
 
     def put_control(self, rec: Rec, field: int, body: ControlBody) -> list[TaskIndex] | None:
         """Take a version of a register; list the tasks whose result it changed, None if it is no news."""
-        key = (field, rec.pk[11:])
-        old = self._controls.get(key)
-        if old is not None and stamp(old[0]) >= stamp(rec):
+        sub = self._registers.put(rec, field, body)
+        if sub is None:
             return None
-        self._controls[key] = (rec, body)
         if field == JobField.PAUSED:
             self.tasks.forgive(0 if body.value else rec.hlc)
-        if field == JobField.REQUEUE:
-            self._retried_hlc = None
-        if field == JobField.REQUEUE and len(key[1]) == _REQUEUE_SUB_BYTES:
-            return self._requeue(key[1], body.value)
+        if field == JobField.REQUEUE and len(sub) == _REQUEUE_SUB_BYTES:
+            return self._requeue(sub, body.value)
         return []
 
     def put_holding(self, rec: Rec, node: NodeId, what: HoldingWhat, body: HoldingBody) -> bool:
@@ -142,7 +139,7 @@ class Job:
     def rows(self) -> Iterator[Rec]:
         """Yield all rows that are folded here but the JOB row."""
         attempts = (attempt.rec for task in self.tasks.touched() for attempt in self.tasks.attempts_of(task))
-        return chain((rec for rec, _ in self._controls.values()), attempts, self.copies.rows())
+        return chain(self._registers.rows(), attempts, self.copies.rows())
 
     def refresh(self, task: TaskIndex) -> None:
         """Compute one task anew, since something outside its rows has changed."""
@@ -153,27 +150,22 @@ class Job:
 
     def control(self, field: JobField) -> ControlBody | None:
         """Return a register, or None if nobody has set it."""
-        found = self._controls.get((field, b""))
-        return found[1] if found is not None else None
-
-    def _value(self, field: JobField, default: int = 0) -> int:
-        body = self.control(field)
-        return body.value if body is not None else default
+        return self._registers.get(field)
 
     @property
     def cancelled(self) -> bool:
         """Stopped for ever."""
-        return self._value(JobField.CANCELLED) != 0
+        return self._registers.value(JobField.CANCELLED) != 0
 
     @property
     def priority(self) -> int:
         """0 to 100, as set last."""
-        return min(100, max(0, self._value(JobField.PRIORITY, self.spec.priority)))
+        return min(100, max(0, self._registers.value(JobField.PRIORITY, self.spec.priority)))
 
     @property
     def paused_by_person(self) -> bool:
         """A person paused it."""
-        return self._value(JobField.PAUSED) != 0
+        return self._registers.value(JobField.PAUSED) != 0
 
     @property
     def paused_by_failures(self) -> bool:
@@ -188,18 +180,12 @@ class Job:
     @property
     def retried_hlc(self) -> int:
         """When a person retried anything of it last, or 0."""
-        if self._retried_hlc is None:
-            requeues = [rec.hlc for (field, _), (rec, _) in self._controls.items() if field == JobField.REQUEUE]
-            self._retried_hlc = max(requeues, default=0)
-        return self._retried_hlc
+        return self._registers.retried_hlc
 
     @property
     def given_up(self) -> str:
         """Why no machine of the farm can render it, found since it was last retried; else empty."""
-        found = self._controls.get((JobField.GIVEN_UP, b""))
-        if found is None or not found[1].value or found[0].hlc <= self.retried_hlc:
-            return ""
-        return found[1].why or "a feature is missing"
+        return self._registers.given_up
 
     # -- gate and state -----------------------------------------------------------------------------------------------
 
@@ -228,35 +214,7 @@ class Job:
     @property
     def state(self) -> JobState:
         """Where the job stands."""
-        if self.cancelled:
-            return JobState.CANCELLED
-        return self._state_by_gate() or self._unfinished_state()
-
-    def _state_by_gate(self) -> JobState | None:
-        match self.gate:
-            case GateState.OPEN:
-                failed = self.count(Mark.FAILED)
-                if failed + self.done_count < self.plan.task_count:
-                    return None
-                return JobState.FAILED if failed else JobState.COMPLETED
-            case GateState.REJECTED:
-                return JobState.REJECTED
-            case GateState.FAILED:
-                return JobState.FAILED
-            case GateState.TESTING | GateState.AWAITING_APPROVAL:
-                return None
-
-    def _unfinished_state(self) -> JobState:
-        gate = self.gate
-        if self.given_up:
-            return JobState.FAILED
-        if self.paused:
-            return JobState.PAUSED
-        if gate is GateState.AWAITING_APPROVAL:
-            return JobState.AWAITING_APPROVAL
-        if not self.started:
-            return JobState.QUEUED if self.files_ready else JobState.PREPARING
-        return JobState.TESTING if gate is GateState.TESTING else JobState.RENDERING
+        return state_of(self)
 
     @property
     def files_ready(self) -> bool:
