@@ -42,7 +42,7 @@ class Work:
         path = self._folder / f"{number}.bin"
         if not path.exists():
             path.write_bytes(Random(number).randbytes(FILE + number))
-        words = ("--command", f"sh -c 'wc -c < {number}.bin > {{output}}'", "--output-name", "{frame}.txt")
+        words: tuple[str, ...] = ("--command", f"sh -c 'wc -c < {number}.bin > {{output}}'", "--output-name", "{frame}.txt")
         words += ("--frames", "1", "--input", str(path), "--output", str(self._folder / f"out{number}"), *more)
         return self._at.submit(*words)
 
