@@ -41,7 +41,7 @@ class Asking:
     """Fills windows; `incoming` is what is wanted."""
 
     def __init__(self, incoming: dict[BlobAddress, Incoming], rng: Random, limit_bytes_s: int) -> None:
-        self._incoming = incoming
+        self.incoming = incoming
         self._rng = rng
         self._download = Bucket(limit_bytes_s)
         self._ready: dict[NodeId, dict[BlobAddress, None]] = {}
@@ -80,7 +80,7 @@ class Asking:
         self._ready.pop(node, None)
         self.windows.forget(node)
         orphans: list[Incoming] = []
-        for incoming in self._incoming.values():
+        for incoming in self.incoming.values():
             incoming.lose(node)
             indexes = [index for index, (source, _) in incoming.outstanding.items() if source == node]
             for index in indexes:
@@ -90,9 +90,19 @@ class Asking:
                 orphans.append(incoming)
         self.offer(turn, orphans)
 
+    def known(self, blobs: Iterable[BlobAddress]) -> list[Incoming]:
+        """Return those that are on their way here."""
+        return [self.incoming[blob] for blob in blobs if blob in self.incoming]
+
+    def drop(self, blob: BlobAddress) -> None:
+        """A blob is wanted no longer."""
+        incoming = self.incoming.pop(blob)
+        for index in list(incoming.outstanding):
+            self.settle(incoming, index)
+
     def take_overdue(self, now: float) -> None:
         """Give up what should have come by now; its sources are none any more for these blobs."""
-        for incoming in self._incoming.values():
+        for incoming in self.incoming.values():
             late = [index for index, (_, due) in incoming.outstanding.items() if due <= now]
             for index in late:
                 self.windows.settle(incoming.outstanding[index][0], incoming.blob, index)
@@ -133,7 +143,7 @@ class Asking:
         """Look at the first blobs at hand of a source; strike off those that it is not to be asked for."""
         ready, found = self._ready.get(source, {}), []
         for blob in list(islice(ready, most)):
-            incoming = self._incoming.get(blob)
+            incoming = self.incoming.get(blob)
             if incoming is not None and incoming.takes_from(source):
                 found.append(incoming)
             else:

@@ -122,14 +122,14 @@ class Dispatch:
                 room.tidying.on_found(turn, event)
 
     def _arrived(self, turn: Turn, event: ev.PieceWritten | ev.PackWritten | ev.BlobFinished) -> None:
-        swarm = self._node.swarm
+        receiving = self._node.swarm.receiving
         match event:
             case ev.PieceWritten():
-                swarm.on_written(turn, event)
+                receiving.on_written(turn, event)
             case ev.PackWritten():
-                swarm.on_pack_written(turn, event)
+                receiving.on_pack_written(turn, event)
             case ev.BlobFinished():
-                swarm.on_finished(turn, event)
+                receiving.on_finished(turn, event)
 
     def _look_after_files(self, turn: Turn, event: ev.AttemptEnded) -> None:
         """An attempt that missed a file: look whether all that we said to hold is still here."""
@@ -251,9 +251,9 @@ class Dispatch:
             case ms.PieceAsk():
                 node.swarm.serving.on_piece_ask(turn, sender, message)
             case ms.PieceIs():
-                node.swarm.on_piece(turn, sender, message)
+                node.swarm.receiving.on_piece(turn, sender, message)
             case ms.PieceRefused():
-                node.swarm.on_refused(turn, sender, message)
+                node.swarm.receiving.on_refused(turn, sender, message)
             case ms.Doubt():
                 node.swarm.serving.on_doubt(turn, sender, message)
             case _:
@@ -265,7 +265,7 @@ class Dispatch:
             case ms.PackAsk():
                 node.swarm.serving.on_pack_ask(turn, sender, message)
             case ms.PackIs():
-                node.swarm.on_pack(turn, sender, message)
+                node.swarm.receiving.on_pack(turn, sender, message)
             case ms.PartIs():
                 node.swarm.on_part(turn, sender, message)
             case ms.PartHas():

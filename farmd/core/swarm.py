@@ -6,8 +6,8 @@ agrees too. Small blobs travel many in a pack. Who fetches a blob offers the pie
 survives a restart (`FindBlobs` tells which pieces are here), so a transfer resumes instead of starting over.
 
 The parts: `incoming` which pieces, `asking` whom to ask next, `windows` how much at a time, `serving` what others get,
-`spreading` who is told what is here, `blame` and `standing` who was wrong and what follows, `doubts` our own copies,
-`fetches` who waits for what. This one receives what arrives and looks around for sources.
+`spreading` who is told what is here, `receiving` what arrives, `blame` and `standing` who was wrong and what follows,
+`doubts` our own copies, `fetches` who waits for what. This one knows who has what, and looks around for sources.
 
 Invariants: a piece is outstanding at most once; a source never has more than its window outstanding; a fetch is
 reported exactly once. Bytes pass through as references; this machine decides only.
@@ -20,24 +20,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from farmd.core.asking import Asking
-from farmd.core.blame import judge_right, judge_wrong
-from farmd.core.effects import FindBlobs, WritePack, WritePiece
+from farmd.core.effects import FindBlobs
 from farmd.core.fetches import Fetches
 from farmd.core.incoming import begin, check_blobs, is_possible, is_small, piece_count
-from farmd.core.packs import pick_out
 from farmd.core.pieces import Pieces
+from farmd.core.receiving import Receiving
 from farmd.core.serving import Serving
 from farmd.core.spreading import Spreading
-from farmd.core.standing import Standing
-from protocol.errors import PeerError
 from protocol.ids import BlobAddress
-from protocol.messages import HaveAsk, HaveIs, PackIs, PartHas, PartIs, PieceIs, PieceRefused
+from protocol.messages import HaveAsk, HaveIs, PartHas, PartIs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable
+    from collections.abc import Callable, Hashable
     from random import Random
 
-    from farmd.core.events import BlobFinished, BlobsFound, PackWritten, PieceWritten
+    from farmd.core.events import BlobsFound
     from farmd.core.incoming import Incoming
     from farmd.core.turn import Turn
     from protocol.ids import NodeId
@@ -49,8 +46,6 @@ ASK_AGAIN_S = 10.0
 ASK_AROUND = 8
 """Nodes asked per round."""
 BLOBS_PER_ASK = 2000
-NO_HASH = -1
-"""Of a blob that came in a pack and is not what it is called: it differs from whatever comes next."""
 
 
 class Swarm:
@@ -72,14 +67,12 @@ class Swarm:
         self._incoming: dict[BlobAddress, Incoming] = {}
         self._asking = Asking(self._incoming, rng, limit_bytes_s)
         self._spreading = Spreading(self._incoming)
-        self._standing = Standing()
-        self._unconfirmed: dict[BlobAddress, None] = {}
+        self.receiving = Receiving(self._asking, self._spreading, self._fetches, self._look_later)
+        self._standing = self.receiving.standing
         self.serving = Serving(self._incoming, limit_bytes_s)
         self.doubts = self.serving.doubts
         self._ask = 0
         self._look_at: float | None = None
-        self.pieces_in = 0
-        self.corrupt_in = 0
 
     # -- who waits for what ---------------------------------------------------------------------------------------
 
@@ -103,7 +96,7 @@ class Swarm:
             if incoming is not None:
                 incoming.keys.pop(key, None)
                 if not incoming.keys:
-                    self._drop(blob)
+                    self._asking.drop(blob)
 
     def is_fetching(self, key: Hashable) -> bool:
         """True while a set is on its way and something of it is known to be missing."""
@@ -155,11 +148,11 @@ class Swarm:
         if incoming is None:
             return
         if blob not in lacking:
-            self._complete(turn, incoming)
+            self.receiving.complete(turn, incoming)
             return
         incoming.begin_anew()
         self._spreading.withdraw(turn, blob)
-        self._wake_at(turn.now.mono + LOOK_AROUND_S)
+        self._look_later(turn)
 
     # -- who has what ---------------------------------------------------------------------------------------------
 
@@ -222,162 +215,12 @@ class Swarm:
             self._asking.ready(sender, message.blob)
             self._asking.pump(turn, sender)
 
-    # -- what arrives ---------------------------------------------------------------------------------------------
-
-    def on_piece(self, turn: Turn, sender: NodeId, message: PieceIs) -> None:
-        """A piece arrived: have it verified and stored, if it was asked of this sender."""
-        incoming = self._incoming.get(message.blob)
-        if incoming is None or is_small(message.blob):
-            return
-        if self._asked_of(sender, message.blob, message.number) is not None:
-            self._asking.settle(incoming, message.number)
-        elif not incoming.comes_late(message.number, sender):
-            return
-        incoming.arrived(message.number, sender, message.xxh64)
-        turn.effects.append(WritePiece(message.blob, message.number, message.xxh64, message.data, sender))
-        self._asking.pump(turn, sender)
-
-    def on_refused(self, turn: Turn, sender: NodeId, message: PieceRefused) -> None:
-        """The node does not have it (any more): ask elsewhere."""
-        incoming = self._asked_of(sender, message.blob, message.number)
-        if incoming is not None:
-            self._refused(turn, sender, (incoming,), message.number)
-
-    def _asked_of(self, sender: NodeId, blob: BlobAddress, number: int) -> Incoming | None:
-        incoming = self._incoming.get(blob)
-        if incoming is None or incoming.outstanding.get(number, ("", 0))[0] != sender:
-            return None
-        return incoming
-
-    def _refused(self, turn: Turn, sender: NodeId, blobs: Iterable[Incoming], number: int) -> None:
-        for incoming in blobs:
-            self._asking.settle(incoming, number)
-            incoming.lose(sender)
-            incoming.give_back(number)
-        self._asking.offer(turn, blobs)
-        self._asking.pump(turn, sender)
-
-    def on_pack(self, turn: Turn, sender: NodeId, message: PackIs) -> None:
-        """A pack arrived: have its blobs verified and stored; what is left out has to come from elsewhere.
-
-        Raises:
-            PeerError: It is not what was asked of this sender.
-        """
-        pack = self._asking.windows.pack_of(sender, message.blobs)
-        if pack is None:
-            return
-        try:
-            kept, data = pick_out(message, pack.left)
-        except PeerError:
-            self._refused(turn, sender, self._known(pack.left), 0)
-            raise
-        refused = [self._incoming[blob] for blob in pack.left if blob not in kept]
-        for blob in kept:
-            incoming = self._incoming[blob]
-            self._asking.settle(incoming, 0)
-            incoming.arrived(0, sender, blob.xxh64)
-        if kept:
-            turn.effects.append(WritePack(kept, data, sender))
-        self._refused(turn, sender, refused, 0)
-
-    def on_written(self, turn: Turn, event: PieceWritten) -> None:
-        """A piece stands in the store, or has to be fetched again."""
-        incoming = self._incoming.get(event.blob)
-        if incoming is None:
-            return
-        if event.ok:
-            self.pieces_in += 1
-            incoming.held.add(event.index)
-            self._spreading.verified(turn, incoming, event.index)
-            return
-        incoming.now.unnote(event.index, event.source)
-        if event.corrupt:
-            self.corrupt_in += 1
-            self._strike(turn, event.source)
-            self._asking.give_back(turn, incoming, event.index)
-        else:
-            incoming.give_back(event.index)
-            self._wake_at(turn.now.mono + LOOK_AROUND_S)
-
-    def on_pack_written(self, turn: Turn, event: PackWritten) -> None:
-        """Small blobs are complete, or not what they are called, or the disk refused them."""
-        for incoming in self._known(event.ok):
-            self.pieces_in += 1
-            self._complete(turn, incoming)
-        for incoming in self._known(event.corrupt):
-            incoming.now.claims[0] = (event.source, NO_HASH)
-            self._wrong(turn, incoming)
-        if event.corrupt:
-            self._strike(turn, event.source)
-        for incoming in self._known(event.failed):
-            incoming.now.unnote(0, event.source)
-            incoming.give_back(0)
-            self._wake_at(turn.now.mono + LOOK_AROUND_S)
-
-    def _known(self, blobs: Iterable[BlobAddress]) -> list[Incoming]:
-        return [self._incoming[blob] for blob in blobs if blob in self._incoming]
-
-    def on_finished(self, turn: Turn, event: BlobFinished) -> None:
-        """A blob is complete and verified, or the disk refused it, or all of it has to come again."""
-        incoming = self._incoming.get(event.blob)
-        if incoming is None:
-            return
-        if event.ok:
-            self._complete(turn, incoming)
-        elif event.corrupt:
-            self._wrong(turn, incoming)
-        else:
-            self._unconfirmed[event.blob] = None
-            self._wake_at(turn.now.mono + LOOK_AROUND_S)
-
-    # -- what follows ---------------------------------------------------------------------------------------------
-
-    def _complete(self, turn: Turn, incoming: Incoming) -> None:
-        verdict = judge_right(turn, incoming)
-        for node in verdict.stood:
-            self._convict(turn, node)
-        for node in verdict.sent if not is_small(incoming.blob) else ():  # a pack was counted when it came
-            self._strike(turn, node)
-        for node in verdict.passed_on:
-            self._standing.distrust_parts(turn, node)
-        sources = [source for source, _ in incoming.outstanding.values()]
-        self._drop(incoming.blob)
-        self._spreading.completed(turn, incoming.blob)
-        for key in incoming.keys:
-            self._fetches.here(key, incoming.blob)
-        for source in sources:
-            self._asking.pump(turn, source)
-
-    def _wrong(self, turn: Turn, incoming: Incoming) -> None:
-        """The whole is not what it is called."""
-        self.corrupt_in += 1
-        turn.note("blob-corrupt", f"{incoming.blob} arrived whole but its MD5 does not agree; fetching it again")
-        for liar in judge_wrong(turn, incoming):
-            self._convict(turn, liar)
-        self._spreading.withdraw(turn, incoming.blob)
-        self._asking.offer(turn, (incoming,))
-        self._wake_at(turn.now.mono + LOOK_AROUND_S)
-
-    def _strike(self, turn: Turn, source: NodeId) -> None:
-        if self._standing.strike(turn, source):
-            self._asking.lost(turn, source)
-
-    def _convict(self, turn: Turn, node: NodeId) -> None:
-        self._standing.convict(turn, node)
-        self._asking.lost(turn, node)
-
     def lost(self, turn: Turn, node: NodeId) -> None:
         """A node is gone, or its connection: what was asked of it is asked elsewhere at once."""
         self._spreading.lost(node)
         self._asking.lost(turn, node)
         if self._incoming:
-            self._wake_at(turn.now.mono + LOOK_AROUND_S)
-
-    def _drop(self, blob: BlobAddress) -> None:
-        incoming = self._incoming.pop(blob)
-        self._unconfirmed.pop(blob, None)
-        for index in list(incoming.outstanding):
-            self._asking.settle(incoming, index)
+            self._look_later(turn)
 
     # -- time -----------------------------------------------------------------------------------------------------
 
@@ -397,8 +240,9 @@ class Swarm:
 
     def _look_after_all(self, turn: Turn) -> None:
         self._asking.take_overdue(turn.now.mono)
-        for blob in list(self._unconfirmed):
-            del self._unconfirmed[blob]
+        unconfirmed = self.receiving.unconfirmed
+        for blob in list(unconfirmed):
+            del unconfirmed[blob]
             self._find(turn, blob, (blob,))
         wanting = [incoming for incoming in self._incoming.values() if incoming.wanted]
         unknown = tuple([incoming.blob for incoming in wanting if self._should_ask(turn, incoming)])
@@ -409,7 +253,7 @@ class Swarm:
                 self._asking.ready(source, incoming.blob)
         self._asking.pump_all(turn)
         if self._incoming:
-            self._wake_at(turn.now.mono + LOOK_AROUND_S)
+            self._look_later(turn)
 
     def _should_ask(self, turn: Turn, incoming: Incoming) -> bool:
         """Nobody has the whole of it, or nobody was asked for a while: sources that were lost may be back."""
@@ -422,12 +266,13 @@ class Swarm:
         asked = dict.fromkeys(node for node in hints if node in alive)
         rest = [node for node in others if node not in asked]
         asked.update(dict.fromkeys(self._rng.sample(rest, min(len(rest), max(0, ASK_AROUND - len(asked))))))
-        for incoming in self._known(blobs):
+        for incoming in self._asking.known(blobs):
             incoming.asked_at = turn.now.mono
         for start in range(0, len(blobs), BLOBS_PER_ASK):
             for node in asked:
                 turn.send(node, HaveAsk(blobs[start : start + BLOBS_PER_ASK]))
-        self._wake_at(turn.now.mono + LOOK_AROUND_S)
+        self._look_later(turn)
 
-    def _wake_at(self, at: float) -> None:
+    def _look_later(self, turn: Turn) -> None:
+        at = turn.now.mono + LOOK_AROUND_S
         self._look_at = at if self._look_at is None else min(self._look_at, at)

@@ -68,25 +68,37 @@ class Bench:
         self, node: NodeId, address: BlobAddress, number: int, *, good: bool = True, xxh64: int = 0
     ) -> list[Effect]:
         turn = self.turn()
-        self.swarm.on_piece(turn, node, PieceIs(address, number, xxh64, b"x"))
+        self.swarm.receiving.on_piece(turn, node, PieceIs(address, number, xxh64, b"x"))
         if any(isinstance(effect, WritePiece) for effect in turn.effects):
             written = PieceWritten(address, number, node, ok=good, corrupt=not good)
-            self.swarm.on_written(turn, written)
+            self.swarm.receiving.on_written(turn, written)
         return self.noted(turn)
 
     def finished(self, address: BlobAddress, *, ok: bool = True) -> list[Effect]:
         turn = self.turn()
-        self.swarm.on_finished(turn, BlobFinished(address, ok, corrupt=not ok))
+        self.swarm.receiving.on_finished(turn, BlobFinished(address, ok, corrupt=not ok))
         return self.noted(turn)
 
     def pack(self, node: NodeId, blobs: tuple[BlobAddress, ...], *, bad: tuple[BlobAddress, ...] = ()) -> list[Effect]:
         """Let a node send a pack; the store finds some of its blobs bad."""
         turn = self.turn()
-        self.swarm.on_pack(turn, node, PackIs(blobs, b"x" * sum(blob.size for blob in blobs)))
+        self.swarm.receiving.on_pack(turn, node, PackIs(blobs, b"x" * sum(blob.size for blob in blobs)))
         for write in [effect for effect in turn.effects if isinstance(effect, WritePack)]:
             good = tuple(blob for blob in write.blobs if blob not in bad)
-            self.swarm.on_pack_written(turn, PackWritten(node, good, tuple(b for b in write.blobs if b in bad)))
+            self.swarm.receiving.on_pack_written(
+                turn, PackWritten(node, good, tuple(b for b in write.blobs if b in bad))
+            )
         return self.noted(turn)
+
+    def asked_by(self, node: NodeId, blobs: tuple[BlobAddress, ...]) -> list[Effect]:
+        """A node asks for blobs that are not complete here."""
+        turn = self.turn()
+        self.swarm.on_have_ask(turn, node, HaveAsk(blobs))
+        find = turn.effects[-1]
+        assert isinstance(find, FindBlobs)
+        answer = self.turn()
+        self.swarm.on_found_for_peer(answer, BlobsFound(find.ask, tuple((blob, ()) for blob in blobs)))
+        return answer.effects
 
     def part(self, node: NodeId, address: BlobAddress, *numbers: int) -> list[Effect]:
         """A node says which pieces it holds of a blob that it waits for."""
@@ -189,7 +201,7 @@ def test_a_corrupt_piece_is_fetched_elsewhere_and_its_sender_left_out_after_thre
     bench.fetch((big,))
     bench.have(A, big)
     bench.answer(A, big, STRIKES, good=False)
-    assert bench.swarm.corrupt_in == STRIKES
+    assert bench.swarm.receiving.corrupt_in == STRIKES
     assert asks(bench.have(A, big)) == []
     assert {to for to, _, _ in asks(bench.have(B, big))} == {B}
 
@@ -218,7 +230,7 @@ def test_a_refused_or_lost_source_gives_its_pieces_back() -> None:
     bench.fetch((big,))
     bench.have(A, big)
     turn = bench.turn()
-    bench.swarm.on_refused(turn, A, PieceRefused(big, 0))
+    bench.swarm.receiving.on_refused(turn, A, PieceRefused(big, 0))
     bench.swarm.lost(turn, A)
     bench.open.clear()
     assert sorted(number for _, _, number in asks(bench.have(B, big))) == [0, 1]
@@ -260,7 +272,7 @@ def test_a_blob_that_the_disk_could_not_confirm_is_looked_at_again() -> None:
     bench.fetch((small,))
     bench.have(A, small)
     bench.piece(A, small, 0)
-    bench.swarm.on_finished(bench.turn(), BlobFinished(small, ok=False))
+    bench.swarm.receiving.on_finished(bench.turn(), BlobFinished(small, ok=False))
     finds = [effect for effect in bench.later(2.1) if isinstance(effect, FindBlobs)]
     assert [find.blobs for find in finds] == [(small,)]
     bench.swarm.on_found(bench.turn(), BlobsFound(finds[0].ask, ()))
@@ -360,7 +372,7 @@ def test_when_the_only_source_of_a_try_is_gone_another_one_takes_over() -> None:
     bench.have(A, small)
     bench.have(B, small)
     turn = bench.turn()
-    bench.swarm.on_refused(turn, A, PieceRefused(small, 0))
+    bench.swarm.receiving.on_refused(turn, A, PieceRefused(small, 0))
     assert asks(turn.effects) == [(B, small, 0)]
 
 

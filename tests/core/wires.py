@@ -136,7 +136,7 @@ class Wires:
             case WritePack(blobs, _, source):
                 peer.held.update(dict.fromkeys(blobs))
                 peer.written.append(self.now + WRITE_S)
-                self._later(peer, peer.swarm.on_pack_written, PackWritten(source, blobs))
+                self._later(peer, peer.swarm.receiving.on_pack_written, PackWritten(source, blobs))
             case VerifyBlob(blob):
                 self._later(peer, peer.swarm.doubts.on_verified, BlobVerified(blob, blob in peer.held), 0.1)
             case Note():
@@ -165,13 +165,17 @@ class Wires:
         part = peer.parts.setdefault(effect.blob, {})
         part[effect.index] = effect.data
         peer.written.append(self.now + WRITE_S)
-        self._later(peer, peer.swarm.on_written, PieceWritten(effect.blob, effect.index, effect.source, ok=True))
+        self._later(
+            peer, peer.swarm.receiving.on_written, PieceWritten(effect.blob, effect.index, effect.source, ok=True)
+        )
         if len(part) == piece_count(effect.blob):
             ok = not any(data == WRONG for data in part.values())
             del peer.parts[effect.blob]
             if ok:
                 peer.held[effect.blob] = None
-            self._later(peer, peer.swarm.on_finished, BlobFinished(effect.blob, ok, corrupt=not ok), 2 * WRITE_S)
+            self._later(
+                peer, peer.swarm.receiving.on_finished, BlobFinished(effect.blob, ok, corrupt=not ok), 2 * WRITE_S
+            )
 
     # -- the wires --------------------------------------------------------------------------------------------------
 
@@ -221,7 +225,7 @@ def _hand_over(peer: Peer, turn: Turn, sender: NodeId, message: Message) -> None
     swarm = peer.swarm
     table: dict[type, Callable[[Turn, NodeId, Any], object]] = {
         HaveAsk: swarm.on_have_ask, HaveIs: swarm.on_have, PieceAsk: swarm.serving.on_piece_ask,
-        PieceIs: swarm.on_piece, PieceRefused: swarm.on_refused, Doubt: swarm.serving.on_doubt,
-        PackAsk: swarm.serving.on_pack_ask, PackIs: swarm.on_pack, PartIs: swarm.on_part, PartHas: swarm.on_part_has,
+        PieceIs: swarm.receiving.on_piece, PieceRefused: swarm.receiving.on_refused, Doubt: swarm.serving.on_doubt,
+        PackAsk: swarm.serving.on_pack_ask, PackIs: swarm.receiving.on_pack, PartIs: swarm.on_part, PartHas: swarm.on_part_has,
     }  # fmt: skip
     table[type(message)](turn, sender, message)

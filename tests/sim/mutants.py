@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, NamedTuple
 from unittest.mock import patch
 
-from farmd.core import swarm as swarm_module
+from farmd.core import receiving as receiving_module
 from farmd.core import tasks, worker
 from farmd.core.ballot import Ballot
 from farmd.core.capacity import Capacity, Claim
@@ -25,10 +25,10 @@ from farmd.core.incoming import Incoming
 from farmd.core.job import Job
 from farmd.core.leader import Leader
 from farmd.core.outputs import Outputs
+from farmd.core.receiving import Receiving
 from farmd.core.replica import Replica
 from farmd.core.rerender import Rerender
 from farmd.core.rounds import Rounds
-from farmd.core.swarm import Swarm
 from farmd.core.verdicts import Verdicts
 from farmd.core.worker import Worker
 from farmd.core.workforce import Workforce
@@ -199,7 +199,7 @@ def _write_unverified(self: SimHands, effect: WritePack) -> None:
 def _hold_unverified(right: Callable[..., None]) -> Callable[..., None]:
     """Count a piece as held when it arrives."""
 
-    def on_piece(self: Swarm, turn: Turn, sender: Any, message: Any) -> None:
+    def on_piece(self: Receiving, turn: Turn, sender: Any, message: Any) -> None:
         right(self, turn, sender, message)
         incoming = self._incoming.get(message.blob)
         if incoming is not None:
@@ -214,7 +214,7 @@ def _drop_late(self: Incoming, index: int) -> None:
     self.lose(source)
 
 
-def _forget_corrupt(self: Swarm, turn: Turn, event: Any) -> None:
+def _forget_corrupt(self: Receiving, turn: Turn, event: Any) -> None:
     return None
 
 
@@ -267,13 +267,17 @@ MUTANTS: tuple[Mutant, ...] = (
         ((Workforce, "avoided", lambda self, job, now: {}),),
     ),
     Mutant("never give a job up", scenes.feature_missing, ((Verdicts, "review", lambda self, turn: False),)),
-    Mutant("offer pieces unverified", scenes.corrupt_pieces, ((Swarm, "on_piece", _hold_unverified(Swarm.on_piece)),)),
+    Mutant(
+        "offer pieces unverified",
+        scenes.corrupt_pieces,
+        ((Receiving, "on_piece", _hold_unverified(Receiving.on_piece)),),
+    ),
     Mutant("drop what a late pack should have brought", scenes.lost_packs, ((Incoming, "give_up", _drop_late),), 2),
     Mutant("vouch for a copy unread", scenes.rotten_copy, ((Doubts, "add", _vouch_blindly),)),
-    Mutant("blame nobody for a wrong whole", scenes.liar, ((swarm_module, "judge_wrong", _blame_nobody),)),
+    Mutant("blame nobody for a wrong whole", scenes.liar, ((receiving_module, "judge_wrong", _blame_nobody),)),
     Mutant("render what is damaged", scenes.rot_while_rendering, ((SimHands, "_is_sound", _is_there),)),
     Mutant("believe what was said once", scenes.store_deleted, ((Rounds, "hurry", lambda self, turn: None),)),
     Mutant("keep copies that are not synced", scenes.quiet, ((Outputs, "on_fetched", _keep_unsynced),), nodes=3),
     Mutant("leave lost results lost", scenes.last_copy_lost, ((Rerender, "review", lambda self, turn: False),)),
-    Mutant("give a corrupt blob up", scenes.corrupt_sender, ((Swarm, "_wrong", _forget_corrupt),)),
+    Mutant("give a corrupt blob up", scenes.corrupt_sender, ((Receiving, "_wrong", _forget_corrupt),)),
 )

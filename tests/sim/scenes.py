@@ -427,11 +427,11 @@ async def liar(stage: Stage) -> None:
     job = await stage.job(at, frames="1-40", manifest=manifest)
     await asyncio.sleep(15.0)
     told = [line for _, line in stage.world.story if "peer-lies" in line]
-    before, again = third.node.swarm.corrupt_in, stage.scene(at, "two")
+    before, again = third.node.swarm.receiving.corrupt_in, stage.scene(at, "two")
     other.blobs.held.update(at.blobs.held)
     next_job = await stage.job(at, frames="1-40", manifest=again)
     await asyncio.sleep(5.0)
-    if told and third.node.swarm.corrupt_in != before:
+    if told and third.node.swarm.receiving.corrupt_in != before:
         stage.watch.fail(14, "a node that was found to lie is asked again at once")
     stage.world.lying.clear()
     await asyncio.sleep(50.0)

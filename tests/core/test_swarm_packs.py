@@ -1,0 +1,204 @@
+"""Small blobs travel in packs: within the window, what is missing comes from elsewhere, and what is wrong is judged."""
+
+from __future__ import annotations
+
+import pytest
+
+from farmd.core.asking import PIECE_TIMEOUT_S
+from farmd.core.effects import Effect, FindBlobs, ReadPack, Send, WritePack
+from farmd.core.events import BlobsFound, PackWritten
+from farmd.core.incoming import SMALL_BYTES
+from farmd.core.packs import PACK_BLOBS, PACK_BYTES
+from farmd.core.standing import STRIKES
+from farmd.core.windows import WINDOW_PACKS
+from protocol.errors import PeerError
+from protocol.ids import BlobAddress, NodeId
+from protocol.messages import Doubt, HaveIs, PackAsk, PackIs
+from tests.core.test_swarm import A, B, Bench, asks, doubts, notes, packs, small
+
+
+@pytest.mark.parametrize(("size", "count"), [(10, 3000), (100_000, 60), (SMALL_BYTES, 20)])
+def test_a_source_has_two_packs_outstanding_and_none_is_too_large(size: int, count: int) -> None:
+    bench = Bench(A)
+    files = small(count, size)
+    bench.fetch(files)
+    asked = packs(bench.have(A, *files))
+    assert len(asked) == WINDOW_PACKS
+    fullest = min(PACK_BLOBS, PACK_BYTES // size)
+    assert [len(blobs) for _, blobs in asked] == [fullest] * WINDOW_PACKS
+    assert len(packs(bench.pack(A, asked[0][1]))) == 1
+
+
+def test_what_is_larger_than_a_small_blob_goes_by_piece() -> None:
+    bench = Bench(A)
+    larger = BlobAddress(1, SMALL_BYTES + 1, b"\1" * 16)
+    bench.fetch((larger,))
+    assert asks(bench.have(A, larger)) == [(A, larger, 0)]
+
+
+def test_two_sources_are_asked_for_different_blobs() -> None:
+    bench = Bench(A, B)
+    files = small(2000)
+    bench.fetch(files)
+    asked = packs(bench.have(A, *files)) + packs(bench.have(B, *files))
+    blobs = [blob for _, blobs in asked for blob in blobs]
+    assert {to for to, _ in asked} == {A, B}
+    assert len(blobs) == len(set(blobs))
+
+
+def test_what_a_pack_leaves_out_is_asked_of_another_source() -> None:
+    bench = Bench(A, B)
+    files = small(4)
+    bench.fetch(files)
+    bench.have(A, *files)
+    bench.have(B, *files)
+    assert packs(bench.pack(A, files[:3])) == [(B, files[3:])]
+    assert packs(bench.pack(A, files[:3])) == []
+
+
+def test_an_empty_pack_refuses_all_that_was_asked_with_it() -> None:
+    bench = Bench(A, B)
+    files = small(4)
+    bench.fetch(files)
+    bench.have(A, *files)
+    bench.have(B, *files)
+    assert packs(bench.pack(A, ())) == [(B, files)]
+
+
+def test_a_late_pack_is_given_back_and_asked_elsewhere() -> None:
+    bench = Bench(A, B)
+    files = small(5)
+    bench.fetch(files)
+    bench.have(A, *files)
+    bench.later(PIECE_TIMEOUT_S + 0.1)
+    assert packs(bench.have(B, *files)) == [(B, files)]
+    assert bench.pack(A, files) == []
+
+
+def test_blobs_of_a_source_that_is_lost_are_asked_elsewhere_at_once() -> None:
+    bench = Bench(A, B)
+    files = small(5)
+    bench.fetch(files)
+    bench.have(A, *files)
+    bench.have(B, *files)
+    turn = bench.turn()
+    bench.swarm.lost(turn, A)
+    assert packs(turn.effects) == [(B, files)]
+
+
+def test_what_was_cancelled_meanwhile_is_not_written() -> None:
+    bench = Bench(A)
+    files = small(3)
+    bench.fetch(files)
+    turn = bench.turn()
+    bench.swarm.fetch(turn, "other", files[:1], ())
+    bench.swarm.on_found(turn, _found(turn.effects[-1], files[:1]))
+    bench.have(A, *files)
+    bench.swarm.cancel("key")
+    arrived = bench.turn()
+    bench.swarm.receiving.on_pack(arrived, A, PackIs(files, b"a" * 10 + b"b" * 10 + b"c" * 10))
+    assert arrived.effects == [WritePack(files[:1], b"a" * 10, A)]
+
+
+def _found(find: Effect, blobs: tuple[BlobAddress, ...]) -> BlobsFound:
+    assert isinstance(find, FindBlobs)
+    return BlobsFound(find.ask, tuple((blob, ()) for blob in blobs))
+
+
+@pytest.mark.parametrize("data", [b"x" * 29, b"x" * 31])
+def test_a_pack_of_another_length_is_its_senders_error_and_comes_again_from_another(data: bytes) -> None:
+    bench = Bench(A, B)
+    files = small(3)
+    bench.fetch(files)
+    bench.have(A, *files)
+    bench.have(B, *files)
+    turn = bench.turn()
+    with pytest.raises(PeerError):
+        bench.swarm.receiving.on_pack(turn, A, PackIs(files, data))
+    assert packs(turn.effects) == [(B, files)]
+
+
+def test_a_pack_with_a_blob_that_was_not_asked_for_is_its_senders_error() -> None:
+    bench = Bench(A)
+    files = small(4)
+    bench.fetch(files[:3])
+    bench.have(A, *files[:3])
+    with pytest.raises(PeerError):
+        bench.pack(A, (files[0], files[3]))
+
+
+def test_a_blob_that_is_not_what_it_is_called_is_doubted_and_comes_from_elsewhere() -> None:
+    bench = Bench(A, B)
+    files = small(3)
+    bench.fetch(files)
+    bench.have(A, *files)
+    bench.have(B, *files)
+    effects = bench.pack(A, files, bad=files[1:2])
+    assert doubts(effects) == [A]
+    assert packs(effects) == [(B, files[1:2])]
+    bench.have(A, files[1], hashed=True)
+    effects = bench.pack(B, files[1:2])
+    assert notes(effects, "peer-lies") == [A]
+    assert bench.swarm.take_finished() == ["key"]
+
+
+def test_a_source_with_a_bad_copy_that_it_set_aside_is_not_left_out_for_one_pack() -> None:
+    bench = Bench(A, B)
+    files = small(40)
+    bench.fetch(files)
+    bench.have(A, *files)
+    bench.have(B, *files)
+    bench.pack(A, files, bad=files[:STRIKES])
+    bench.have(A, hashed=True)
+    bench.pack(B, files[:STRIKES])
+    more = small(41)[-1:]
+    bench.fetch(more)
+    assert packs(bench.have(A, *more)) == [(A, more)]
+
+
+def test_what_the_disk_refused_is_asked_for_again_later() -> None:
+    bench = Bench(A)
+    files = small(2)
+    bench.fetch(files)
+    bench.have(A, *files)
+    turn = bench.turn()
+    bench.swarm.receiving.on_pack(turn, A, PackIs(files, b"x" * 20))
+    bench.swarm.receiving.on_pack_written(turn, PackWritten(A, files[:1], failed=files[1:]))
+    assert packs(turn.effects) == []
+    assert packs(bench.later(2.1)) == [(A, files[1:])]
+
+
+def ask(bench: Bench, node: NodeId, blobs: tuple[BlobAddress, ...]) -> list[Effect]:
+    turn = bench.turn()
+    bench.swarm.serving.on_pack_ask(turn, node, PackAsk(blobs))
+    return turn.effects
+
+
+def test_a_pack_is_served_without_what_is_doubted_or_not_complete_here() -> None:
+    bench = Bench(A)
+    files = small(4)
+    bench.fetch(files[:1])
+    bench.swarm.serving.on_doubt(bench.turn(), A, Doubt(files[1]))
+    assert ask(bench, A, files) == [ReadPack(A, files[2:])]
+    assert ask(bench, A, files[:2]) == [Send(A, PackIs((), b""), volatile=True)]
+
+
+@pytest.mark.parametrize(
+    "blobs",
+    [small(PACK_BLOBS + 1), small(5, SMALL_BYTES), small(1, SMALL_BYTES + 1), small(1) * 2, small(1, -1)],
+    ids=["many", "heavy", "large", "twice", "impossible"],
+)
+def test_what_is_no_pack_is_not_served(blobs: tuple[BlobAddress, ...]) -> None:
+    with pytest.raises(PeerError):
+        ask(Bench(A), A, blobs)
+
+
+def test_who_asked_for_small_blobs_is_told_when_they_are_complete() -> None:
+    bench = Bench(A, B)
+    files = small(3)
+    bench.fetch(files)
+    bench.asked_by(B, files)
+    bench.have(A, *files)
+    bench.pack(A, files)
+    told = [effect for effect in bench.later(0.3) if isinstance(effect, Send) and effect.to == B]
+    assert told == [Send(B, HaveIs(files))]
