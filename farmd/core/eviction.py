@@ -277,6 +277,6 @@ class Eviction:
         quota.fault = fault
         self._survey.drop()
         self._keeping, self._phase = Keeping(), _Phase.REST
-        pause_s = RETRY_S if quota.is_over else PERIOD_S
-        self._not_before = turn.now.mono + (SOON_S if waits else pause_s if fault else 0.0)
+        pause_s = SOON_S if waits else RETRY_S
+        self._not_before = turn.now.mono + (pause_s if is_stuck else 0.0)
         self._at = next_beat(self._not_before, PERIOD_S) if quota.limit_bytes else None

@@ -33,6 +33,7 @@ class Ageing:
 
     Attributes:
         quota: Bytes; 0 = none.
+        disk_bytes: Of the whole disk, as far as it is told; 0 = not known.
         used: When each blob was used last, by the machine's clock.
         let_go: Blobs dropped here that no job needed any more, as far as this machine knew.
         dropped: How many have left in all.
@@ -41,7 +42,7 @@ class Ageing:
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
         self._listed: list[HeldBlob] = []
-        self.quota = 0
+        self.quota = self.disk_bytes = 0
         self.used: dict[BlobAddress, int] = {}
         self.let_go: dict[BlobAddress, None] = {}
         self.dropped = 0

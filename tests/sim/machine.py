@@ -167,7 +167,7 @@ class Machine:
         node.handle, node.start = watched_handle, watched_start  # type: ignore[method-assign]  # the watch's seam
 
     def _beat(self) -> None:
-        self._post(Measured(self.ram_gib * GIB, self.free_disk, 0.5, self.ageing.measured()))
+        self._post(Measured(self.ram_gib * GIB, self.free_disk, 0.5, self.ageing.measured(), self.ageing.disk_bytes))
         self._measure = self.world.loop.call_later(1.0, self._beat)
 
     def _knock(self) -> None:
