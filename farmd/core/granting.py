@@ -83,7 +83,7 @@ class Granting:
         self._election = election
         self._jobs = jobs
         self._matcher = workforce.matcher
-        self._need_of, self._is_usable = workforce.need_of, workforce.is_usable
+        self._is_usable = workforce.is_usable
         self._workforce = workforce
         self._occupancy = occupancy
         self._wake = wake
@@ -92,6 +92,7 @@ class Granting:
         self._stale_until: dict[JobId, float] = {}
         self._canary_at: dict[NodeId, float] = {}
         self._lined_up: list[Job] = []
+        self._lined_up_for_bytes = 0
         self._line: list[tuple[Job, Need]] = []
         self._needs = 0
         self.count = 0
@@ -143,7 +144,7 @@ class Granting:
                 or (backwards and job.spec.on_partition is PartitionPolicy.HOLD_IN_MINORITY)
             ):
                 continue
-            self._grant_job(turn, job, full, backwards=backwards)
+            self._grant_job(turn, job, need, full, backwards=backwards)
             if len(full) == self._needs:
                 break
         if self._workforce.sick:
@@ -151,17 +152,16 @@ class Granting:
 
     def _line_up(self) -> None:
         """Put the jobs in order with their needs; mostly nothing has changed since the last event."""
-        jobs = self._jobs.line()
-        if jobs is self._lined_up:
+        jobs, largest_ram_bytes = self._jobs.line(), self._workforce.largest_ram_bytes
+        if jobs is self._lined_up and largest_ram_bytes == self._lined_up_for_bytes:
             return
-        self._lined_up = jobs
+        self._lined_up, self._lined_up_for_bytes = jobs, largest_ram_bytes
         same: dict[Need, Need] = {}
-        needs = [self._need_of(job) for job in jobs]
+        needs = [self._workforce.need_of(job) for job in jobs]
         self._line = [(job, same.setdefault(need, need)) for job, need in zip(jobs, needs, strict=True)]
         self._needs = len(same)
 
-    def _grant_job(self, turn: Turn, job: Job, full: dict[Need, None], *, backwards: bool) -> None:
-        need = self._need_of(job)
+    def _grant_job(self, turn: Turn, job: Job, need: Need, full: dict[Need, None], *, backwards: bool) -> None:
         if job.spec.manifest is not None:
             self._prefetch(turn, job, need)
         if self._matcher.is_full(need, self._is_usable):

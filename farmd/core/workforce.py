@@ -38,6 +38,7 @@ class Workforce:
         matcher: What each of them has room for.
         usable: May be granted work.
         sick: Would be usable if attempts did not fail there one after the other.
+        largest_ram_bytes: Of the largest node of the farm that a leader has in mind; part of every job's need.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class Workforce:
         self.usable: dict[NodeId, None] = {}
         self.sick: dict[NodeId, None] = {}
         self._cool: dict[NodeId, float] = {}
-        self._largest_ram_bytes = 0
+        self.largest_ram_bytes = 0
         self._dirty = True
 
     def clear(self) -> None:
@@ -109,7 +110,7 @@ class Workforce:
         bodies = self._nodes()
         able = {node: None for node in self._membership.alive() if node in bodies and self._may_work(node)}
         recent = self._membership.recent(now_mono, SEEN_LATELY_S)
-        self._largest_ram_bytes = max((bodies[node].ram_bytes for node in recent if node in bodies), default=0)
+        self.largest_ram_bytes = max((bodies[node].ram_bytes for node in recent if node in bodies), default=0)
         for capacity in list(self.matcher):
             if capacity.node not in able and not capacity.claims:
                 self.matcher.drop(capacity.node)
@@ -140,7 +141,7 @@ class Workforce:
 
     def need_of(self, job: Job) -> Need:
         """What a task needs; what was only learned from failures never exceeds the largest node that there is."""
-        return need_of(job.spec, min(job.ram_floor_bytes, self._largest_ram_bytes))
+        return need_of(job.spec, min(job.ram_floor_bytes, self.largest_ram_bytes))
 
     def nodes_for(self, job: Job, now: Instant) -> dict[NodeId, None]:
         """Nodes that may be granted tasks of a job: usable, holding its files, not failing on it."""
