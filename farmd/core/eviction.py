@@ -268,7 +268,7 @@ class Eviction:
         quota, keeping = self._quota, self._keeping
         quota.evictable_bytes = keeping.evictable_bytes
         if self._freed:
-            turn.note("evicted", f"{counted(self._freed, 'file')}, {format_size(self._freed_bytes)}, left the store")
+            turn.note("store-dropped", f"{counted(self._freed, 'file')}, {format_size(self._freed_bytes)}, left the store")
         is_stuck = quota.is_over or (quota.is_low and not self._freed)
         waits = is_stuck and keeping.soon_bytes >= quota.cache_excess_bytes()
         fault = quota.complaint(keeping.reasons()) if is_stuck and not waits else ""
