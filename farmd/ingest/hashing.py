@@ -10,6 +10,7 @@ Invariant: a digest is of one moment of the file. What changes while it is read 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -25,7 +26,7 @@ from protocol.errors import UserError
 from protocol.ids import BlobAddress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     Sink = Callable[[memoryview], object]
     """Takes each chunk that is read; must not keep it."""
@@ -37,6 +38,9 @@ READ_BYTES = 1 << 19
 BESIDE_BYTES = 1 << 21
 """Of a read, where MD5 has a thread for itself: each is handed over, which costs some 30 µs."""
 BESIDE_FROM_BYTES = 16 << 20
+SPARSE_FROM_BYTES = 16 << 20
+"""In smaller files no hole is looked for."""
+_ZEROS = memoryview(bytes(READ_BYTES))
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a pipe, not a regular file"),
@@ -83,14 +87,52 @@ def read_all(descriptor: int, *sinks: Sink) -> int:
         The number of bytes read.
     """
     # One byte more than the file has: its end is seen by the read that a small file needs anyway.
-    buffer = memoryview(bytearray(min(READ_BYTES, os.fstat(descriptor).st_size + 1)))
+    status = os.fstat(descriptor)
     total = 0
-    while count := os.readv(descriptor, [buffer]):
-        chunk = buffer[:count]
+    for chunk in _chunks(descriptor, status, (memoryview(bytearray(min(READ_BYTES, status.st_size + 1))),)):
         for sink in sinks:
             sink(chunk)
-        total += count
+        total += len(chunk)
     return total
+
+
+def _chunks(descriptor: int, status: os.stat_result, buffers: Sequence[memoryview]) -> Iterator[memoryview]:
+    """Read to the end; a chunk may be used until as many more have been asked for as there are other buffers."""
+    turn = cycle(buffers)
+    if status.st_size >= SPARSE_FROM_BYTES and status.st_blocks * 512 < status.st_size:
+        yield from _sparse_chunks(descriptor, status.st_size, turn)
+    while count := os.readv(descriptor, [buffer := next(turn)]):
+        yield buffer[:count]
+
+
+def _sparse_chunks(descriptor: int, size: int, turn: Iterator[memoryview]) -> Iterator[memoryview]:
+    """Read what is data, and make up what is hole: reading that would fill the page cache with zeros.
+
+    A file system that takes data for a hole for a moment, as ZFS once did, makes a wrong hash here; what is sent is read
+    without a look at holes, so that it does not match and is refused.
+    """
+    at = os.lseek(descriptor, 0, os.SEEK_CUR)
+    while at < size:
+        data = _seek(descriptor, at, os.SEEK_DATA, size)
+        for start in range(at, data, READ_BYTES):
+            yield _ZEROS[: min(READ_BYTES, data - start)]
+        at, end = data, _seek(descriptor, data, os.SEEK_HOLE, size)
+        os.lseek(descriptor, at, os.SEEK_SET)
+        while at < end and (count := os.readv(descriptor, [buffer := next(turn)[: end - at]])):
+            yield buffer[:count]
+            at += count
+        if at < end:
+            return  # it was cut short meanwhile
+
+
+def _seek(descriptor: int, at: int, whence: int, size: int) -> int:
+    """Find the next data or hole; the end of the file if there is none."""
+    try:
+        return min(size, os.lseek(descriptor, at, whence))
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        return size
 
 
 def hash_descriptor(descriptor: int, *sinks: Sink) -> BlobAddress:
@@ -103,16 +145,13 @@ def hash_descriptor(descriptor: int, *sinks: Sink) -> BlobAddress:
 def _hash_beside(descriptor: int, *sinks: Sink) -> BlobAddress:
     """Hash an open file with MD5 on a thread of its own, one chunk behind."""
     md5, xxh64, size = hashlib.md5(usedforsecurity=False), xxhash.xxh64(), 0
-    buffers = cycle([memoryview(bytearray(BESIDE_BYTES)) for _ in range(2)])
+    buffers = [memoryview(bytearray(BESIDE_BYTES)) for _ in range(2)]
     with ThreadPoolExecutor(1, "md5") as pool:
         behind = pool.submit(md5.update, b"")
-        for buffer in buffers:
-            chunk = buffer[: os.readv(descriptor, [buffer])]
+        for chunk in _chunks(descriptor, os.fstat(descriptor), buffers):
             for sink in (xxh64.update, *sinks):
                 sink(chunk)
             behind.result()  # also frees the buffer of the next read
-            if not chunk:
-                break
             behind = pool.submit(md5.update, chunk)
             size += len(chunk)
     return BlobAddress(xxh64.intdigest(), size, md5.digest())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import zmq
 
-from farmd.adapters.client_door import Caller, ClientDoor
+from farmd.adapters.client_door import GO_ON, Caller, ClientDoor
 from farmd.adapters.client_door import desk as desk_module
 from farmd.adapters.client_door import door as door_module
 from farmd.adapters.zap import Zap
@@ -190,6 +190,51 @@ def test_local_handler_answers_without_an_event(tmp_path: Path) -> None:
         door.ask(1, "blob.put", address="a", offset=0, data=b"x" * (1 << 20))
         assert await door.response() == Response(1, 1 << 20)
         assert door.events == []
+
+    run(story())
+
+
+def test_local_handler_that_only_prepares_hands_the_request_on_when_it_is_done(tmp_path: Path) -> None:
+    ready = asyncio.Event()
+
+    async def prepare(asked: ClientAsked) -> object:
+        await ready.wait()
+        return GO_ON
+
+    async def story() -> None:
+        door = Door(tmp_path, handlers={"job.submit": prepare})
+        door.ask(1, "job.submit", spec=b"x")
+        door.ask(2, "farm.status")
+        (other,) = await door.asked()
+        assert other.op == "farm.status"
+        ready.set()
+        _, asked = await door.asked(2)
+        assert (asked.op, asked.args) == ("job.submit", {"spec": b"x"})
+        door.door.reply(asked.client, {"job": "j"})
+        assert await door.response() == Response(1, {"job": "j"})
+
+    run(story())
+
+
+def test_request_of_a_client_that_left_while_it_was_prepared_goes_no_further(tmp_path: Path) -> None:
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def prepare(asked: ClientAsked) -> object:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+        return GO_ON
+
+    async def story() -> None:
+        door = Door(tmp_path, handlers={"job.submit": prepare})
+        door.ask(1, "job.submit")
+        await begun.wait()
+        door.ask(0, "cancel", id=1)
+        await ended.wait()
+        door.ask(2, "farm.status")
+        assert [asked.op for asked in await door.asked()] == ["farm.status"]
 
     run(story())
 
