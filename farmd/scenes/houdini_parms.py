@@ -58,7 +58,7 @@ def expressions_in(text: str) -> dict[str, str]:
     """Read a `.chn`: name of each channel -> the expression of its first segment, without quotes."""
     found: dict[str, str] = {}
     starts = list(_CHANNEL.finditer(text))
-    for one, after in zip(starts, [*starts[1:], None], strict=True):
+    for one, after in zip(starts, [*starts[1:], None], strict=False):  # without channels the end has no start
         expression = _EXPRESSION.search(text, one.end(), after.start() if after else len(text))
         if expression:
             found[one[1]] = expression[1] if expression[1] is not None else expression[2]
