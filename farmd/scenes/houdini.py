@@ -18,7 +18,7 @@ from farmd.scenes.hip_archive import members
 from farmd.scenes.houdini_files import files_of
 from farmd.scenes.houdini_nodes import WANTED, Node, Nodes
 from farmd.scenes.houdini_parms import number, settings_in, word
-from protocol.errors import UserError
+from farmd.scenes.reading import explained
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,15 +64,12 @@ def read_houdini(scene: Path) -> Content:
         UserError: It cannot be read, is damaged, or is no Houdini scene.
     """
     found, nodes = _Scene(), Nodes()
-    try:
-        with scene.open("rb") as file:
-            for member in members(scene, file, _is_wanted):
-                if member.name.startswith("."):
-                    _take_setting(found, member)
-                elif (node := nodes.take(member)) is not None:
-                    _take_node(found, node)
-    except OSError as error:
-        raise UserError(f"cannot read {scene}", str(error.strerror), "check the permissions of the file") from error
+    with explained(scene), scene.open("rb") as file:
+        for member in members(scene, file, _is_wanted):
+            if member.name.startswith("."):
+                _take_setting(found, member)
+            elif (node := nodes.take(member)) is not None:
+                _take_node(found, node)
     means = {**found.settings, "HIP": str(scene.parent), "HIPNAME": scene.stem, "HIPFILE": str(scene)}
     files = [replace(one, variables={**means, **one.variables}) for one in (*_libraries(found), *found.references)]
     return Content(_facts(found), tuple(files), tuple(found.remarks))

@@ -15,7 +15,7 @@ from farmd.scenes.maya_facts import facts_of, layer_remarks
 from farmd.scenes.maya_files import EDITED, references_of, remarks_of
 from farmd.scenes.maya_scene import Edit, FileReference, MayaScene
 from farmd.scenes.maya_statements import Statements, Text, flags, words
-from protocol.errors import NotFound, UserError
+from farmd.scenes.reading import explained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -56,14 +56,9 @@ def read_maya_ascii(scene: Path) -> Content:
         NotFound: There is no such file.
         UserError: It cannot be read, is cut off, or is no Maya ASCII scene.
     """
-    try:
-        with scene.open("rb", buffering=0) as file:
-            reading = _Reading(Statements(file, scene.name))
-            reading.run()
-    except FileNotFoundError as error:
-        raise NotFound(f"there is no file {scene}", "", "check the path") from error
-    except OSError as error:
-        raise UserError(f"cannot read {scene}", error.strerror or str(error), "check its permissions") from error
+    with explained(scene), scene.open("rb", buffering=0) as file:
+        reading = _Reading(Statements(file, scene.name))
+        reading.run()
     return reading.content()
 
 

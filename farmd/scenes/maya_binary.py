@@ -27,7 +27,7 @@ from farmd.scenes.maya_facts import facts_of, layer_remarks
 from farmd.scenes.maya_files import EDITED, references_of, remarks_of
 from farmd.scenes.maya_nodes import WANTED
 from farmd.scenes.maya_scene import Edit, MayaScene
-from protocol.errors import NotFound, UserError
+from farmd.scenes.reading import explained
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,14 +72,9 @@ def read_maya_binary(scene: Path) -> Content:
         NotFound: There is no such file.
         UserError: It cannot be read, is damaged or cut off, or is no Maya binary scene.
     """
-    try:
-        with scene.open("rb") as file:
-            reading = _Reading(Walk(scene, file))
-            reading.run()
-    except FileNotFoundError as error:
-        raise NotFound(f"there is no file {scene}", "", "check the path") from error
-    except OSError as error:
-        raise UserError(f"cannot read {scene}", error.strerror or str(error), "check its permissions") from error
+    with explained(scene), scene.open("rb") as file:
+        reading = _Reading(Walk(scene, file))
+        reading.run()
     return reading.content()
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from xml.parsers import expat
 
 from farmd.scenes.content import Camera, Content, Facts, Reference, Role, Spread
+from farmd.scenes.reading import explained
 from farmd.scenes.written import expand
 from protocol.errors import UserError
 
@@ -94,10 +95,8 @@ def read_mitsuba_xml(scene: Path) -> Content:
     parser.EndElementHandler = found.close
     parser.EntityDeclHandler = _refuse_entities
     try:
-        with scene.open("rb") as file:
+        with explained(scene), scene.open("rb") as file:
             parser.ParseFile(file)
-    except OSError as error:
-        raise UserError(f"cannot read {scene}", str(error.strerror), "check the permissions of the file") from error
     except (expat.ExpatError, ValueError) as error:
         raise UserError(f"{scene} is no Mitsuba scene", str(error), "check the file, or export it anew") from error
     return Content(_facts(found), found.finished())

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from farmd.scenes.content import Content, Facts, Reference, Remark, Role
+from farmd.scenes.reading import explained
 from protocol.errors import UserError
 
 if TYPE_CHECKING:
@@ -49,11 +50,8 @@ def read_povray(scene: Path) -> Content:
     Raises:
         UserError: It cannot be read, or is no text.
     """
-    try:
-        with scene.open("rb") as file:
-            data = file.read(_MOST_BYTES)
-    except OSError as error:
-        raise UserError(f"cannot read {scene}", str(error.strerror), "check the permissions of the file") from error
+    with explained(scene), scene.open("rb") as file:
+        data = file.read(_MOST_BYTES)
     if b"\0" in data:
         raise UserError(
             f"{scene} is no POV-Ray scene", "it holds NUL bytes, and such scenes are text", "check the file"

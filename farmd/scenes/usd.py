@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from farmd.scenes.content import Content, Reference, Remark
+from farmd.scenes.reading import explained
 from farmd.scenes.usd_events import content_of, written_path
 from farmd.scenes.usd_process import ask_usd, has_usd
 from farmd.scenes.usd_text import MAGIC, TextScan
@@ -42,7 +43,7 @@ def read_usd(scene: Path, *, program: str = sys.executable) -> Content:
         MissingFeature: It is a crate, and OpenUSD is not installed.
         UserError: It cannot be read, is damaged, or is no USD.
     """
-    try:
+    with explained(scene):
         with scene.open("rb") as file:
             head = file.read(len(_CRATE))
             if head.startswith(MAGIC):
@@ -52,8 +53,6 @@ def read_usd(scene: Path, *, program: str = sys.executable) -> Content:
             return content_of(ask_usd(scene, program=program))
         if head.startswith(_PACKAGE):
             return _package(scene, program)
-    except OSError as error:
-        raise UserError(f"cannot read {scene}", str(error.strerror), "check the permissions of the file") from error
     raise UserError(f"{scene.name} is no USD", "it begins neither as a text, a crate nor a package", "check the file")
 
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from farmd.scenes.content import Camera, Content, Layer, Reference, Role, Spread
 from farmd.scenes.houdini import read_houdini
-from protocol.errors import UserError
+from farmd.scenes.houdini_parms import expressions_in
+from protocol.errors import NotFound, UserError
 from tests.scenes.archives import cpio, marked, outcome, parms
 
 if TYPE_CHECKING:
@@ -180,8 +181,12 @@ def test_a_member_longer_than_the_file_is_damage(tmp_path: Path) -> None:
         read_houdini(scene)
 
 
+def test_an_empty_channel_file_has_no_expressions() -> None:
+    assert expressions_in("") == {}
+
+
 def test_a_scene_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="cannot read"):
+    with pytest.raises(NotFound, match="there is no file"):
         read_houdini(tmp_path / "gone.hip")
 
 
