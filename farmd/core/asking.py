@@ -40,7 +40,8 @@ LOOK_FOR_PACK = 2 * PACK_BLOBS
 class Asking:
     """Fills windows; `incoming` is what is wanted."""
 
-    def __init__(self, incoming: dict[BlobAddress, Incoming], rng: Random, limit_bytes_s: int) -> None:
+    def __init__(self, node: NodeId, incoming: dict[BlobAddress, Incoming], rng: Random, limit_bytes_s: int) -> None:
+        self._node = node
         self.incoming = incoming
         self._rng = rng
         self._download = Bucket(limit_bytes_s)
@@ -154,7 +155,7 @@ class Asking:
         """Ask for a piece; False if there is no room for it."""
         if not self.windows.has_room(source, min(incoming.blob.size, piece_size(incoming.blob, 0))):
             return False
-        index = incoming.pick(source, self._rng)
+        index = incoming.pick(source, self._node, self._rng)
         if index is None:
             self._ready[source].pop(incoming.blob, None)
             return True

@@ -3,8 +3,10 @@
 Theory (BitTorrent, BEP 3: rarest first): a source holds the whole blob or, while it fetches it itself, some pieces of
 it. Of a partial source the piece is taken that the fewest others have; of a full one a piece that no partial source has,
 so that each piece leaves a single full source about once and the rest is exchanged between those who wait for it.
-Among equals chance decides, so that eight nodes that begin together ask for different pieces; while nobody else is on
-the way, pieces come in order from a place that chance chose, which disks like better.
+Among equals chance decides where to look; and of what no partial source has, those who wait take every n-th piece
+each, ranked by their names, as far as they know of one another: by chance alone a quarter of the pieces left the source
+twice, for what another has just asked for cannot be seen yet. While nobody else is on the way, pieces come in order
+from a place that chance chose, which disks like better.
 
 A look compares no more than `LOOK` pieces; all else is bitmaps (`farmd.core.pieces`): a blob of terabytes costs a bit a
 piece, and a bit a piece for each partial source. After a whole that was wrong, partial sources are out: their pieces
@@ -38,6 +40,8 @@ LATE_KEPT = 64
 """Pieces that were given up and are taken all the same if they come before somebody else is asked."""
 LOOK = 8
 """Pieces that are compared to find the rarest."""
+LOOK_FOR_SHARE = 32
+"""Pieces that nobody has passed on yet, of which one of our own share is looked for."""
 
 
 def piece_count(blob: BlobAddress) -> int:
@@ -201,16 +205,23 @@ class Incoming:
         """True if this node may be asked for a piece now, if it has one that is wanted."""
         return bool(self.wanted) and (source in self.sources or source in self.parts) and self._only in (None, source)
 
-    def pick(self, source: NodeId, rng: Random) -> int | None:
+    def pick(self, source: NodeId, me: NodeId, rng: Random) -> int | None:
         """Choose the piece to ask this source for; None if it has none that is wanted."""
         if self._cursor < 0 or self.parts:
             self._cursor = rng.randrange(self.held.count)
-        part, found = self.parts.get(source), []
+        part = self.parts.get(source)
         if part is None and self.parts:
-            found = self.wanted.find(self._cursor, 1, without=self._elsewhere)
-        if not found:
-            found = self.wanted.find(self._cursor, LOOK if self.parts else 1, within=part)
+            unseen = self.wanted.find(self._cursor, LOOK_FOR_SHARE, without=self._elsewhere)
+            if unseen:
+                return self._of_share(me, unseen)
+        found = self.wanted.find(self._cursor, LOOK if self.parts else 1, within=part)
         return min(found, key=self._copies_of, default=None)
+
+    def _of_share(self, me: NodeId, unseen: list[int]) -> int:
+        """Of pieces that no partial source has, choose one that the others who wait will leave to us."""
+        waiting = len(self.parts) + 1
+        rank = sum([node < me for node in self.parts])
+        return next((index for index in unseen if index % waiting == rank), unseen[0])
 
     def _copies_of(self, index: int) -> int:
         return sum([index in part for part in self.parts.values()])

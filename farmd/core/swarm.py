@@ -59,13 +59,12 @@ class Swarm:
         limit_bytes_s: int = 0,
     ) -> None:
         """Prepare; `limit_bytes_s` holds for each direction, 0 is none."""
-        self._node = node
         self._rng = rng
         self._alive_others = alive_others
         self._fetches = Fetches()
         self._finding: dict[int, Hashable] = {}
         self._incoming: dict[BlobAddress, Incoming] = {}
-        self._asking = Asking(self._incoming, rng, limit_bytes_s)
+        self._asking = Asking(node, self._incoming, rng, limit_bytes_s)
         self._spreading = Spreading(self._incoming)
         self.receiving = Receiving(self._asking, self._spreading, self._fetches, self._look_later)
         self._standing = self.receiving.standing

@@ -37,8 +37,8 @@ def test_a_file_from_one_node_to_eight_takes_little_longer_than_to_one(seed: int
     _, source, eight = spread(8, (FILE,), seed=seed)
     alone = max(peer.finished_at or 0.0 for peer in one)
     together = max(peer.finished_at or 0.0 for peer in eight)
-    assert together <= 1.5 * alone
-    assert source.served <= 1.5 * GIB
+    assert together <= 1.2 * alone
+    assert source.served <= 1.2 * GIB
 
 
 def test_eight_nodes_ask_one_source_for_different_pieces() -> None:
@@ -49,7 +49,7 @@ def test_eight_nodes_ask_one_source_for_different_pieces() -> None:
         wires.fetch(peer, (FILE,), (source.id,))
     wires.run(lambda: source.served >= GIB // 4, 600.0)
     different = {index for peer in rest for index in peer.parts[FILE]}
-    assert len(different) * PIECE_BYTES >= 0.8 * source.served
+    assert len(different) * PIECE_BYTES >= 0.9 * source.served
 
 
 @pytest.mark.parametrize("known_after_s", [0.0, 3.0, None])

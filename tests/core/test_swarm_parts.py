@@ -12,7 +12,7 @@ from farmd.core.spreading import ROUND_S
 from farmd.core.standing import LEFT_OUT_S
 from protocol.ids import BlobAddress, NodeId
 from protocol.messages import Doubt, HaveIs, PartHas, PartIs, PieceAsk, PieceRefused
-from tests.core.test_swarm import A, B, Bench, C, asks, blob, doubts, notes
+from tests.core.test_swarm import ME, A, B, Bench, C, asks, blob, doubts, notes
 
 BIG = blob(8)
 
@@ -92,7 +92,17 @@ def test_the_piece_that_the_fewest_have_is_asked_for_first() -> None:
     incoming = bench.swarm._incoming[BIG]
     incoming.found_part(A, Pieces(8, (0, 1, 2, 3)))
     incoming.found_part(B, Pieces(8, (0, 1, 3)))
-    assert {incoming.pick(A, bench.swarm._rng) for _ in range(20)} == {2}
+    assert {incoming.pick(A, ME, bench.swarm._rng) for _ in range(20)} == {2}
+
+
+def test_two_that_know_of_each_other_ask_the_full_source_for_different_pieces() -> None:
+    bench, picked = Bench(A, B, C), dict[NodeId, set[int | None]]()
+    for me, other in ((A, B), (B, A)):
+        incoming = begin(BIG, ())
+        incoming.found(C)
+        incoming.found_part(other, Pieces(8))
+        picked[me] = {incoming.pick(C, me, bench.swarm._rng) for _ in range(50)}
+    assert picked == {A: {0, 2, 4, 6}, B: {1, 3, 5, 7}}
 
 
 def test_a_full_source_is_asked_for_all_when_nothing_else_is_left() -> None:
@@ -192,7 +202,7 @@ def test_to_choose_among_sixteen_tebibytes_takes_no_look_at_each_piece() -> None
     began = process_time()
     for _ in range(300):
         for source in (A, B):
-            index = incoming.pick(source, bench.swarm._rng)
+            index = incoming.pick(source, ME, bench.swarm._rng)
             assert index is not None
             incoming.ask(index, source, 8.0)
     assert process_time() - began < 1.0
