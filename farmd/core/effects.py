@@ -140,9 +140,10 @@ class FindBlobs:
 
 @dataclass(frozen=True, slots=True)
 class ReadManifest:
-    """List the blobs that a manifest names. Answered by `ManifestRead`."""
+    """List the blobs that a manifest names. Answered by `ManifestRead`; `quiet`: that it is not here is no news."""
 
     blob: BlobAddress
+    quiet: bool = False
 
 
 @dataclass(frozen=True, slots=True)

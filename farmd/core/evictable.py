@@ -39,8 +39,8 @@ IDLE_MS = 60_000
 """Files of a job that goes on stay so long after they were used, on nodes that may drop them at all."""
 RESERVED_MS = 24 * 3_600_000
 """So long a blob of which a client was told that it is here waits for the job; its last use lies in the future."""
-FILES, MANIFEST = -1, -2
-"""In place of a task: the files of a job, and the list of them."""
+FILES, MANIFEST, THUMBNAIL = -1, -2, -3
+"""In place of a task: the files of a job, the list of them, and small views of its frames."""
 
 
 class Verdict(IntEnum):
@@ -59,7 +59,7 @@ class Verdict(IntEnum):
 
 
 class Claim(NamedTuple):
-    """Who has a blob: a job by one of its tasks, or as one of its files (FILES, MANIFEST)."""
+    """Who has a blob: a job as an output of this task, or as FILES, MANIFEST or THUMBNAIL."""
 
     job: JobId
     task: int
@@ -130,10 +130,13 @@ class Evictable:
         return self._of_file(job, claim.task, is_idle=is_idle)
 
     def _of_file(self, job: Job, kind: int, *, is_idle: bool) -> Verdict:
-        """Judge a file of a job; the list of files stays, so that a node always knows what it may not drop."""
+        """Judge a file of a job; the list of files stays, so that a node always knows what it may not drop.
+
+        A thumbnail stays too: it is tiny, and nobody makes it again.
+        """
         if is_over(job):
             return Verdict.FREE
-        if kind == MANIFEST or job.spec.submit_node == self._node or not is_idle:
+        if kind != FILES or job.spec.submit_node == self._node or not is_idle:
             return Verdict.NEVER
         renders = any(ref.job == job.id for ref in self._worker.live)
         return Verdict.NEVER if renders or self._assets.is_wanted(job.id) else Verdict.PLEDGE

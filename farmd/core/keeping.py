@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from farmd.core.evictable import Claims, Verdict
+from farmd.core.evictable import THUMBNAIL, Claims, Verdict
 from farmd.core.pledges import AT_ONCE
 from protocol.ids import TaskIndex
 from protocol.messages import Wanted
@@ -107,7 +107,7 @@ class Words:
             job = self._jobs.get(job_id)
             if job is not None and task >= 0:
                 self._outputs.release(turn, job, TaskIndex(task))
-            elif job is not None:
+            elif job is not None and task != THUMBNAIL:
                 self._assets.release(turn, job_id)
 
     def take_back_files(self, turn: Turn, job_id: JobId) -> None:

@@ -11,10 +11,11 @@ Called by `farmd.core.quota`. Decides nothing.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from farmd.core.effects import ReadManifest
-from farmd.core.evictable import FILES, MANIFEST, Claim, is_over
+from farmd.core.evictable import FILES, MANIFEST, THUMBNAIL, Claim, is_over
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from protocol.ids import BlobAddress, JobId, NodeId, TaskIndex
 
 STEP = 2_000
-"""Tasks of one step; a manifest is a step of its own."""
+"""Tasks of one step, or jobs whose files are not looked up; a manifest is a step of its own."""
 
 
 class Survey:
@@ -44,6 +45,7 @@ class Survey:
         self._outputs = outputs
         self._claims: dict[int, Claims] = {}
         self._lists: dict[JobId, None] = {}
+        self._read: dict[JobId, None] = {}
         self._reading: tuple[JobId, BlobAddress] | None = None
         self._way: Iterator[None] = iter(())
         self.unread: list[JobId] = []
@@ -53,12 +55,12 @@ class Survey:
         """Start anew, with all jobs."""
         self.drop()
         self.active = True
-        self._lists = {job.id: None for job in self._jobs if self._concerns(job)}
+        self._lists = {job.id: None for job in self._jobs if job.spec.manifest is not None}
         self._way = self._walk([job.id for job in self._jobs if job.spec.leaves_outputs])
 
     def drop(self) -> None:
         """Forget everything."""
-        self._claims, self._lists, self.unread = {}, {}, []
+        self._claims, self._lists, self._read, self.unread = {}, {}, {}, []
         self._reading, self._way, self.active = None, iter(()), False
 
     def of(self, blob: BlobAddress) -> Claims:
@@ -74,15 +76,14 @@ class Survey:
         """Go one step; True when there is nothing left to look at, or to wait for."""
         if self._reading is not None:
             return False
-        while self._lists:
-            job_id = next(iter(self._lists))
+        for job_id in list(islice(self._lists, STEP)):
             del self._lists[job_id]
             job = self._jobs.get(job_id)
-            if job is not None and job.spec.manifest is not None:
-                self._reading = (job_id, job.spec.manifest)
-                turn.effects.append(ReadManifest(job.spec.manifest))
+            if job is not None and job.spec.manifest is not None and self._concerns(job):
+                self._reading, self._read[job_id] = (job_id, job.spec.manifest), None
+                turn.effects.append(ReadManifest(job.spec.manifest, quiet=True))
                 return False
-        return next(self._way, self) is self
+        return not self._lists and next(self._way, self) is self
 
     def on_manifest(self, event: ManifestRead) -> bool:
         """Take the files of a job; False if it was not asked here."""
@@ -99,18 +100,19 @@ class Survey:
 
     def add_job(self, job: Job) -> None:
         """A job has come, or goes on: its files are looked up before anything else is dropped."""
-        if self.active and self._concerns(job):
+        if self.active and job.spec.manifest is not None and job.id not in self._read:
             self._lists[job.id] = None
 
     def add_result(self, job: Job, task: TaskIndex) -> None:
         """The result of a task is another one now."""
         result = job.result_of(task) if self.active else None
         if result is not None:
-            self._add([output.blob for output in result.body.outputs], Claim(job.id, task))
+            outputs = result.body.outputs
+            self._add([output.blob for output in outputs], Claim(job.id, task))
+            thumbnails = [output.thumbnail for output in outputs if output.thumbnail is not None]
+            self._add(thumbnails, Claim(job.id, THUMBNAIL))
 
     def _concerns(self, job: Job) -> bool:
-        if job.spec.manifest is None:
-            return False
         return not is_over(job) or self._node in job.copies.asset_holders()
 
     def _walk(self, jobs: list[JobId]) -> Iterator[None]:

@@ -130,9 +130,11 @@ class Storage:
 
     def read_manifest(self, effect: ReadManifest) -> None:
         """Answer which blobs a manifest names."""
-        self._run(self._quick, partial(self._read_manifest, effect.blob))
+        self._run(self._quick, partial(self._read_manifest, effect.blob, quiet=effect.quiet))
 
-    def _read_manifest(self, blob: BlobAddress) -> Event:
+    def _read_manifest(self, blob: BlobAddress, *, quiet: bool) -> Event:
+        if quiet and self.blobs.path(blob) is None:
+            return ManifestRead(blob, None, lost=True)
         try:
             manifest = self.manifest(blob)
         except FilesLost:

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import msgpack
 
-from farmd.core.effects import Effect, RemoveCheckouts, Send, Tidy
-from farmd.core.events import CheckoutsFound, HeldBlob, Measured, MessageReceived
-from farmd.core.evictable import FILES, FRESH_MS, IDLE_MS, MANIFEST, RESERVED_MS, Claim, Verdict, is_over
+from farmd.core.effects import Effect, ReadManifest, RemoveCheckouts, Send, Tidy
+from farmd.core.events import CheckoutsFound, HeldBlob, ManifestRead, Measured, MessageReceived
+from farmd.core.evictable import FILES, FRESH_MS, IDLE_MS, MANIFEST, RESERVED_MS, THUMBNAIL, Claim, Verdict, is_over
 from farmd.core.quota import FLOOR_BYTES, Quota
 from farmd.core.tidying import PERIOD_S
+from farmd.core.turn import Turn
 from protocol.ids import BlobAddress, JobId, NodeId
 from protocol.jobspec import GateMode, GateSpec
 from protocol.messages import PledgeAsk, PledgeIs, Prefetch, Wanted
@@ -18,7 +19,6 @@ from tests.core.small_farm import Farm, play
 
 if TYPE_CHECKING:
     from farmd.core.node import Node
-    from farmd.core.turn import Turn
     from tests.sim.machine import Machine
 
 OFF, HOLD = GateSpec(GateMode.OFF), GateSpec(GateMode.HOLD, (1,))
@@ -310,5 +310,50 @@ def test_parts_and_trees_are_looked_at_seldom_and_sooner_in_a_store_that_is_too_
         await farm.until(lambda: any(isinstance(effect, Tidy) for effect in effects), 60)
         at.ageing.set_quota(0)
         assert (tidying.next_deadline() or 0.0) <= at.clock.now().mono + PERIOD_S
+
+    play(scene, 1)
+
+
+def test_survey_reads_the_files_of_a_job_once_however_often_it_changes_and_of_a_new_one_at_once() -> None:
+    async def scene(farm: Farm) -> None:
+        at = farm.machines[0]
+        manifest, files = scene_on(at)
+        job = JobId(await farm.submit(manifest=manifest, gate=HOLD, frames="1-9"))
+        node, survey = at.node, at.node.room.survey
+        found = node.jobs.get(job)
+        assert found is not None
+        turn = Turn(at.clock.now())
+        survey.begin()
+        assert not survey.step(turn)
+        assert turn.effects == [ReadManifest(manifest, quiet=True)]
+        assert survey.on_manifest(ManifestRead(manifest, tuple(files)))
+        for _ in range(3):
+            survey.add_job(found)
+            assert survey.step(turn)
+        assert survey.of(files[0]) == (Claim(job, FILES),)
+        assert survey.of(manifest) == (Claim(job, MANIFEST),)
+
+        other, _ = scene_on(at, "other")
+        new = node.jobs.get(JobId(await farm.submit(manifest=other, gate=HOLD, frames="1-9")))
+        assert new is not None
+        assert not survey.step(turn)
+        assert turn.effects[1:] == [ReadManifest(other, quiet=True)]
+        survey.drop()
+
+    play(scene, 1)
+
+
+def test_thumbnail_stays_while_its_job_goes_on_and_takes_no_word_about_the_result_with_it() -> None:
+    async def scene(farm: Farm) -> None:
+        at = farm.machines[0]
+        job = JobId(await farm.submit(gate=HOLD, frames="1-9"))
+        await farm.until_state(job, "awaiting_approval")
+        small, claims = at.blobs.add(b"small"), (Claim(job, THUMBNAIL),)
+        assert judge(at, small, claims, 2 * IDLE_MS) is Verdict.NEVER
+        task = next(iter(at.node.jobs.get(job).done_tasks()))  # type: ignore[union-attr]  # it is there
+        at.node.room.eviction._words.take_back(Turn(at.clock.now()), claims)
+        assert at.node.outputs.is_here(job, task)
+        await farm.data("job.control", job=job, action="cancel")
+        assert judge(at, small, claims, 2 * IDLE_MS) is Verdict.FREE
 
     play(scene, 1)

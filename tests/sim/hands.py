@@ -126,7 +126,7 @@ class SimHands:
             case FindBlobs():
                 self._later(BlobsFound(effect.ask, self.blobs.missing(effect.blobs)))
             case ReadManifest():
-                files = self._files_of(effect.blob)
+                files = self._files_of(effect.blob) if not effect.quiet or effect.blob in self.blobs.held else None
                 self._later(ManifestRead(effect.blob, files, lost=files is None))
             case ReadPiece() | WritePiece() | ReadPack() | WritePack():
                 self._transfer(effect)
