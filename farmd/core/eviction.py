@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 PAGE = 500
 FIRST_S = 5.0
 """From the start of the daemon to its first round, while peers tell what it may have forgotten."""
-PERIOD_S = 600.0
+PERIOD_S = 3_600.0
 """Between two rounds that nothing asked for: they count what could be dropped."""
 RETRY_S = 60.0
 """Pause after a round that could not drop enough."""
@@ -268,7 +268,9 @@ class Eviction:
         quota, keeping = self._quota, self._keeping
         quota.evictable_bytes = keeping.evictable_bytes
         if self._freed:
-            turn.note("store-dropped", f"{counted(self._freed, 'file')}, {format_size(self._freed_bytes)}, left the store")
+            turn.note(
+                "store-dropped", f"{counted(self._freed, 'file')}, {format_size(self._freed_bytes)}, left the store"
+            )
         is_stuck = quota.is_over or (quota.is_low and not self._freed)
         waits = is_stuck and keeping.soon_bytes >= quota.cache_excess_bytes()
         fault = quota.complaint(keeping.reasons()) if is_stuck and not waits else ""

@@ -48,7 +48,7 @@ class Room:
             words=Words(node.jobs, node.assets, node.outputs),
             is_ready=lambda: node.replica.origin_confirmed or not node.links.expects_others(),
         )
-        self.tidying = Tidying(node.jobs, node.worker, self.quota)
+        self.tidying = Tidying(node.jobs, node.worker)
 
     def begin_life(self, turn: Turn) -> None:
         """Plan the first looks."""

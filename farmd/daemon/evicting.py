@@ -1,8 +1,8 @@
 """Carries out what the core decides about room on the disk: lists the store, drops blobs, removes working trees.
 
-One thread of its own, that is there only while there is something to do: a store of 200,000 files takes a second to
-list, and neither pieces nor renders wait for that. A tree that is being removed is waited for by the next render of its
-job, which then lays it out anew.
+One thread of its own, that is there only while there is something to do: a store of 200,000 files takes two or three
+seconds to list, and neither pieces nor renders wait for that. A tree that is being removed is waited for by the next
+render of its job, which then lays it out anew.
 """
 
 from __future__ import annotations

@@ -42,7 +42,12 @@ class Work:
         path = self._folder / f"{number}.bin"
         if not path.exists():
             path.write_bytes(Random(number).randbytes(FILE + number))
-        words: tuple[str, ...] = ("--command", f"sh -c 'wc -c < {number}.bin > {{output}}'", "--output-name", "{frame}.txt")
+        words: tuple[str, ...] = (
+            "--command",
+            f"sh -c 'wc -c < {number}.bin > {{output}}'",
+            "--output-name",
+            "{frame}.txt",
+        )
         words += ("--frames", "1", "--input", str(path), "--output", str(self._folder / f"out{number}"), *more)
         return self._at.submit(*words)
 
@@ -73,6 +78,9 @@ def test_files_of_jobs_that_are_over_leave_and_those_of_others_stay(farm: Farm, 
     until(lambda: a.state(live) == "awaiting_approval", "the third job waits for a person", 40)
     for member in (a, b):
         until(lambda m=member: sizes(m) == [FILE + 3], f"{member.name} keeps the file of the job that waits", 40)  # type: ignore[misc]
+
+    trees = b.data_dir / "checkouts"
+    until(lambda: [found.name for found in trees.iterdir() if found.is_dir()] == [live], "only one tree is left", 60)
 
     work.render(1)
     until(lambda: sizes(a) == [FILE + 3], "the file that was sent again has left again", 40)

@@ -8,7 +8,7 @@ A stamp that `touch` wrote ends in `TOUCHED_NS` nanoseconds. Changing it changes
 what was young when the power went; the mark tells it that this file had been here for `TOUCH_S` at least. A file system
 that keeps whole seconds loses the mark, and then such files are hashed once more after a power cut.
 
-A store is listed by packed keys, 40 bytes a blob, that sort by age; 200,000 blobs take 16 MB while a round lasts.
+A store is listed by packed keys, 40 bytes a blob, that sort by age; 200,000 blobs take 18 MB while a round lasts.
 """
 
 from __future__ import annotations
