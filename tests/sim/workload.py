@@ -112,7 +112,7 @@ class Studio:
         self._submissions += 1
         if kind in ("outputs", "assets", "chunked", "after", "hold"):
             more |= {"output_name": "f.{frame:04d}.png", "output_dir": f"/out/{self._submissions}"}
-        if kind == "assets":
+        if kind in ("assets", "chunked", "wide"):
             more["manifest"] = self._scene(machine, number)
         if kind == "chunked":
             more["chunk"] = rng.randint(2, 5)
@@ -141,7 +141,7 @@ class Studio:
     def _scene(self, machine: Machine, number: int) -> BlobAddress:
         name = f"{self._world.seed} scene {number}"
         files = [machine.blobs.add(f"{name} file {index}".encode()) for index in range(3)]
-        files.append(machine.blobs.add(large(2 + number % 7, name)))
+        files.append(machine.blobs.add(large(3 + 5 * number % 17, name)))
         return machine.blobs.add(msgpack.packb([list(file) for file in files]))
 
     def _trouble(self, job: JobId) -> Trouble:
