@@ -14,6 +14,7 @@ from unittest.mock import patch
 from farmd.core import receiving as receiving_module
 from farmd.core import tasks, worker
 from farmd.core.ballot import Ballot
+from farmd.core.blame import Verdict, judge_right
 from farmd.core.capacity import Capacity, Claim
 from farmd.core.doubts import Doubts
 from farmd.core.effects import Note, Reply, Save, Send
@@ -231,6 +232,16 @@ def _keep_unsynced(self: Outputs, turn: Turn, key: Any) -> None:
     self.on_settled(turn, key[1])
 
 
+def _blame_the_messenger(right: Callable[..., Verdict]) -> Callable[..., Verdict]:
+    """Who passed a lie on has lied."""
+
+    def judge(turn: Turn, incoming: Any) -> Verdict:
+        verdict = right(turn, incoming)
+        return Verdict((*verdict.stood, *verdict.passed_on), verdict.sent, ())
+
+    return judge
+
+
 def _is_there(self: SimHands, blob: Any) -> bool:
     return blob in self.blobs.held
 
@@ -275,6 +286,12 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("drop what a late pack should have brought", scenes.lost_packs, ((Incoming, "give_up", _drop_late),), 2),
     Mutant("vouch for a copy unread", scenes.rotten_copy, ((Doubts, "add", _vouch_blindly),)),
     Mutant("blame nobody for a wrong whole", scenes.liar, ((receiving_module, "judge_wrong", _blame_nobody),)),
+    Mutant(
+        "blame the messenger",
+        scenes.lie_passed_on,
+        ((receiving_module, "judge_right", _blame_the_messenger(judge_right)),),
+        5,
+    ),
     Mutant("render what is damaged", scenes.rot_while_rendering, ((SimHands, "_is_sound", _is_there),)),
     Mutant("believe what was said once", scenes.store_deleted, ((Rounds, "hurry", lambda self, turn: None),)),
     Mutant("keep copies that are not synced", scenes.quiet, ((Outputs, "on_fetched", _keep_unsynced),), nodes=3),

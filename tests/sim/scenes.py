@@ -441,6 +441,26 @@ async def liar(stage: Stage) -> None:
         stage.watch.fail(14, "nobody notices who lies")
 
 
+async def lie_passed_on(stage: Stage) -> None:
+    """A node lies about a large file, and those who fetch it pass the lie on before they can know."""
+    at, other, *honest = stage.machines
+    stage.world.ask(at, "node.hold", node=at.id)
+    stage.world.ask(at, "node.hold", node=other.id)
+    await asyncio.sleep(1.0)
+    stage.world.lying[other.id] = None
+    manifest = at.blobs.add(msgpack.packb([list(at.blobs.add(large(40, "half of it a lie")))]))
+    other.blobs.held.update({blob: content for blob, content in at.blobs.held.items() if blob != manifest})
+    job = await stage.job(at, frames="1-20", manifest=manifest)
+    await asyncio.sleep(40.0)
+    stage.world.lying.clear()
+    await asyncio.sleep(20.0)
+    stage.expect_completed(job)
+    for machine in honest:
+        for judge in honest:
+            if machine.id in judge.node.swarm.receiving.standing._left_out:
+                stage.watch.fail(14, f"{judge.name} leaves {machine.name} out, which only passed on what it was told")
+
+
 async def store_deleted(stage: Stage) -> None:
     """The content store of each follower is deleted under the running daemon, while no frame of it needs a file."""
     at = stage.leader()
@@ -504,6 +524,7 @@ SCENES: tuple[tuple[SceneOf, int], ...] = (
     (rotten_copy, 3),
     (rot_while_rendering, 3),
     (liar, 3),
+    (lie_passed_on, 5),
     (store_deleted, 3),
     (last_copy_lost, 3),
     (feature_missing, 3),
