@@ -158,6 +158,7 @@ class Daemon:
     data_dir: Path
     address: str
     options: tuple[str, ...]
+    prefix: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = None
     _client: Client | None = field(default=None, repr=False)
 
@@ -171,7 +172,9 @@ class Daemon:
         """Start it; `serves` tells when it answers."""
         words = ["run", "--data-dir", str(self.data_dir), "--listen", self.address, "--name", self.name, "--no-mdns"]
         with (self.data_dir / "daemon.log").open("ab") as log:
-            self.process = subprocess.Popen([*farmd(), *words, *self.options], stdout=log, stderr=log, cwd=ROOT)
+            self.process = subprocess.Popen(
+                [*self.prefix, *farmd(), *words, *self.options], stdout=log, stderr=log, cwd=ROOT
+            )
 
     def call(self, op: str, /, **args: Any) -> Any:
         """Ask the daemon."""

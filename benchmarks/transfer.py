@@ -1,7 +1,8 @@
 """How fast one large file, or many small ones, get from one node to another, encrypted and verified.
 
 Two real daemons on loopback, and in the same run, one after the other in each round, rsync, syncthing and libtorrent
-with the same files (see `benchmarks.carriers` for what is timed). Each round has files of its own.
+with the same files (see `benchmarks.carriers` for what is timed). Each round has files of its own, and nothing is deleted
+before the end: ext4 searches for minutes around inodes that were freed, which made a new file cost five times as much.
 
     python -m benchmarks.transfer [--megabytes 1024] [--rounds 3] [--only farm,rsync]
 """
@@ -10,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import tempfile
 from contextlib import ExitStack
 from hashlib import md5
@@ -80,21 +80,19 @@ def measure(make: Callable[[Path, int], None], rounds: int, only: str) -> dict[s
             for one, took in _round(known, source, scratch).items():
                 if number:  # the first one warms up
                     seconds.setdefault(one, []).append(took)
-            shutil.rmtree(source)
     return seconds
 
 
 def _round(known: Mapping[str, Carrier], source: Path, scratch: Path) -> dict[str, float]:
     found = {}
     for one, carrier in known.items():
-        target = scratch / f"to-{one}"
+        target = scratch / f"{source.name}-to-{one}"
         target.mkdir()
         os.sync()
         found[one] = carrier.carry(source, target)
         say(f"{source.name}: {one} {found[one]:.2f} s")
         if one != "farm":
             assert digest(target) == digest(source), f"{one} brought something else"
-        shutil.rmtree(target)
     return found
 
 
