@@ -84,9 +84,9 @@ class Nemesis:
             self._world.loop.call_at(begin + (end - begin) * self._rng.random(), self._strike, name)
         own = Random(f"{self._world.seed}/quota")  # its own draws: seeds that showed bugs stay the same
         for _ in range(own.choice((0, 0, 1, 2, 4))):
-            self._world.loop.call_at(begin + 0.7 * (end - begin) * own.random(), self._small_quota, own)
+            self._world.loop.call_at(begin + 0.7 * (end - begin) * own.random(), self.allow_less, own)
 
-    def _small_quota(self, own: Random) -> None:
+    def allow_less(self, own: Random) -> None:
         """Somebody allows a machine less than its store holds, or will hold."""
         if self._healed:
             return

@@ -9,8 +9,11 @@ import pytest
 from tests.sim.full_stores import MUTANTS, SCENES
 from tests.sim.mutants import Mutant, caught
 from tests.sim.scenes import play
+from tests.sim.tiny_stores import run_tiny
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tests.sim.scenes import SceneOf
 
 pytestmark = pytest.mark.timeout(120)
@@ -19,6 +22,24 @@ pytestmark = pytest.mark.timeout(120)
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.__name__)
 def test_scene_of_full_stores_plays_to_its_end(scene: SceneOf) -> None:
     assert play(scene, nodes=3) == ""
+
+
+def broken(seeds: Iterable[int]) -> list[str]:
+    """Run histories of tiny stores and list what broke; say so if nothing was ever dropped by an anchor's word."""
+    reports = [run_tiny(seed) for seed in seeds]
+    kept = sum(report.faults.get("blob dropped that its anchor keeps", 0) for report in reports)
+    return [f"seed {report.seed}: {report.broken}" for report in reports if report.broken] + ["idle"] * (kept == 0)
+
+
+def test_histories_of_tiny_stores_lose_nothing() -> None:
+    assert broken((3, 4, 5)) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("first", range(20, 60, 10))
+def test_many_histories_of_tiny_stores_lose_nothing(first: int) -> None:
+    assert broken(range(first, first + 10)) == []
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
