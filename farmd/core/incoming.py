@@ -5,8 +5,10 @@ it. Of a partial source the piece is taken that the fewest others have; of a ful
 so that each piece leaves a single full source about once and the rest is exchanged between those who wait for it.
 Among equals chance decides where to look; and of what no partial source has, those who wait take every n-th piece
 each, ranked by their names, as far as they know of one another: by chance alone a quarter of the pieces left the source
-twice, for what another has just asked for cannot be seen yet. While nobody else is on the way, pieces come in order
-from a place that chance chose, which disks like better.
+twice, for what another has just asked for cannot be seen yet.
+
+But for the first few pieces, all of it happens in a stretch that moves along the blob, and while nobody else is on the
+way pieces come in order: the hash of the whole can only be taken from its beginning on, and so follows close behind.
 
 A look compares no more than `LOOK` pieces; all else is bitmaps (`farmd.core.pieces`): a blob of terabytes costs a bit a
 piece, and a bit a piece for each partial source. After a whole that was wrong, partial sources are out: their pieces
@@ -40,6 +42,8 @@ LATE_KEPT = 64
 """Pieces that were given up and are taken all the same if they come before somebody else is asked."""
 LOOK = 8
 """Pieces that are compared to find the rarest."""
+STRETCH = 128
+"""Pieces after the first one that is wanted, among which chance chooses where to look."""
 LOOK_FOR_SHARE = 32
 """Pieces that nobody has passed on yet, of which one of our own share is looked for."""
 
@@ -139,7 +143,6 @@ class Incoming:
     suspect: bool = False
     asked_at: float = 0.0
     _elsewhere: Pieces = field(init=False)
-    _cursor: int = -1
     _only: NodeId | None = None
 
     def __post_init__(self) -> None:
@@ -207,15 +210,22 @@ class Incoming:
 
     def pick(self, source: NodeId, me: NodeId, rng: Random) -> int | None:
         """Choose the piece to ask this source for; None if it has none that is wanted."""
-        if self._cursor < 0 or self.parts:
-            self._cursor = rng.randrange(self.held.count)
+        begin = self._begin(rng)
         part = self.parts.get(source)
         if part is None and self.parts:
-            unseen = self.wanted.find(self._cursor, LOOK_FOR_SHARE, without=self._elsewhere)
+            unseen = self.wanted.find(begin, LOOK_FOR_SHARE, without=self._elsewhere)
             if unseen:
                 return self._of_share(me, unseen)
-        found = self.wanted.find(self._cursor, LOOK if self.parts else 1, within=part)
+        found = self.wanted.find(begin, LOOK if self.parts else 1, within=part)
         return min(found, key=self._copies_of, default=None)
+
+    def _begin(self, rng: Random) -> int:
+        """Choose where to look for a piece."""
+        count = self.held.count
+        if not self.parts and len(self.held) < STRETCH // 4:
+            return rng.randrange(count)  # others may have begun at the same moment: soon we know of one another
+        first = next(iter(self.wanted.find(0, 1)), 0)
+        return (first + rng.randrange(STRETCH)) % count if self.parts else first
 
     def _of_share(self, me: NodeId, unseen: list[int]) -> int:
         """Of pieces that no partial source has, choose one that the others who wait will leave to us."""
@@ -230,8 +240,6 @@ class Incoming:
         """Take a piece as asked of `source`."""
         self.wanted.discard(index)
         self.outstanding[index] = (source, due)
-        if not self.parts:
-            self._cursor = (index + 1) % self.held.count
         if self.failed:
             self._only = source
 
@@ -263,7 +271,7 @@ class Incoming:
         """Everything has to come again, and from others if there are any."""
         count = self.held.count
         self.held, self.wanted, self._elsewhere = Pieces(count), Pieces.all_of(count), Pieces(count)
-        self._cursor, self._only, self.now = -1, None, Try()
+        self._only, self.now = None, Try()
         self.late.clear()
         self.sources.clear()
         self.parts.clear()
