@@ -90,13 +90,13 @@ def test_many_files_are_hashed_on_as_many_threads_as_asked(tmp_path: Path, monke
     for path in paths:
         path.write_bytes(b"x")
     both = threading.Barrier(2, timeout=10)  # breaks, and fails the test, unless two threads meet
-    read_all = hashing.read_all
+    address_of_bytes = hashing.address_of_bytes
 
-    def meet(descriptor: int, *sinks: hashing.Sink) -> int:
+    def meet(data: bytes) -> BlobAddress:
         both.wait()
-        return read_all(descriptor, *sinks)
+        return address_of_bytes(data)
 
-    monkeypatch.setattr(hashing, "read_all", meet)
+    monkeypatch.setattr(hashing, "address_of_bytes", meet)
     assert len(hash_files(paths, threads=2)) == 2
 
 

@@ -80,10 +80,10 @@ def test_time_that_no_other_system_can_hold_does_not_stop_a_file(tmp_path: Path,
 
 @pytest.fixture
 def no_reading(monkeypatch: pytest.MonkeyPatch) -> None:
-    def read_all(*_: object) -> int:
+    def hash_file(*_: object, **__: object) -> None:
         raise AssertionError("a file was read")
 
-    monkeypatch.setattr(hashing, "read_all", read_all)
+    monkeypatch.setattr(hashing, "hash_file", hash_file)
 
 
 @pytest.mark.parametrize("name", [b"gr\xfcn.png", b"\x93\xfa\x96{.exr", b"\xed\xa0\x80"])
