@@ -34,7 +34,7 @@ PIECE_TIMEOUT_S = 8.0
 LOOK = 32
 """Blobs of a source that are compared to find the rarest."""
 LOOK_FOR_PACK = 2 * PACK_BLOBS
-"""Blobs of a source that are looked at to fill a pack with the rarest."""
+"""Most blobs of a source that are looked at to fill a pack with the rarest."""
 
 
 class Asking:
@@ -144,12 +144,29 @@ class Asking:
         """Look at the first blobs at hand of a source; strike off those that it is not to be asked for."""
         ready, found = self._ready.get(source, {}), []
         for blob in list(islice(ready, most)):
-            incoming = self.incoming.get(blob)
-            if incoming is not None and incoming.takes_from(source):
+            incoming = self._if_usable(source, blob, ready)
+            if incoming is not None:
                 found.append(incoming)
-            else:
-                del ready[blob]
         return found
+
+    def _for_pack(self, source: NodeId) -> list[Incoming]:
+        """Look at the first small blobs at hand of a source, twice as much as a pack holds, and return the rarest first."""
+        ready, found, size = self._ready.get(source, {}), [], 0
+        for blob in list(islice(ready, LOOK_FOR_PACK)):
+            incoming = self._if_usable(source, blob, ready) if is_small(blob) else None
+            if incoming is not None:
+                found.append(incoming)
+                size += blob.size
+                if size > 2 * PACK_BYTES:
+                    break
+        return sorted(found, key=_copies_of)
+
+    def _if_usable(self, source: NodeId, blob: BlobAddress, ready: dict[BlobAddress, None]) -> Incoming | None:
+        incoming = self.incoming.get(blob)
+        if incoming is not None and incoming.takes_from(source):
+            return incoming
+        del ready[blob]
+        return None
 
     def _ask_piece(self, turn: Turn, source: NodeId, incoming: Incoming) -> bool:
         """Ask for a piece; False if there is no room for it."""
@@ -173,8 +190,8 @@ class Asking:
             return False
         pack: list[Incoming] = []
         size = 0
-        for incoming in sorted(self._usable(source, LOOK_FOR_PACK), key=_copies_of):
-            if is_small(incoming.blob) and size + incoming.blob.size <= PACK_BYTES and len(pack) < PACK_BLOBS:
+        for incoming in self._for_pack(source):
+            if size + incoming.blob.size <= PACK_BYTES and len(pack) < PACK_BLOBS:
                 pack.append(incoming)
                 size += incoming.blob.size
         if not self._may_take(turn, size):

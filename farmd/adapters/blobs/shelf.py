@@ -51,7 +51,7 @@ class Shelf:
         self._root, self._aside, self._mark = root / "blobs", root / "aside", root / "unsettled"
         self._root_name = str(self._root)
         self._lock, self._settling = Lock(), Lock()
-        self._unsettled: list[Path] = []
+        self._unsettled: list[str] = []
         self._unsettled_bytes = 0
         self._is_marked = self._has_failed = False
         self._held = Held(0, 0)
@@ -144,9 +144,25 @@ class Shelf:
                 sync(final)  # it may be one that waits to be settled
             sync(final.parent)
 
+    def put(self, temporary: str, address: BlobAddress) -> None:
+        """As `install` with `durable=False`, for a read-only file; without `Path`s, for they come by the thousand."""
+        final = self._name(address)
+        with self._lock:
+            if os.path.exists(final):  # noqa: PTH110
+                os.unlink(temporary)  # noqa: PTH108
+                touch(Path(final))
+                return
+            self._mark_unsettled(final, address.size)
+            try:
+                os.rename(temporary, final)  # noqa: PTH104
+            except FileNotFoundError:  # the first blob of this first byte
+                self._path(address).parent.mkdir(exist_ok=True)
+                os.rename(temporary, final)  # noqa: PTH104
+            self._account(address, 1)
+
     def _give_name(self, path: Path, final: Path, address: BlobAddress, *, durable: bool) -> None:
         if not durable:
-            self._mark_unsettled(final, address.size)
+            self._mark_unsettled(str(final), address.size)
         try:
             path.rename(final)
         except FileNotFoundError:  # the first blob of this first byte
@@ -179,7 +195,7 @@ class Shelf:
             size, self._unsettled_bytes = self._unsettled_bytes, 0
         try:
             if waiting:
-                self._disk.sync(waiting)
+                self._disk.sync([Path(name) for name in waiting])
         except OSError:
             # The kernel tells of a lost write once, and another sync would succeed: the mark stays for the next start.
             self._has_failed = True
@@ -262,7 +278,7 @@ class Shelf:
     def _account(self, address: BlobAddress, sign: int) -> None:
         self._held = Held(self._held.blobs + sign, self._held.size_bytes + sign * address.size)
 
-    def _mark_unsettled(self, final: Path, size: int) -> None:
+    def _mark_unsettled(self, final: str, size: int) -> None:
         if not self._is_marked:
             self._mark.touch()
             sync(self._mark.parent)

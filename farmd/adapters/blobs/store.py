@@ -14,11 +14,13 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import itertools
 import os
 import stat
 import time
 from contextlib import contextmanager, suppress
 from enum import Enum
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -36,7 +38,6 @@ from protocol.ids import BlobAddress, parse_blob_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from pathlib import Path
 
     from farmd.adapters.blobs.ageing import Listing
     from farmd.adapters.blobs.shelf import Held
@@ -77,7 +78,8 @@ class BlobStore:
         self._lock = Lock()
         self._open_parts: dict[BlobAddress, Part] = {}
         self._parts, self._tmp = root / "parts", root / "tmp"
-        self._serial = 0
+        self._tmp_name = str(self._tmp)
+        self._serial = itertools.count(1)
         with blaming_disk(f"open the content store {root}"):
             self._shelf = Shelf(root, on_lost)
             self._parts.mkdir(exist_ok=True)
@@ -280,18 +282,16 @@ class BlobStore:
         return pack
 
     def _put(self, address: BlobAddress, content: memoryview) -> None:
-        if self._shelf.path(address):
-            return
-        temporary = self._temporary()
+        temporary = f"{self._tmp_name}/{next(self._serial)}"
         try:
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
             try:
                 write_all(descriptor, content)
             finally:
                 os.close(descriptor)
-            self._shelf.install(temporary, address, durable=False)
+            self._shelf.put(temporary, address)
         except BaseException:
-            temporary.unlink(missing_ok=True)
+            Path(temporary).unlink(missing_ok=True)
             raise
         self._discard_part(address)
 
@@ -388,9 +388,7 @@ class BlobStore:
                 return
 
     def _temporary(self) -> Path:
-        with self._lock:
-            self._serial += 1
-            return self._tmp / str(self._serial)
+        return self._tmp / str(next(self._serial))
 
     def _is_begun(self, address: BlobAddress) -> bool:
         """Look whether there is a part; asked for each of 100,000 small files, of which there is none."""
