@@ -170,7 +170,8 @@ class Asking:
 
     def _ask_piece(self, turn: Turn, source: NodeId, incoming: Incoming) -> bool:
         """Ask for a piece; False if there is no room for it."""
-        if not self.windows.has_room(source, min(incoming.blob.size, piece_size(incoming.blob, 0))):
+        size = min(incoming.blob.size, piece_size(incoming.blob, 0))
+        if not self.windows.has_room(source, size, alone=incoming.is_alone):
             return False
         index = incoming.pick(source, self._node, self._rng)
         if index is None:

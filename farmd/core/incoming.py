@@ -165,6 +165,11 @@ class Incoming:
         """True if the pieces here may be had by others: of a large blob, and while nothing speaks against them."""
         return self.held.count > 1 and not self.failed and not self.suspect
 
+    @property
+    def is_alone(self) -> bool:
+        """True if nobody else seems to be on the way to it: others may have begun at the same moment as we did."""
+        return not self.parts and len(self.held) >= STRETCH // 4
+
     # -- who has it ---------------------------------------------------------------------------------------------
 
     def found(self, source: NodeId) -> None:
@@ -222,10 +227,10 @@ class Incoming:
     def _begin(self, rng: Random) -> int:
         """Choose where to look for a piece."""
         count = self.held.count
-        if not self.parts and len(self.held) < STRETCH // 4:
-            return rng.randrange(count)  # others may have begun at the same moment: soon we know of one another
+        if not self.parts and not self.is_alone:
+            return rng.randrange(count)
         first = next(iter(self.wanted.find(0, 1)), 0)
-        return (first + rng.randrange(STRETCH)) % count if self.parts else first
+        return first if self.is_alone else (first + rng.randrange(STRETCH)) % count
 
     def _of_share(self, me: NodeId, unseen: list[int]) -> int:
         """Of pieces that no partial source has, choose one that the others who wait will leave to us."""

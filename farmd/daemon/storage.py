@@ -105,16 +105,21 @@ class Storage:
         self.evicting.close()
 
     def _run(self, pool: ThreadPoolExecutor, work: Callable[[], Event | None]) -> None:
-        loop = asyncio.get_running_loop()
-        future = loop.run_in_executor(pool, work)
-        future.add_done_callback(self._done)
+        """Have work done by a pool. No future of asyncio: for each piece it would wake the event loop once more."""
+        pool.submit(self._work, work)
 
-    def _done(self, future: asyncio.Future[Event | None]) -> None:
-        if future.cancelled():
+    def _work(self, work: Callable[[], Event | None]) -> None:
+        try:
+            event = work()
+        except Exception as error:  # noqa: BLE001  # a bug: the event loop's handler tells of it
+            self._loop.call_soon_threadsafe(self._raise, error)
             return
-        event = future.result()
         if event is not None:
-            self._post(event)
+            self._loop.call_soon_threadsafe(self._post, event)
+
+    @staticmethod
+    def _raise(error: Exception) -> None:
+        raise error
 
     # -- what the core asks for -----------------------------------------------------------------------------------
 

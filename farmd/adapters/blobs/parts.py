@@ -68,10 +68,11 @@ class _Digest:
         with self._lock:
             if self.reached not in have:
                 return
+            buffer = memoryview(bytearray(PIECE_BYTES))
             descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
             try:
                 while self.reached in have:
-                    data = os.pread(descriptor, PIECE_BYTES, self.reached * PIECE_BYTES)
+                    data = buffer[: os.preadv(descriptor, [buffer], self.reached * PIECE_BYTES)]
                     self._md5.update(data)
                     self._xxh64.update(data)
                     self.reached += 1
