@@ -181,7 +181,7 @@ def join(ctx: click.Context, data_dir: Path | None, token: str) -> None:
     default="0",
     metavar="200G",
     callback=lambda _ctx, _param, text: _quota(text),
-    envvar=["FARM_STORE_QUOTA", "FARMD_STORE_QUOTA"],
+    envvar="FARM_STORE_QUOTA",
     help="Most bytes of files and results kept for jobs; 0 or none = no limit.  [env: FARM_STORE_QUOTA]",
 )
 @click.option("--mdns/--no-mdns", default=True, help="Look for other nodes by multicast DNS.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 from random import Random
 from struct import iter_unpack
 from typing import TYPE_CHECKING
@@ -64,3 +65,31 @@ def test_transfer_goes_on_where_it_was_when_its_only_source_was_killed(farm: Far
     assert [count for count in seen if 0 < count < here] == [], "nothing was begun anew"
     until((tmp_path / "out" / "got.1.bin").exists, "it is delivered", 20)
     assert (tmp_path / "out" / "got.1.bin").read_bytes() == CONTENT
+
+
+def test_transfer_from_two_sources_does_not_pause_when_one_of_them_is_killed(farm: Farm, tmp_path: Path) -> None:
+    farm.add("c", "--transfer-limit", "1M")
+    a, b, c = farm.start("a", "b", "c")
+    for name in ("a", "c"):
+        a.ctl_json("node", "hold", name)
+    (tmp_path / "data.bin").write_bytes(CONTENT)
+    words = ("--command", "cp data.bin {output}", "--output-name", "got.{frame}.bin", "--gate", "off")
+    more = ("--input", str(tmp_path / "data.bin"), "--output", str(tmp_path / "out"))
+    first = a.submit(*words, "--frames", "1", *more)
+    until(lambda: b.state(first) == "completed", "b has it too", 40)
+    b.ctl_json("node", "hold", "b")
+    b.ctl_json("node", "release", "c")
+    second = a.submit(*words, "--frames", "2", *more)
+    here = until(lambda: found if (found := pieces_of(c)) >= 2 else 0, "two pieces have arrived at c", 30)
+
+    a.kill()
+    arrived = {here: time.monotonic()}
+
+    def is_done() -> bool:
+        arrived.setdefault(pieces_of(c), time.monotonic())
+        return c.state(second) == "completed"
+
+    until(is_done, "the rest arrives, and the copy is made", 60)
+    times = [at for count, at in arrived.items() if count]
+    assert len(times) >= 4, "it was killed in the middle"
+    assert max(after - before for before, after in pairwise(times)) < 4, "at a piece a second; a time-out takes eight"
