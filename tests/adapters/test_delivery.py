@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
+from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -218,7 +219,10 @@ def test_read_only_folder_is_told(small_disk: Path, shelf: Shelf) -> None:
 @pytest.mark.root
 def test_full_disk_keeps_the_old_file_and_nothing_half_written(small_disk: Path, shelf: Shelf) -> None:
     (small_disk / "b").write_bytes(b"before")
-    outputs = [shelf.output("a", b"fits"), shelf.output("b", bytes(3_000_000))]
+    outputs = [
+        shelf.output("a", b"fits"),
+        shelf.output("b", Random(1).randbytes(3_000_000)),
+    ]  # zeros would take no room
     with pytest.raises(DeliveryFull, match="No space left"):
         deliver(small_disk, outputs, shelf.find)
     assert files_in(small_disk) == {"a": b"fits", "b": b"before"}

@@ -20,6 +20,8 @@ def test_limit_reads_the_whole_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("part", ["small", "again"])
 def test_parts_tell_ratios_and_figures(tmp_path: Path, part: str) -> None:
     ratios, figures = getattr(ingest, f"measure_{part}")(tmp_path, 2, 20)
+    quiet = figures.pop(f"{part}_quiet_rounds", 0)  # others may take the processors all the time
+    assert 0 <= quiet <= 2
     assert ratios
     assert all(value > 0 for value in (ratios | figures).values())
     assert list(tmp_path.glob("*/*")) == [], "no file stays"

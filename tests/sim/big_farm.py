@@ -10,7 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
-from farmd.core.node import Node
+from farmd.core.life import Life
 from protocol.bodies import FarmBody, KeyBody, pack_body
 from protocol.clock import hlc_of
 from protocol.ids import pack_node
@@ -73,7 +73,7 @@ class BigFarm:
 
     def measure(self, samples: int) -> list[float]:
         """Submit on one node after the other; return how long it took each time until 99 % of the nodes knew."""
-        with patch.object(Node, "_introduce", lambda self, turn: None):
+        with patch.object(Life, "introduce", lambda self, turn: None):
             return [float(seconds) for seconds in self.loop.run_until_complete(self._measure(samples))]
 
     async def _measure(self, samples: int) -> list[float]:
