@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from random import Random
 from time import process_time
 
 from farmd.core.effects import Effect, ReadPiece, Send
 from farmd.core.events import BlobsFound
-from farmd.core.incoming import PIECE_BYTES, begin, piece_count
+from farmd.core.incoming import PIECE_BYTES, Incoming, begin, piece_count
 from farmd.core.pieces import Pieces
 from farmd.core.spreading import ROUND_S
 from farmd.core.standing import LEFT_OUT_S
+from farmd.core.windows import Windows
 from protocol.ids import BlobAddress, NodeId
 from protocol.messages import Doubt, HaveIs, PartHas, PartIs, PieceAsk, PieceRefused
 from tests.core.test_swarm import ME, A, B, Bench, C, asks, blob, doubts, notes
@@ -215,3 +217,30 @@ def test_the_store_tells_what_is_here_and_nothing_of_it_is_asked_for() -> None:
     bench.swarm.fetch(turn, "key", (BIG,), ())
     bench.swarm.on_found(turn, BlobsFound(1, ((BIG, tuple(range(7))),)))
     assert asks(bench.have(A, BIG)) == [(A, BIG, 7)]
+
+
+def test_lone_transfer_may_have_four_pieces_outstanding_at_a_source_and_one_of_many_two() -> None:
+    windows, source = Windows(), NodeId("a" * 16)
+    for _ in range(2):
+        assert windows.has_room(source, PIECE_BYTES)
+        windows.ask_piece(source, PIECE_BYTES)
+    assert not windows.has_room(source, PIECE_BYTES)
+    for _ in range(2):
+        assert windows.has_room(source, PIECE_BYTES, alone=True)
+        windows.ask_piece(source, PIECE_BYTES)
+    assert not windows.has_room(source, PIECE_BYTES, alone=True)
+
+
+def test_transfer_counts_as_lone_once_it_had_time_to_hear_of_others_and_fetches_in_order_then() -> None:
+    count, source, rng = 300, NodeId("a" * 16), Random(1)
+    incoming = Incoming(BlobAddress(1, count * PIECE_BYTES, b"m" * 16), Pieces(count, range(31)))
+    incoming.found(source)
+    assert not incoming.is_alone
+    incoming = Incoming(incoming.blob, Pieces(count, range(32)))
+    incoming.found(source)
+    assert incoming.is_alone
+    for index in (32, 33, 34):
+        assert incoming.pick(source, NodeId("b" * 16), rng) == index
+        incoming.ask(index, source, 1.0)
+    incoming.found_part(NodeId("c" * 16), Pieces(count))
+    assert not incoming.is_alone

@@ -139,11 +139,6 @@ class Part:
         data = _read_at(self.path, index * PIECE_BYTES, self._length(index))
         return (self.have[index], data) if xxhash.xxh64_intdigest(data) == self.have[index] else None
 
-    @property
-    def can_follow(self) -> bool:
-        """Whether `follow` would find something to hash."""
-        return self._have is not None and self._digest.reached in self._have
-
     def follow(self) -> None:
         """Hash what has arrived without a gap; needs no lock, and a part that is forgotten meanwhile ends it."""
         have = self._have
