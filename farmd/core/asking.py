@@ -17,16 +17,17 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from farmd.core.bandwidth import Bucket
-from farmd.core.incoming import is_small, piece_size
+from farmd.core.incoming import SMALL_BYTES, is_small, piece_size
 from farmd.core.packs import PACK_BLOBS, PACK_BYTES
 from farmd.core.windows import Windows
 from protocol.messages import PackAsk, PieceAsk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from random import Random
 
     from farmd.core.incoming import Incoming
+    from farmd.core.packs import Pack
     from farmd.core.turn import Turn
     from protocol.ids import BlobAddress, NodeId
 
@@ -75,6 +76,14 @@ class Asking:
         """A piece is no longer outstanding: give its room in the window back."""
         source, _ = incoming.outstanding.pop(index)
         self.windows.settle(source, incoming.blob, index)
+
+    def settle_pack(self, source: NodeId, pack: Pack, blobs: Collection[BlobAddress]) -> list[Incoming]:
+        """These of a pack came: they are no longer outstanding."""
+        came = [self.incoming[blob] for blob in blobs]
+        for incoming in came:
+            del incoming.outstanding[0]
+        self.windows.arrived(source, pack, blobs)
+        return came
 
     def lost(self, turn: Turn, node: NodeId) -> None:
         """A node is no source any more: what was asked of it is asked elsewhere at once."""
@@ -125,7 +134,7 @@ class Asking:
     def pump(self, turn: Turn, source: NodeId) -> None:
         """Fill the window of one source."""
         going = True
-        while going:
+        while going and not self.windows.is_full(source):
             incoming = self._rarest(source)
             if incoming is None:
                 return
@@ -151,14 +160,20 @@ class Asking:
 
     def _for_pack(self, source: NodeId) -> list[Incoming]:
         """Look at the first small blobs at hand of a source, twice as much as a pack holds, and return the rarest first."""
-        ready, found, size = self._ready.get(source, {}), [], 0
-        for blob in list(islice(ready, LOOK_FOR_PACK)):
-            incoming = self._if_usable(source, blob, ready) if is_small(blob) else None
-            if incoming is not None:
-                found.append(incoming)
-                size += blob.size
-                if size > 2 * PACK_BYTES:
-                    break
+        ready, found, size, useless = self._ready.get(source, {}), [], 0, []
+        for blob in islice(ready, LOOK_FOR_PACK):
+            if blob.size > SMALL_BYTES:
+                continue
+            incoming = self.incoming.get(blob)
+            if incoming is None or not incoming.takes_from(source):
+                useless.append(blob)
+                continue
+            found.append(incoming)
+            size += blob.size
+            if size > 2 * PACK_BYTES:
+                break
+        for blob in useless:
+            del ready[blob]
         return sorted(found, key=_copies_of)
 
     def _if_usable(self, source: NodeId, blob: BlobAddress, ready: dict[BlobAddress, None]) -> Incoming | None:
@@ -197,10 +212,12 @@ class Asking:
                 size += incoming.blob.size
         if not self._may_take(turn, size):
             return False
-        for incoming in pack:
-            incoming.ask(0, source, turn.now.mono + PIECE_TIMEOUT_S)
-            self._ready[source].pop(incoming.blob, None)
+        ready, due = self._ready[source], turn.now.mono + PIECE_TIMEOUT_S
         blobs = tuple([incoming.blob for incoming in pack])
+        for incoming in pack:
+            incoming.ask(0, source, due)
+        for blob in blobs:
+            del ready[blob]
         self.windows.ask_pack(source, blobs)
         turn.send(source, PackAsk(blobs), volatile=True)
         return True

@@ -53,8 +53,6 @@ def judge_wrong(turn: Turn, incoming: Incoming) -> tuple[NodeId, ...]:
 
 def judge_right(turn: Turn, incoming: Incoming) -> Verdict:
     """The whole is right at last: name those that stood by wrong pieces, sent them, or passed them on."""
-    if not incoming.failed:
-        return Verdict((), (), ())
     wrong, passed = incoming.wrong_claims(passed_on=False), incoming.wrong_claims(passed_on=True)
     for node, pieces in (wrong | passed).items():
         turn.note("peer-wrong-pieces", f"{pieces} of {incoming.held.count} pieces of {incoming.blob}", node=node)

@@ -59,7 +59,8 @@ class Fetches:
         fetch = self._sets.get(key)
         if fetch is not None:
             fetch.left.pop(blob, None)
-            self.finish_if_complete(key)
+            if not fetch.left:
+                self.finish_if_complete(key)
 
     def finish_if_complete(self, key: Hashable) -> None:
         """Report a set of which nothing is left."""

@@ -142,18 +142,17 @@ class Incoming:
     doubted: dict[NodeId, bool] = field(default_factory=dict)
     suspect: bool = False
     asked_at: float = 0.0
-    _elsewhere: Pieces = field(init=False)
+    _elsewhere: Pieces | None = None
     _only: NodeId | None = None
 
     def __post_init__(self) -> None:
         """A blob whose pieces are all here and that is not complete all the same begins anew."""
-        count = self.held.count
-        if len(self.held) >= count:
+        count, here = self.held.count, len(self.held)
+        if here >= count:
             self.held = Pieces(count)
         self.wanted = Pieces.all_of(count)
-        for index in self.held:
+        for index in self.held if here else ():
             self.wanted.discard(index)
-        self._elsewhere = Pieces(count)
 
     @property
     def missing_bytes(self) -> int:
@@ -181,7 +180,7 @@ class Incoming:
         """The node holds these pieces, and no more."""
         self.sources.pop(source, None)
         self.parts[source] = pieces
-        self._elsewhere.update(pieces)
+        self._passed_on().update(pieces)
 
     def found_more(self, source: NodeId, numbers: Iterable[int]) -> bool:
         """The node holds these pieces too; True if one of them is wanted."""
@@ -189,9 +188,15 @@ class Incoming:
         for number in numbers if part is not None else ():
             if part is not None:
                 part.add(number)
-            self._elsewhere.add(number)
+            self._passed_on().add(number)
             wanted = wanted or number in self.wanted
         return wanted
+
+    def _passed_on(self) -> Pieces:
+        """Pieces that partial sources have: a set that thousands of small blobs, which have no such sources, do without."""
+        if self._elsewhere is None:
+            self._elsewhere = Pieces(self.held.count)
+        return self._elsewhere
 
     def lose(self, source: NodeId) -> None:
         """The node is no source any more."""
@@ -199,9 +204,9 @@ class Incoming:
         if self._only == source:
             self._only = None
         if self.parts.pop(source, None) is not None:
-            self._elsewhere = Pieces(self.held.count)
+            self._elsewhere = None
             for part in self.parts.values():
-                self._elsewhere.update(part)
+                self._passed_on().update(part)
 
     def holders(self) -> list[NodeId]:
         """Nodes that can be asked for some piece: first those that hold parts, to spare the others."""
@@ -275,7 +280,7 @@ class Incoming:
     def begin_anew(self) -> None:
         """Everything has to come again, and from others if there are any."""
         count = self.held.count
-        self.held, self.wanted, self._elsewhere = Pieces(count), Pieces.all_of(count), Pieces(count)
+        self.held, self.wanted, self._elsewhere = Pieces(count), Pieces.all_of(count), None
         self._only, self.now = None, Try()
         self.late.clear()
         self.sources.clear()

@@ -12,11 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from farmd.core.incoming import is_small
+from farmd.core.incoming import SMALL_BYTES
 from protocol.errors import PeerError
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Collection
 
     from protocol.ids import BlobAddress
     from protocol.messages import PackIs
@@ -26,7 +26,7 @@ PACK_BLOBS = 512
 """Most bytes and blobs of one pack."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Pack:
     """Small blobs that were asked for together.
 
@@ -50,13 +50,14 @@ def check_pack(blobs: tuple[BlobAddress, ...]) -> None:
     Raises:
         PeerError: It is none.
     """
-    if len(blobs) > PACK_BLOBS or sum([blob.size for blob in blobs]) > PACK_BYTES:
+    sizes = [blob.size for blob in blobs]
+    if len(blobs) > PACK_BLOBS or sum(sizes) > PACK_BYTES:
         raise PeerError(f"{len(blobs)} blobs are too much for a pack")
-    if not all(map(is_small, blobs)) or len(dict.fromkeys(blobs)) < len(blobs):
+    if max(sizes, default=0) > SMALL_BYTES or len(set(blobs)) < len(blobs):
         raise PeerError("a pack with a blob that is too large, or twice in it")
 
 
-def pick_out(answer: PackIs, wanted: Container[BlobAddress]) -> tuple[tuple[BlobAddress, ...], bytes]:
+def pick_out(answer: PackIs, wanted: Collection[BlobAddress]) -> tuple[tuple[BlobAddress, ...], bytes]:
     """Split an answer; return the blobs that are still wanted, and their bytes.
 
     Raises:

@@ -40,7 +40,8 @@ class Pieces:
         """Make the set of all pieces; it shares one number for all its full chunks."""
         pieces = cls(count)
         whole, rest = divmod(count, CHUNK)
-        pieces._chunks = dict.fromkeys(range(whole), _FULL)
+        if whole:
+            pieces._chunks = dict.fromkeys(range(whole), _FULL)
         if rest:
             pieces._chunks[whole] = (1 << rest) - 1
         pieces._size = count

@@ -96,12 +96,9 @@ class Receiving:
         except PeerError:
             self._refused(turn, sender, self._asking.known(pack.left), 0)
             raise
-        brought = dict.fromkeys(kept)
-        refused = [self._incoming[blob] for blob in pack.left if blob not in brought]
-        for blob in kept:
-            incoming = self._incoming[blob]
-            self._asking.settle(incoming, 0)
-            incoming.arrived(0, sender, blob.xxh64)
+        for incoming in self._asking.settle_pack(sender, pack, kept):
+            incoming.arrived(0, sender, incoming.blob.xxh64)
+        refused = self._asking.known(pack.left)
         if kept:
             turn.effects.append(WritePack(kept, data, sender))
         self._refused(turn, sender, refused, 0)
@@ -158,13 +155,8 @@ class Receiving:
 
     def complete(self, turn: Turn, incoming: Incoming) -> None:
         """A blob is here and verified."""
-        verdict = judge_right(turn, incoming)
-        for node in verdict.stood:
-            self._convict(turn, node)
-        for node in verdict.sent if not is_small(incoming.blob) else ():  # a pack was counted when it came
-            self._strike(turn, node)
-        for node in verdict.passed_on:
-            self.standing.distrust_parts(turn, node)
+        if incoming.failed:
+            self._judge(turn, incoming)
         sources = [source for source, _ in incoming.outstanding.values()]
         self._asking.drop(incoming.blob)
         self._spreading.completed(turn, incoming.blob)
@@ -172,6 +164,16 @@ class Receiving:
             self._fetches.here(key, incoming.blob)
         for source in sources:
             self._asking.pump(turn, source)
+
+    def _judge(self, turn: Turn, incoming: Incoming) -> None:
+        """What was wrong is right at last: draw conclusions about who sent the wrong."""
+        verdict = judge_right(turn, incoming)
+        for node in verdict.stood:
+            self._convict(turn, node)
+        for node in verdict.sent if not is_small(incoming.blob) else ():  # a pack was counted when it came
+            self._strike(turn, node)
+        for node in verdict.passed_on:
+            self.standing.distrust_parts(turn, node)
 
     def _wrong(self, turn: Turn, blobs: Sequence[Incoming]) -> None:
         """These are here, and are not what they are called."""

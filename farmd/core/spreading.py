@@ -109,6 +109,8 @@ class Spreading:
 
     def completed(self, turn: Turn, blob: BlobAddress) -> None:
         """A blob is complete here."""
+        if not (self._interest or self._fresh or self._greet):  # as for most of thousands of small blobs
+            return
         self._fresh.pop(blob, None)
         self._greet.pop(blob, None)
         nodes = self._interest.pop(blob, {})

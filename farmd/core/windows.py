@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from farmd.core.incoming import PIECE_BYTES, is_small, piece_size
+from farmd.core.incoming import PIECE_BYTES, SMALL_BYTES, is_small, piece_size
 from farmd.core.packs import PACK_BYTES, Pack
 from protocol.errors import PeerError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from protocol.ids import BlobAddress, NodeId
 
 WINDOW_BYTES = 2 * PIECE_BYTES
@@ -51,6 +53,10 @@ class Windows:
         """True if one more pack of any size may be asked for."""
         return len(self._packs.get(source, ())) < WINDOW_PACKS and self.has_room(source, PACK_BYTES)
 
+    def is_full(self, source: NodeId) -> bool:
+        """True if neither a pack nor the piece of a large blob, but for the rest at its end, may be asked for."""
+        return not self.has_room_for_pack(source) and not self.has_room(source, SMALL_BYTES, alone=True)
+
     def ask_piece(self, source: NodeId, size: int) -> None:
         """A piece was asked for."""
         outstanding, count = self._pieces.get(source, (0, 0))
@@ -69,6 +75,13 @@ class Windows:
         outstanding, count = self._pieces.get(source, (0, 0))
         self._pieces[source] = (max(0, outstanding - piece_size(blob, index)), max(0, count - 1))
 
+    def arrived(self, source: NodeId, pack: Pack, blobs: Collection[BlobAddress]) -> None:
+        """These of a pack came; its room is given back when nothing of it is left."""
+        for blob in blobs:
+            del pack.left[blob]
+        if blobs and not pack.left:
+            self._packs[source].remove(pack)
+
     def _leave_pack(self, source: NodeId, blob: BlobAddress) -> None:
         packs = self._packs.get(source, [])
         for pack in packs:
@@ -86,7 +99,7 @@ class Windows:
         """
         for pack in self._packs.get(source, ()):
             if not blobs or blobs[0] in pack.asked:
-                if not all(blob in pack.asked for blob in blobs):
+                if not pack.asked.keys() >= set(blobs):
                     raise PeerError("a pack with a blob that was not asked for")
                 return pack
         return None
