@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from farmd.ingest.hashing import not_regular, unreadable
@@ -57,29 +56,34 @@ def _below(original: str, path: str) -> Iterator[Found]:
     folders = [(original, path)]
     while folders:
         original, path = folders.pop()
-        with _listed(path or "/") as entries:
-            for entry in entries:
-                name = entry.name
-                if entry.is_file(follow_symlinks=False):
-                    yield f"{original}/{name}", f"{path}/{name}", entry.stat(follow_symlinks=False)
-                elif entry.is_dir(follow_symlinks=False) or _is_folder_link(inner := f"{path}/{name}"):
-                    folders.append((f"{original}/{name}", f"{path}/{name}"))
-                else:
-                    yield _file(f"{original}/{name}", inner, _status(inner))
+        for name, status in _listed(path or "/"):
+            named = f"{original}/{name}"
+            opened = named if path == original else f"{path}/{name}"
+            kind = stat.S_IFMT(status.st_mode)
+            if kind == stat.S_IFREG:
+                yield named, opened, status
+            elif kind == stat.S_IFDIR or _is_folder_link(opened):
+                folders.append((named, opened))
+            else:
+                yield _file(named, opened, _status(opened))
 
 
-@contextmanager
-def _listed(folder: str) -> Iterator[Iterator[os.DirEntry[str]]]:
-    """Open a folder by descriptor: its files are then looked at without walking its path again for each."""
+def _listed(folder: str) -> Iterator[tuple[str, os.stat_result]]:
+    """Look at what lies in a folder, not through links.
+
+    It is opened, so that its path is not walked again for each. Looking at all of them and asking the status for the
+    kind is faster than `os.scandir`, which makes an object of each first.
+    """
     try:
         opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise unreadable(folder, error) from error
+    name = ""
     try:
-        with os.scandir(opened) as entries:
-            yield entries
+        for name in os.listdir(opened):  # noqa: PTH208  # a descriptor, not a path
+            yield name, os.lstat(name, dir_fd=opened)
     except OSError as error:
-        raise unreadable(folder, error) from error
+        raise unreadable(f"{folder}/{name}" if name else folder, error) from error
     finally:
         os.close(opened)
 

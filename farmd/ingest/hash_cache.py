@@ -17,14 +17,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from farmd.ingest.hashing import FileDigest, hash_files, unreadable
+from farmd.ingest.finding import Finding, batches, find_nothing, signed
+from farmd.ingest.hashing import hash_files, unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
-    from farmd.ingest.hashing import P, Progress
-
-    Find = Callable[[os.stat_result], FileDigest | None]
+    from farmd.ingest.finding import Find
+    from farmd.ingest.hashing import FileDigest, P, Progress
 
 KEPT_DAYS = 90
 _BUSY_S = 1.0
@@ -36,10 +36,6 @@ CREATE TABLE IF NOT EXISTS digest (
     PRIMARY KEY (device, inode)
 ) WITHOUT ROWID
 """
-_FIND = (
-    "SELECT xxh64, md5, hashed_at_ns FROM digest"
-    " WHERE device = ? AND inode = ? AND size = ? AND mtime_ns = ? AND ctime_ns = ?"
-)
 _REMEMBER = "INSERT OR REPLACE INTO digest VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _FORGET = "DELETE FROM digest WHERE hashed_at_ns < ?"
 
@@ -71,17 +67,17 @@ class HashCache:
     def find(self, status: os.stat_result) -> FileDigest | None:
         """Return the digest of the file with exactly these marks, if it is known."""
         with self.finding() as find:
-            return find(status)
+            return find([status])[0]
 
     @contextmanager
     def finding(self) -> Iterator[Find]:
-        """Ask about many files, as `find`, with the file locked once; locking it for each costs half as much again."""
+        """Ask about many files, as `find`, with the file locked once and few questions."""
         if self._connection is None:
             yield find_nothing
             return
         cursor = self._connection.execute("BEGIN")
         try:
-            yield _Finding(cursor)
+            yield Finding(cursor)
         finally:
             self._connection.rollback()
 
@@ -113,8 +109,10 @@ class HashCache:
         Raises:
             UserError: As `hash_file`.
         """
+        found: dict[P, FileDigest | None] = {}
         with self.finding() as find:
-            found = {path: find(_status(path)) for path in paths}
+            for batch in batches(paths):
+                found.update(zip(batch, find([_status(path) for path in batch]), strict=True))
         if progress is not None:
             for digest in found.values():
                 if digest is not None:
@@ -125,35 +123,6 @@ class HashCache:
         return {path: digest or read[path] for path, digest in found.items()}
 
 
-class _Finding:
-    """Many questions in one transaction."""
-
-    def __init__(self, cursor: sqlite3.Cursor) -> None:
-        self._execute = cursor.execute
-        self._is_locked = False
-
-    def __call__(self, status: os.stat_result) -> FileDigest | None:
-        if self._is_locked:
-            return None
-        device, inode, mode = status.st_dev, status.st_ino, status.st_mode & 0o777
-        size, mtime_ns, ctime_ns = status.st_size, status.st_mtime_ns, status.st_ctime_ns
-        try:
-            found = self._execute(_FIND, (_signed(device), _signed(inode), size, mtime_ns, ctime_ns)).fetchone()
-        except sqlite3.Error:  # somebody locks it: do without, and do not wait for it again with each file
-            self._is_locked = True
-            return None
-        if found is None:
-            return None
-        xxh64, md5, hashed_at_ns = found
-        return FileDigest(
-            int.from_bytes(xxh64, "big"), md5, size, mtime_ns, ctime_ns, device, inode, mode, hashed_at_ns
-        )
-
-
-def find_nothing(_: os.stat_result) -> None:
-    """Answer for a cache that is not there."""
-
-
 def _status(path: str | os.PathLike[str]) -> os.stat_result:
     try:
         return os.stat(path)  # noqa: PTH116  # Path.stat costs half as much again
@@ -162,12 +131,7 @@ def _status(path: str | os.PathLike[str]) -> os.stat_result:
 
 
 def _key(digest: FileDigest) -> tuple[int, int, int, int, int]:
-    return _signed(digest.device), _signed(digest.inode), digest.size, digest.mtime_ns, digest.ctime_ns
-
-
-def _signed(number: int) -> int:
-    """Fold an unsigned 64-bit number into SQLite's range (some file systems use all 64 bits of an inode)."""
-    return number - (1 << 64) if number >= 1 << 63 else number
+    return signed(digest.device), signed(digest.inode), digest.size, digest.mtime_ns, digest.ctime_ns
 
 
 def _open(path: Path) -> sqlite3.Connection | None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import msgpack
 
+from farmd.ingest.finding import batches, find_nothing
 from farmd.ingest.gathering import gather, original_of
-from farmd.ingest.hash_cache import find_nothing
 from farmd.ingest.hashing import hash_files
 from farmd.ingest.tree import place_of
 from protocol.codec import decoder_of
@@ -24,7 +24,7 @@ from protocol.jobspec import MAX_MANIFEST_BYTES
 from protocol.plaindata import MAX_ITEMS, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
     from farmd.ingest.hash_cache import HashCache
     from farmd.ingest.hashing import FileDigest, Progress
@@ -124,46 +124,65 @@ def manifest_of(
     Raises:
         UserError: A file cannot be read or has a name that cannot be sent; names are looked at before anything is read.
     """
-    known, local = _known((scene_path, *extra_paths), cache)
-    root = os.path.commonpath({original.rpartition("/")[0] or "/" for original in local})
+    local, known = _found((scene_path, *extra_paths), cache)
+    originals = sorted(local)
+    root = _common_folder(originals)
     inside = len(root) + (root != "/")
-    files = {original[inside:]: path for original, path in sorted(local.items())}
+    files = {original[inside:]: local[original] for original in originals}
     scene = _scene(original_of(scene_path)[inside:], files)
     _refuse_names(root, files)
-    digests = _complete(known, cache, threads, progress)
-    entries = tuple([_entry(place, digests[path]) for place, path in files.items()])
-    return Manifest(root, scene, entries), files
+    digests = _complete(local, known, cache, threads, progress)
+    return Manifest(root, scene, _entries(files, map(digests.__getitem__, originals))), files
 
 
-def _known(
+def _found(
     paths: Iterable[str | os.PathLike[str]], cache: HashCache | None
-) -> tuple[dict[str, FileDigest | None], dict[str, str]]:
-    """Find the files; what is known of each, and how each original is opened."""
-    known: dict[str, FileDigest | None] = {}
+) -> tuple[dict[str, str], dict[str, FileDigest | None]]:
+    """Find the files; by original, how each is opened, and what is known of it."""
     local: dict[str, str] = {}
+    known: dict[str, FileDigest | None] = {}
     with nullcontext(find_nothing) if cache is None else cache.finding() as find:
-        for original, path, status in gather(paths):
-            known[path] = find(status)
-            local[original] = path
+        for batch in batches(gather(paths)):
+            originals, opened, statuses = zip(*batch, strict=True)
+            local.update(zip(originals, opened, strict=True))
+            known.update(zip(originals, find(statuses), strict=True))
             if len(local) > MAX_ITEMS:  # links to folders can make many of few: say so before they are all listed
                 raise UserError(
-                    f"more than {MAX_ITEMS} files are too many", f"the last was {path}", "leave out what is not used"
+                    f"more than {MAX_ITEMS} files are too many",
+                    f"the last was {opened[-1]}",
+                    "leave out what is not used",
                 )
     if not local:
         raise UserError("there is no file to send", "the folders are empty", "check the names")
-    return known, local
+    return local, known
+
+
+def _common_folder(originals: Sequence[str]) -> str:
+    """Return the folder that all these lie below, however deep; what the first and the last share, all share.
+
+    Args:
+        originals: Sorted.
+    """
+    return os.path.commonpath([original.rpartition("/")[0] or "/" for original in (originals[0], originals[-1])])
 
 
 def _complete(
-    known: dict[str, FileDigest | None], cache: HashCache | None, threads: int | None, progress: Progress | None
+    local: Mapping[str, str],
+    known: dict[str, FileDigest | None],
+    cache: HashCache | None,
+    threads: int | None,
+    progress: Progress | None,
 ) -> dict[str, FileDigest]:
-    """Read the files that are not known, and remember them."""
+    """Read the files that are not known, and remember them; by original, as both are."""
     if progress is not None:
         progress(sum(digest.size for digest in known.values() if digest is not None))
-    read = hash_files([path for path, digest in known.items() if digest is None], threads=threads, progress=progress)
-    if cache is not None:
-        cache.remember(read.values())
-    return {path: digest or read[path] for path, digest in known.items()}
+    unknown = [original for original, digest in known.items() if digest is None]
+    if unknown:
+        read = hash_files([local[original] for original in unknown], threads=threads, progress=progress)
+        if cache is not None:
+            cache.remember(read.values())
+        known |= {original: read[local[original]] for original in unknown}
+    return cast("dict[str, FileDigest]", known)
 
 
 def _scene(wanted: str, files: Iterable[str]) -> str:
@@ -185,11 +204,14 @@ def _refuse_names(root: str, places: Iterable[str]) -> None:
         raise UserError("a file cannot be sent", str(error), "rename it to a plain name") from error
 
 
-def _entry(path: str, digest: FileDigest) -> ManifestEntry:
-    mtime_ms = digest.mtime_ns // 1_000_000
-    if abs(mtime_ms) >= _MAX_MTIME_MS:  # a broken clock, or an archive: the content is good
-        mtime_ms = 0
-    return ManifestEntry(path, digest.size, mtime_ms, digest.mode, digest.xxh64, digest.md5)
+def _entries(places: Iterable[str], digests: Iterable[FileDigest]) -> tuple[ManifestEntry, ...]:
+    made = tuple.__new__  # the constructor takes as long as all the rest
+    entries = [
+        made(ManifestEntry, (place, size, mtime_ns // 1_000_000, mode, xxh64, md5))
+        for place, (xxh64, md5, size, mtime_ns, _, _, _, mode, _) in zip(places, digests, strict=True)
+    ]
+    # A broken clock, or an archive, leaves a time that cannot be sent: the content is good.
+    return tuple([e if -_MAX_MTIME_MS < e[2] < _MAX_MTIME_MS else e._replace(mtime_ms=0) for e in entries])
 
 
 def _check(manifest: Manifest) -> None:
@@ -209,17 +231,22 @@ def _check(manifest: Manifest) -> None:
 
 
 def _check_places(paths: list[str]) -> None:
-    places: dict[str, str] = {}
-    for path in paths:
-        place = place_of(path)
-        if place in places:
-            raise PeerError(f"two files lie in one place: {places[place]!r} and {path!r}")
-        places[place] = path
+    places = dict(zip(map(place_of, paths), paths, strict=True))
+    if len(places) < len(paths):
+        _refuse_twins(paths)
     folders = {place.rpartition("/")[0] for place in places}
     while folders - {""}:
         for folder in folders & places.keys():
             raise PeerError(f"{folder!r} is a file and a folder")
         folders = {folder.rpartition("/")[0] for folder in folders}
+
+
+def _refuse_twins(paths: Iterable[str]) -> None:
+    seen: dict[str, str] = {}
+    for path in paths:
+        if (place := place_of(path)) in seen:
+            raise PeerError(f"two files lie in one place: {seen[place]!r} and {path!r}")
+        seen[place] = path
 
 
 def _is_possible(entry: ManifestEntry) -> bool:

@@ -142,6 +142,19 @@ def test_folder_that_vanishes_while_it_is_listed_is_named(shot: Path) -> None:
         list(found)
 
 
+def test_file_that_vanishes_while_its_folder_is_listed_is_named(shot: Path) -> None:
+    names = {"tex/a.png", "tex/b.png", "tex/c.png"}
+    for name in names:
+        (shot / name).write_bytes(b"c")
+    found = gather([shot / "tex"])
+    names.remove(os.path.relpath(next(found)[1], shot))
+    for name in names:
+        (shot / name).unlink()
+    with pytest.raises(UserError, match=f"({'|'.join(names)})$") as caught:
+        list(found)
+    assert "No such file" in caught.value.why
+
+
 def test_folders_without_files_are_told(tmp_path: Path) -> None:
     (tmp_path / "empty" / "inner").mkdir(parents=True)
     with pytest.raises(UserError, match="no file to send"):

@@ -1,0 +1,126 @@
+"""Find many files in the table of the hash cache with few questions.
+
+A question costs 4 µs, most of it around the search; a row of a longer answer costs less than 1 µs. So the inodes that are
+asked about are sorted, and rows are read from the first on: files that were made together have inodes close together,
+and what lies there was mostly hashed together too. Where that is not so, rows are read for nothing, in a cache that may
+know a million files; as soon as fewer than one in `FEW` were of use, the rest is asked for by number.
+
+Invariant: of n files on one device, at most `FEW` * n + `READ_ROWS` rows are read.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from bisect import bisect_right
+from itertools import islice
+from typing import TYPE_CHECKING, TypeVar
+
+from farmd.ingest.hashing import FileDigest
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    Find = Callable[[Sequence[os.stat_result]], list[FileDigest | None]]
+    """Answers about each file, in their order."""
+    Row = tuple[int, bytes, bytes, int, int, int, int]
+    """Inode, xxHash64, MD5, when hashed, and the marks: size, mtime_ns, ctime_ns."""
+
+T = TypeVar("T")
+BATCH_FILES = 4_000
+"""So many at once are worth asking about, and their statuses take 3 MB."""
+READ_ROWS = 500
+"""Of one answer; old builds of SQLite take 999 values in one question."""
+FEW = 4
+_SIGN, _ALL = 1 << 63, 1 << 64
+_COLUMNS = "SELECT inode, xxh64, md5, hashed_at_ns, size, mtime_ns, ctime_ns FROM digest WHERE device = ?"
+_FROM = f"{_COLUMNS} AND inode BETWEEN ? AND ? ORDER BY inode LIMIT {READ_ROWS}"
+
+
+class Finding:
+    """Many questions in one transaction."""
+
+    def __init__(self, cursor: sqlite3.Cursor) -> None:
+        self._cursor = cursor
+        self._is_locked = False
+
+    def __call__(self, statuses: Sequence[os.stat_result]) -> list[FileDigest | None]:
+        """Answer about each of these files, in their order."""
+        if self._is_locked:
+            return find_nothing(statuses)
+        try:
+            rows = {device: self._rows_on(device, statuses) for device in {status.st_dev for status in statuses}}
+        except sqlite3.Error:  # somebody locks it: do without, and do not wait for it again with each question
+            self._is_locked = True
+            return find_nothing(statuses)
+        return _matched(rows, statuses)
+
+    def _rows_on(self, device: int, statuses: Sequence[os.stat_result]) -> dict[int, Row]:
+        inodes = [status.st_ino for status in statuses if status.st_dev == device]
+        if max(inodes) >= _SIGN:
+            inodes = [signed(inode) for inode in inodes]
+        return rows_of(self._cursor, signed(device), sorted(inodes))
+
+
+def rows_of(cursor: sqlite3.Cursor, device: int, inodes: Sequence[int]) -> dict[int, Row]:
+    """Return, by inode, the rows of these files and perhaps some others.
+
+    Args:
+        cursor: Of the cache.
+        device: Signed, as the inodes.
+        inodes: Sorted.
+
+    Raises:
+        sqlite3.Error: The cache is locked or broken.
+    """
+    rows: dict[int, Row] = {}
+    at = 0
+    while at < len(inodes):
+        read: list[Row] = cursor.execute(_FROM, (device, inodes[at], inodes[-1])).fetchall()
+        rows.update([(row[0], row) for row in read])
+        if len(read) < READ_ROWS:
+            return rows
+        begun, at = at, bisect_right(inodes, read[-1][0])
+        if (at - begun) * FEW < len(read):
+            break
+    for batch in batches(inodes[at:], READ_ROWS):
+        question = f"{_COLUMNS} AND inode IN ({','.join('?' * len(batch))})"
+        rows.update([(row[0], row) for row in cursor.execute(question, (device, *batch)).fetchall()])
+    return rows
+
+
+def _matched(rows: dict[int, dict[int, Row]], statuses: Sequence[os.stat_result]) -> list[FileDigest | None]:
+    """Make digests of the rows of those files that still have the marks in them.
+
+    It is done for each of very many files: written out, and past the constructor, which takes as long as all the rest.
+    """
+    found: list[FileDigest | None] = []
+    made, number, add = tuple.__new__, int.from_bytes, found.append
+    for status in statuses:
+        device, inode, size = status.st_dev, status.st_ino, status.st_size
+        mtime_ns, ctime_ns = status.st_mtime_ns, status.st_ctime_ns
+        row = rows[device].get(inode if inode < _SIGN else inode - _ALL)
+        if row is None or row[4] != size or row[5] != mtime_ns or row[6] != ctime_ns:
+            add(None)
+            continue
+        _, xxh64, md5, hashed_at_ns, _, _, _ = row
+        mode = status.st_mode & 0o777
+        add(made(FileDigest, (number(xxh64, "big"), md5, size, mtime_ns, ctime_ns, device, inode, mode, hashed_at_ns)))
+    return found
+
+
+def find_nothing(statuses: Sequence[os.stat_result]) -> list[FileDigest | None]:
+    """Answer for a cache that is not there."""
+    return [None] * len(statuses)
+
+
+def signed(number: int) -> int:
+    """Fold an unsigned 64-bit number into SQLite's range (some file systems use all 64 bits of an inode)."""
+    return number - _ALL if number >= _SIGN else number
+
+
+def batches(items: Iterable[T], count: int = BATCH_FILES) -> Iterator[list[T]]:
+    """Cut into lists of so many, and a rest."""
+    rest = iter(items)
+    while batch := list(islice(rest, count)):
+        yield batch
