@@ -439,6 +439,20 @@ class Hello(NamedTuple):
     address: str
 
 
+class Lane(NamedTuple):
+    """Contents of files may come to this port of mine, sealed with this key; use no older lane of mine any more.
+
+    Attributes:
+        name: 8 bytes, said in each sealed message.
+        port: TCP port, on the machine where I listen.
+        key: Of AES-256-GCM, 32 bytes; for you alone, and for one life of yours.
+    """
+
+    name: bytes
+    port: int
+    key: bytes
+
+
 class JoinAsk(NamedTuple):
     """From an unknown key: admit me. The token proves an admission signed by the farm's key."""
 
@@ -462,7 +476,7 @@ Message = (
     | InventoryAsk | Inventory | Grant | GrantReply | Stop | Prefetch
     | HaveAsk | HaveIs | PieceAsk | PieceIs | PieceRefused | Keep | LogAsk | LogIs | Doubt
     | PackAsk | PackIs | PartIs | PartHas | PledgeAsk | PledgeIs
-    | Hello | JoinAsk | JoinReply
+    | Hello | JoinAsk | JoinReply | Lane
 )  # fmt: skip
 
 TAGS: dict[int, type[Message]] = {
@@ -473,6 +487,6 @@ TAGS: dict[int, type[Message]] = {
     37: InventoryAsk, 38: Inventory, 40: Grant, 41: GrantReply, 42: Stop, 43: Prefetch,
     50: HaveAsk, 51: HaveIs, 52: PieceAsk, 53: PieceIs, 54: PieceRefused, 55: Keep, 56: LogAsk, 57: LogIs,
     58: Doubt, 70: PackAsk, 71: PackIs, 72: PartIs, 73: PartHas, 80: PledgeAsk, 81: PledgeIs,
-    60: Hello, 61: JoinAsk, 62: JoinReply,
+    60: Hello, 61: JoinAsk, 62: JoinReply, 63: Lane,
 }  # fmt: skip
 """Wire numbers; for ever."""

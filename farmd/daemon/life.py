@@ -17,6 +17,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from farmd.adapters import hardware
+from farmd.adapters.allocation import keep_freed_memory
 from farmd.adapters.client_door import Caller, ClientDoor
 from farmd.adapters.clock import BootClock, boot_id
 from farmd.adapters.discovery import Discovery
@@ -103,6 +104,7 @@ class Daemon:
         Raises:
             UserError: The port is taken, the store is newer or used by another daemon, …
         """
+        keep_freed_memory()
         try:
             opened = await self._store.open()
             self._zap.start()

@@ -1,10 +1,13 @@
 """Messages between nodes over one open TCP port, CURVE from the first byte.
 
-The port is a ROUTER on which *everything* is received; each node sends through DEALERs of its own to the ROUTERs of
-the others. A second DEALER to the same port carries bulk, so that a megabyte does not stand before a heartbeat.
+The port is a ROUTER on which *everything* can be received; each node sends through DEALERs of its own to the ROUTERs of
+the others. Bulk has a connection of its own, so that a megabyte does not stand before a heartbeat: a lane to a second
+port, where each message is sealed by AES, or, where a firewall does not let it through, a second DEALER to the one port.
 
 - `transport`  the ROUTER, who may say what, and the links that are wanted
 - `link`       the DEALERs to one peer, and how their state is seen without a monitor socket
+- `lanes`      the second port, and the way to that of a peer
+- `sealing`    keys, nonces and seals of a lane
 - `joining`    the door for strangers, and the asking side of it
 - `tally`      what was received, sent and dropped, by whom
 - `sockets`    options, addresses, descriptors

@@ -1,4 +1,4 @@
-"""Our connections to one peer: a DEALER for control, and one for bulk that exists while it is used.
+"""Our connections to one peer: a DEALER for control, and for bulk a lane, or a second DEALER where there is none.
 
 Connected and disconnected are seen without a monitor socket. With IMMEDIATE, libzmq gives the DEALER a pipe when the
 handshake is complete and takes it away when the connection breaks, and both wake the descriptor: writable means
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import zmq
 
+from farmd.adapters.zmq_transport.lanes import LaneLink
 from farmd.adapters.zmq_transport.sockets import open_dealer
 from protocol.pacing import Drain
 
@@ -43,6 +44,7 @@ class Link:
         self._on_change = on_change
         self._changed_at = 0.0
         self._stuck_at: float | None = None
+        self.lane = LaneLink(context, endpoint)
         self._bulk: Socket | None = None
         self._bulk_sent_at = 0.0
         self._control = open_dealer(context, keys, server_key)
@@ -71,7 +73,9 @@ class Link:
         return True
 
     def send_bulk(self, frames: tuple[bytes, bytes], now: float) -> bool:
-        """Send on the bulk connection, which is made if there is none; large frames are not copied."""
+        """Send along the lane, or on the bulk connection, which is made if there is none; large frames are not copied."""
+        if self.lane.send(frames, now):
+            return True
         if self._bulk is None:
             self._bulk = open_dealer(self._context, self._keys, self._server_key, bulk=True)
             self._bulk.setsockopt(zmq.IPV6, int("[" in self._endpoint))
@@ -88,6 +92,7 @@ class Link:
 
     def keep(self, now: float) -> bool:
         """Look after the link every few seconds; False if it has been down so long that it should be made anew."""
+        self.lane.keep(now)
         if self._bulk is not None and now - self._bulk_sent_at > BULK_IDLE_S:
             self._drop_bulk()
         if self.up and self._stuck_at is not None and now - self._stuck_at > STUCK_S:
@@ -97,9 +102,10 @@ class Link:
         return now - self._changed_at < REDIAL_S
 
     def close(self, linger_ms: int = 0) -> None:
-        """Close both connections; `linger_ms` lets last words out on one that is up."""
+        """Close all connections; `linger_ms` lets last words out on one that is up."""
         self._drain.stop()
         self._drop_bulk()
+        self.lane.close()
         self._control.close(linger=linger_ms if self.up else 0)
 
     def _drop_bulk(self) -> None:

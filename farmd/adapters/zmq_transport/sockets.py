@@ -1,7 +1,7 @@
 """Socket options, addresses and descriptors of the transport: every figure that libzmq is given stands here.
 
 Descriptors: the daemon's ROUTER 2, and per linked peer 2 (an event descriptor and a TCP connection), 1 for the peer's
-own connection to us, and twice that again while bulk flows. There are no monitor sockets (they would add 2 a peer).
+own connection to us, and twice that again while bulk flows; the port for sealed bulk 2 more. There are no monitor sockets (they would add 2 a peer).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import zmq
 
 from protocol.api import ZAP_FARM
-from protocol.codec import MAX_MESSAGE_BYTES
+from protocol.codec import MAX_JOIN_BYTES, MAX_MESSAGE_BYTES
 from protocol.errors import UsageError, UserError
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ RECEIVE_QUEUE = 0
 """No limit: at one, libzmq 4.3.5 (issues 4364, 4841) stops to read a connection, and if that connection then breaks,
 its next heartbeat ends the whole process ("Assertion failed: !_io_error"). What is received is bounded by the queues of
 the senders and by `Drain`, which leaves nothing here for longer than the loop is busy."""
+MAX_SEAL_BYTES = 1024
+"""What sealing adds to a message; generous."""
 BACKLOG = 512
 """A whole farm may connect to a restarted node at once."""
 
@@ -108,6 +110,45 @@ def open_dealer(context: Context, keys: Keys, server_key: bytes, *, bulk: bool =
         },
     )
     return dealer
+
+
+def open_pull(context: Context) -> Socket:
+    """Make the socket that sealed messages are received on: no CURVE, since these are sealed one by one."""
+    pull = context.socket(zmq.PULL)
+    _set(
+        pull,
+        {
+            zmq.LINGER: 0,
+            zmq.MAXMSGSIZE: MAX_MESSAGE_BYTES + MAX_SEAL_BYTES,
+            zmq.RCVHWM: RECEIVE_QUEUE,
+            zmq.BACKLOG: BACKLOG,
+            zmq.HEARTBEAT_IVL: INCOMING_HEARTBEAT_MS,
+            zmq.HEARTBEAT_TIMEOUT: INCOMING_TIMEOUT_MS,
+            zmq.HANDSHAKE_IVL: HANDSHAKE_MS,
+        },
+    )
+    return pull
+
+
+def open_push(context: Context) -> Socket:
+    """Make a socket that sends sealed messages to one peer; writable exactly while it is connected."""
+    push = context.socket(zmq.PUSH)
+    _set(
+        push,
+        {
+            zmq.LINGER: 0,
+            zmq.IMMEDIATE: 1,
+            zmq.MAXMSGSIZE: MAX_JOIN_BYTES,
+            zmq.SNDHWM: BULK_QUEUE,
+            zmq.CONNECT_TIMEOUT: CONNECT_TIMEOUT_MS,
+            zmq.RECONNECT_IVL: RECONNECT_MS,
+            zmq.RECONNECT_IVL_MAX: RECONNECT_MAX_MS,
+            zmq.HEARTBEAT_IVL: HEARTBEAT_MS,
+            zmq.HEARTBEAT_TIMEOUT: HEARTBEAT_TIMEOUT_MS,
+            zmq.HANDSHAKE_IVL: HANDSHAKE_MS,
+        },
+    )
+    return push
 
 
 def _set(sock: Socket, options: dict[int, int | bytes]) -> None:

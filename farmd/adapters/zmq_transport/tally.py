@@ -22,6 +22,7 @@ class Tally:
 
     Attributes:
         received: Messages of trusted senders that were decoded and handed on.
+        sealed: Of these, how many came sealed along a lane.
         sent: Messages given to a connection.
         unsent: Messages for a peer without a connection, or with a full queue.
         bad: Messages dropped because of their sender, trusted or not.
@@ -29,6 +30,7 @@ class Tally:
     """
 
     received: int = 0
+    sealed: int = 0
     sent: int = 0
     unsent: int = 0
     bad: int = 0

@@ -22,6 +22,7 @@ import zmq
 
 from farmd.adapters.zmq_transport import sockets
 from farmd.adapters.zmq_transport.joining import Doors, ask_to_join
+from farmd.adapters.zmq_transport.lanes import LanePort
 from farmd.adapters.zmq_transport.link import Link
 from farmd.adapters.zmq_transport.tally import NotYetTrusted, Tally
 from farmd.core.events import Connected, Disconnected, MessageReceived
@@ -38,7 +39,7 @@ from protocol.codec import (
 )
 from protocol.errors import PeerError, UsageError
 from protocol.ids import node_id_of
-from protocol.messages import Hello, JoinAsk, JoinReply, PackIs, PieceIs
+from protocol.messages import Hello, JoinAsk, JoinReply, Lane, PackAsk, PackIs, PieceAsk, PieceIs
 from protocol.pacing import Drain
 
 if TYPE_CHECKING:
@@ -115,6 +116,8 @@ class ZmqTransport:
         self._doors = Doors(judge, now)
         self._last: tuple[Message | None, bytes] = (None, b"")
         self._keeper: asyncio.TimerHandle | None = None
+        self._invited: set[NodeId] = set()
+        self._lanes = LanePort(context, self._heard_sealed, self._blame_sealed)
         self._router = sockets.open_router(context, keys)
         self._drain = Drain(self._router.fileno(), self._take)
 
@@ -139,6 +142,7 @@ class ZmqTransport:
         if not self.address:
             self.bind()
         self._drain.start()
+        self._lanes.start(self._listen)
         self._keep()
 
     def close(self) -> None:
@@ -152,6 +156,7 @@ class ZmqTransport:
             link.close(GOODBYE_MS)
         self._links.clear()
         self._wanted.clear()
+        self._lanes.close()
         self._router.close()
 
     # -- what the core asks for ------------------------------------------------------------------------------------
@@ -165,6 +170,8 @@ class ZmqTransport:
         if isinstance(message, PieceIs | PackIs):
             sent = link.send_bulk(encode_bulk(message), self._now())
         else:
+            if isinstance(message, PieceAsk | PackAsk) and node not in self._invited:
+                self._invite(node, link)
             sent = link.send(self._frame_of(message), self._now())
         if sent:
             self.tally.sent += 1
@@ -202,6 +209,7 @@ class ZmqTransport:
         for node in [node for node, (_, key) in self._wanted.items() if key not in known]:
             self.unlink(node)
         members = set(nodes.values())
+        self._lanes.keep(members)
         self._epochs = {node: epoch for node, epoch in self._epochs.items() if node in members}
 
     def answer_join(self, door: int, reply: JoinReply) -> bool:
@@ -266,6 +274,20 @@ class ZmqTransport:
             raise kind(f"{type(message).__name__} from a key that is not trusted")
         if type(message) is Hello:
             self._hear_hello(node, message)
+        if type(message) is Lane:
+            if (link := self._links.get(node)) is not None:
+                link.lane.open(message, self._now())
+            return
+        self._heard(node, message)
+
+    def _heard_sealed(self, node: NodeId, message: Message) -> None:
+        self.tally.sealed += 1
+        self._heard(node, message)
+
+    def _blame_sealed(self, sender: str, error: PeerError) -> None:
+        self.tally.blame(sender, error, self._now())
+
+    def _heard(self, node: NodeId, message: Message) -> None:
         self.tally.received += 1
         self._on_event(MessageReceived(node, message))
 
@@ -276,6 +298,7 @@ class ZmqTransport:
         if self._epochs.get(node) != hello.epoch:
             # A peer that restarted while our loop was busy may have missed our Hello: one more for each of its lives.
             self._epochs[node] = hello.epoch
+            self._invited.discard(node)
             self.send(node, self._hello())
 
     def _hear_api(self, routing_id: bytes, node: NodeId | None, frames: list[bytes]) -> None:
@@ -339,9 +362,16 @@ class ZmqTransport:
             _log.warning("cannot reach node %s at %s: %s", node, endpoint, error)
 
     def _changed(self, node: NodeId, up: bool) -> None:  # callback of Link
+        self._invited.discard(node)
         if up:
             self.send(node, self._hello())
         self._on_event(Connected(node) if up else Disconnected(node))
+
+    def _invite(self, node: NodeId, link: Link) -> None:
+        """Before the first question about contents: say where they may come, sealed."""
+        lane = self._lanes.invite(node)
+        if lane is not None and link.send(encode(lane), self._now()):
+            self._invited.add(node)
 
     def _keep(self) -> None:
         self._keeper = asyncio.get_running_loop().call_later(KEEP_S, self._keep)

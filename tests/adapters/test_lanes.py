@@ -1,0 +1,261 @@
+"""Contents of files along the second port: sealed, only from whom they were asked of, and never a way that must exist."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+import zmq
+
+from farmd.adapters.zmq_transport import lanes, sockets
+from farmd.adapters.zmq_transport.sealing import Opener, Sealer, new_lane
+from farmd.core.events import Connected, MessageReceived
+from protocol.codec import encode, encode_bulk
+from protocol.errors import PeerError
+from protocol.ids import BlobAddress
+from protocol.messages import Lane, PieceAsk, PieceIs, Ping
+from tests.adapters.loopback import Node, closing, link, pair, run, start_node, until
+
+if TYPE_CHECKING:
+    from farmd.adapters.zmq_transport.sockets import Socket
+
+BLOB = BlobAddress(1, 2, b"m" * 16)
+PIECE = PieceIs(BLOB, 0, 3, b"secret of the artist" * 1000)
+
+
+async def ask(one: Node, other: Node) -> None:
+    """Let `one` ask `other` for a piece, as everybody does before contents travel; then the lane stands."""
+    before = len(other.heard(PieceAsk))
+    assert one.transport.send(other.id, PieceAsk(BLOB, 0))
+    await until(lambda: len(other.heard(PieceAsk)) > before)
+
+
+async def deliver(source: Node, target: Node, count: int = 1) -> None:
+    """Send pieces until `count` more have come sealed."""
+    before = target.transport.tally.sealed
+
+    def sealed() -> bool:
+        source.transport.send(target.id, PIECE)
+        return target.transport.tally.sealed >= before + count
+
+    await until(sealed)
+
+
+def test_pieces_that_were_asked_for_come_sealed_and_whole() -> None:
+    async def story() -> None:
+        one, other = await pair()
+        await ask(one, other)
+        await deliver(other, one, 3)
+        assert MessageReceived(other.id, PIECE) in one.events
+        assert set(one.heard(PieceIs)) == {PIECE}
+
+    run(story())
+
+
+def test_pieces_that_nobody_asked_for_come_over_the_one_port() -> None:
+    async def story() -> None:
+        one, other = await pair()
+        other.transport.send(one.id, PIECE)
+        await until(lambda: one.heard(PieceIs))
+        assert one.transport.tally.sealed == 0
+
+    run(story())
+
+
+def test_second_port_behind_a_firewall_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("farmd.adapters.zmq_transport.transport.KEEP_S", 0.05)
+    monkeypatch.setattr(lanes, "LANE_TRY_S", 0.2)
+
+    async def story() -> None:
+        one, other = await pair()
+        with socket.create_server(("127.0.0.1", 0)) as closed:
+            port = closed.getsockname()[1]
+        one.transport._lanes.number = port
+        await ask(one, other)
+        other.transport.send(one.id, PIECE)
+        await until(lambda: one.heard(PieceIs))
+        way = other.transport._links[one.id].lane
+        await until(lambda: way._push is None)
+        assert other.transport.send(one.id, PIECE), "it rests, and does not dial for each piece"
+        assert way._push is None
+        await until(lambda: len(one.heard(PieceIs)) == 2)
+        assert one.transport.tally.sealed == 0
+
+    run(story())
+
+
+def test_source_that_restarts_is_given_a_new_key() -> None:
+    async def story() -> None:
+        one, other = await pair()
+        await ask(one, other)
+        await deliver(other, one)
+        address, keys = other.transport.address, other.keys
+        other.stop()
+        other = start_node(keys=keys, listen=address, epoch=2)
+        other.transport.trust([one.keys.public])
+        link(other, one)
+        await until(lambda: other.of(Connected) and len(one.of(Connected)) == 2)
+        await ask(one, other)
+        await deliver(other, one)
+        assert one.transport.tally.bad == 0
+
+    run(story())
+
+
+def test_who_receives_and_restarts_is_sent_nothing_with_the_old_key() -> None:
+    async def story() -> None:
+        one, other = await pair()
+        await ask(one, other)
+        await deliver(other, one)
+        address, keys = one.transport.address, one.keys
+        one.stop()
+        one = start_node(keys=keys, listen=address, epoch=2)
+        one.transport.trust([other.keys.public])
+        link(one, other)
+        await until(lambda: one.of(Connected) and len(other.of(Connected)) == 2)
+        await ask(one, other)
+        await deliver(other, one)
+        assert set(one.heard(PieceIs)) == {PIECE}
+        assert one.transport.tally.bad == 0
+
+    run(story())
+
+
+def stranger(node: Node) -> Socket:
+    """Anybody can connect to the second port."""
+    context: zmq.Context[Socket] = zmq.Context()
+    closing(context.term)
+    push = sockets.open_push(context)
+    closing(push.close)
+    push.connect(f"tcp://127.0.0.1:{node.transport._lanes.number}")
+    return push
+
+
+async def say(push: Socket, *frames: bytes) -> None:
+    await until(lambda: push.poll(0, zmq.POLLOUT))
+    push.send_multipart(frames, zmq.NOBLOCK)
+
+
+async def say_in_vain(node: Node, *frames: bytes) -> None:
+    """Say what the node drops."""
+    bad = node.transport.tally.bad
+    await say(stranger(node), *frames)
+    await until(lambda: node.transport.tally.bad == bad + 1)
+
+
+@pytest.mark.parametrize(
+    "frames", [(b"",), (b"x" * 100,), (b"x" * 100, b"y" * 1000), (b"x" * 100, b"y", b"z"), encode_bulk(PIECE)]
+)
+def test_stranger_at_the_second_port_is_hung_up_on_and_harms_nobody(frames: tuple[bytes, ...]) -> None:
+    async def story() -> None:
+        one, other = await pair()
+        push = stranger(one)
+        await say(push, *frames)
+        await until(lambda: one.transport.tally.bad == 1)
+        await say(push, *frames)  # it dials again, and meets the same
+        await until(lambda: one.transport.tally.bad == 2)
+        assert not one.heard(PieceIs)
+        await ask(one, other)
+        await deliver(other, one)
+
+    run(story())
+
+
+def test_overheard_name_of_a_lane_and_repeated_messages_are_of_no_use() -> None:
+    async def story() -> None:
+        one, other = await pair()
+        lane = one.transport._lanes.invite(other.id)
+        assert lane is not None
+        sealed = Sealer(lane).seal(*encode_bulk(PIECE))
+        for wrong in (
+            Sealer(lane._replace(key=bytes(32))).seal(*encode_bulk(PIECE)),
+            (sealed[0], sealed[1][:-1] + bytes([sealed[1][-1] ^ 1])),
+            (sealed[0][:-1] + bytes([sealed[0][-1] ^ 1]), sealed[1]),
+            (sealed[0], Sealer(lane).seal(b"", b"other body")[0]),
+        ):
+            await say_in_vain(one, *wrong)
+        assert not one.heard(PieceIs)
+        await say(stranger(one), *sealed)
+        await until(lambda: one.heard(PieceIs))
+        await say_in_vain(one, *sealed)
+        assert one.heard(PieceIs) == [PIECE]
+
+    run(story())
+
+
+def test_lane_of_a_revoked_node_is_closed_at_once() -> None:
+    async def story() -> None:
+        one, other = await pair()
+        lane = one.transport._lanes.invite(other.id)
+        assert lane is not None
+        one.transport.trust([])
+        await say(stranger(one), *Sealer(lane).seal(*encode_bulk(PIECE)))
+        await until(lambda: one.transport.tally.bad == 1)
+        assert not one.heard(PieceIs)
+
+    run(story())
+
+
+def test_lane_before_the_newest_is_still_good_and_the_one_before_it_is_not() -> None:
+    async def story() -> None:
+        one, other = await pair()
+        first, second, third = (one.transport._lanes.invite(other.id) for _ in range(3))
+        assert first is not None
+        assert second is not None
+        assert third is not None
+        for lane in (second, third):
+            await say(stranger(one), *Sealer(lane).seal(*encode_bulk(PIECE)))
+        await until(lambda: one.transport.tally.sealed == 2)
+        await say_in_vain(one, *Sealer(first).seal(*encode_bulk(PIECE)))
+
+    run(story())
+
+
+@pytest.mark.parametrize(
+    "lane",
+    [
+        Lane(b"n", 7, bytes(32)),
+        Lane(b"n" * 8, 7, b"k"),
+        Lane(b"n" * 8, 0, bytes(32)),
+        Lane(b"n" * 8, 1 << 16, bytes(32)),
+    ],
+)
+def test_lane_that_cannot_be_one_is_blamed_on_its_sender(lane: Lane) -> None:
+    async def story() -> None:
+        one, other = await pair()
+        other.transport._links[one.id].send(encode(lane), 0.0)
+        await until(lambda: one.transport.tally.bad == 1)
+        assert one.transport.tally.faults == {other.id: 1}
+        one.transport.send(other.id, PIECE)
+        one.transport.send(other.id, Ping(1))
+        await until(lambda: other.heard(PieceIs) and other.heard(Ping))
+
+    run(story())
+
+
+def test_second_port_lies_beside_the_first_or_anywhere() -> None:
+    async def story() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1] % 60_000
+        one = start_node(listen=f"127.0.0.1:{port}")
+        assert one.transport._lanes.number == port + lanes.PORT_STEP
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            number = taken.getsockname()[1]
+            other = start_node(listen=f"127.0.0.1:{number - lanes.PORT_STEP}")
+            assert other.transport._lanes.number not in {0, number}
+
+    run(story())
+
+
+def test_sealed_messages_show_nothing_and_never_repeat() -> None:
+    lane = new_lane(7)
+    sealer, opener = Sealer(lane), Opener(lane)
+    messages = [sealer.seal(b"head of it", PIECE.data) for _ in range(4)]
+    frames = [frame for message in messages for frame in message]
+    assert len(set(frames)) == len(frames)
+    assert not any(b"secret" in frame or b"head" in frame for frame in frames)
+    assert [opener.open(*message) for message in messages] == [(b"head of it", PIECE.data)] * 4
+    for message in messages:
+        with pytest.raises(PeerError, match="been here before"):
+            opener.open(*message)
