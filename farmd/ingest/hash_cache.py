@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from farmd.ingest.finding import Finding, batches, find_nothing, signed
+from farmd.ingest.finding import FIRST_NS, Finding, batches, find_nothing, hashed_before, record_of, signed
 from farmd.ingest.hashing import hash_files, unreadable
 
 if TYPE_CHECKING:
@@ -28,16 +28,15 @@ if TYPE_CHECKING:
 
 KEPT_DAYS = 90
 _BUSY_S = 1.0
+_CLEAN = "DROP TABLE IF EXISTS digest"
+"""Of an earlier farmctl: six columns instead of a record."""
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS digest (
-    device INTEGER NOT NULL, inode INTEGER NOT NULL,
-    size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL,
-    hashed_at_ns INTEGER NOT NULL, xxh64 BLOB NOT NULL, md5 BLOB NOT NULL,
-    PRIMARY KEY (device, inode)
+CREATE TABLE IF NOT EXISTS known (
+    device INTEGER NOT NULL, inode INTEGER NOT NULL, record BLOB NOT NULL, PRIMARY KEY (device, inode)
 ) WITHOUT ROWID
 """
-_REMEMBER = "INSERT OR REPLACE INTO digest VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-_FORGET = "DELETE FROM digest WHERE hashed_at_ns < ?"
+_REMEMBER = "INSERT OR REPLACE INTO known VALUES (?, ?, ?)"
+_FORGET = "DELETE FROM known WHERE record < ?"
 
 
 def default_cache_path() -> Path:
@@ -86,15 +85,15 @@ class HashCache:
         if self._connection is None:
             return
         lines = [
-            (*_key(digest), digest.hashed_at_ns, digest.xxh64.to_bytes(8, "big"), digest.md5)
+            (signed(digest.device), signed(digest.inode), record_of(digest))
             for digest in digests
-            if not digest.is_racy
+            if not digest.is_racy and digest.mtime_ns >= FIRST_NS
         ]
         if not lines:
             return
         with suppress(sqlite3.Error), self._connection:
             self._connection.executemany(_REMEMBER, lines)
-            self._connection.execute(_FORGET, (time.time_ns() - KEPT_DAYS * 86_400 * 10**9,))
+            self._connection.execute(_FORGET, (hashed_before(time.time_ns() - KEPT_DAYS * 86_400 * 10**9),))
 
     def digests(
         self, paths: Iterable[P], *, threads: int | None = None, progress: Progress | None = None
@@ -130,10 +129,6 @@ def _status(path: str | os.PathLike[str]) -> os.stat_result:
         raise unreadable(path, error) from error
 
 
-def _key(digest: FileDigest) -> tuple[int, int, int, int, int]:
-    return signed(digest.device), signed(digest.inode), digest.size, digest.mtime_ns, digest.ctime_ns
-
-
 def _open(path: Path) -> sqlite3.Connection | None:
     for _ in range(2):
         try:
@@ -153,6 +148,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=_BUSY_S)
     try:
         connection.execute("PRAGMA synchronous = OFF")  # losing the cache costs time only
+        connection.execute(_CLEAN)
         connection.execute(_SCHEMA)
     except BaseException:
         connection.close()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,52 @@ def test_other_file_of_the_same_name_size_and_mtime_is_read(tmp_path: Path, read
         other.replace(path)
         assert cache.digests([path])[path].md5 != digest.md5
     assert reads == [path]
+
+
+@pytest.mark.parametrize("seconds", [-(2**40), 2**40])
+def test_file_of_another_age_of_the_world_is_read_each_time(tmp_path: Path, seconds: int) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"one")
+    before = hash_file(path)
+    status = path.stat()
+    times = {"st_mtime_ns": seconds * 10**9, "st_ctime_ns": status.st_ctime_ns}
+    with HashCache(tmp_path / "cache") as cache:
+        cache.remember([before._replace(mtime_ns=seconds * 10**9, hashed_at_ns=time.time_ns() + 60 * 10**9)])
+        assert cache.find(os.stat_result(tuple(status), times)) is None
+
+
+def test_file_that_nobody_sent_for_three_months_is_forgotten(tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.write_bytes(b"old")
+    new.write_bytes(b"new")
+    then = time.time_ns() - (hash_cache.KEPT_DAYS + 1) * 86_400 * 10**9
+    with HashCache(tmp_path / "cache") as cache:
+        first = hash_file(old)._replace(mtime_ns=then - 10**10, ctime_ns=then - 10**10, hashed_at_ns=then)
+        status = os.stat_result(tuple(old.stat()), {"st_mtime_ns": first.mtime_ns, "st_ctime_ns": first.ctime_ns})
+        monthly = first._replace(hashed_at_ns=then + 31 * 86_400 * 10**9)
+        cache.remember([monthly])
+        remember_as_old(cache, new)
+        assert cache.find(status) == monthly
+        cache.remember([first])
+        assert cache.find(status) is None
+        assert cache.find(new.stat()) is not None
+
+
+def test_cache_of_an_earlier_farmctl_is_begun_anew(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"one")
+    with closing(sqlite3.connect(tmp_path / "cache")) as earlier:
+        earlier.execute("CREATE TABLE digest (device INTEGER, inode INTEGER, PRIMARY KEY (device, inode))")
+        earlier.execute("INSERT INTO digest VALUES (1, 2)")
+        earlier.commit()
+    for _ in range(2):
+        with HashCache(tmp_path / "cache") as cache:
+            assert cache.find(path.stat()) is None
+    with HashCache(tmp_path / "cache") as cache:
+        digest = remember_as_old(cache, path)
+        assert cache.find(path.stat()) == digest
+    with closing(sqlite3.connect(tmp_path / "cache")) as now:
+        assert [name for (name,) in now.execute("SELECT name FROM sqlite_schema")] == ["known"]
 
 
 def test_progress_counts_known_files_too(tmp_path: Path) -> None:
