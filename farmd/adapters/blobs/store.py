@@ -179,10 +179,11 @@ class BlobStore:
             BlobsFailed: The disk is full or bad.
         """
         absent: list[tuple[BlobAddress, tuple[int, ...]]] = []
+        begun = self._begun()
         for address in dict.fromkeys(addresses):
-            if self.path(address) or (address == EMPTY and self.confirm(address)):
+            if self._shelf.holds(address) or (address == EMPTY and self.confirm(address)):
                 continue
-            if not self._is_begun(address):
+            if not begun or f"{address}.part" not in begun:
                 absent.append((address, ()))
                 continue
             with self._part(address) as part, blaming_disk(f"read {address}"):
@@ -268,32 +269,36 @@ class BlobStore:
 
         A power cut may take them back until `settle`.
         """
-        pack, rest = Pack([], [], []), memoryview(data)
+        pack, written, at = Pack([], [], []), {}, 0
+        whole = memoryview(data)
         for address in addresses:
-            content, rest = rest[: address.size], rest[address.size :]
+            content = whole[at : at + address.size]
+            at += address.size
             if address_of_bytes(content) != address:
                 pack.corrupt.append(address)
                 continue
             try:
-                self._put(address, content)
-                pack.stored.append(address)
+                written[address] = self._write(content)
             except OSError:
                 pack.failed.append(address)
+        refused = dict.fromkeys(self._shelf.put((temporary, address) for address, temporary in written.items()))
+        pack.failed.extend(refused)
+        pack.stored.extend([address for address in written if address not in refused])
+        self._discard_parts(pack.stored)
         return pack
 
-    def _put(self, address: BlobAddress, content: memoryview) -> None:
+    def _write(self, content: memoryview) -> str:
+        """Write a small file that has no name in the store yet; one system call each, for they come by the thousand."""
         temporary = f"{self._tmp_name}/{next(self._serial)}"
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
         try:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
-            try:
-                write_all(descriptor, content)
-            finally:
-                os.close(descriptor)
-            self._shelf.put(temporary, address)
+            write_all(descriptor, content)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
-        self._discard_part(address)
+        finally:
+            os.close(descriptor)
+        return temporary
 
     def begin(self, address: BlobAddress) -> Upload:
         """Start or resume taking a blob from a client; see `Upload`.
@@ -390,16 +395,20 @@ class BlobStore:
     def _temporary(self) -> Path:
         return self._tmp / str(next(self._serial))
 
-    def _is_begun(self, address: BlobAddress) -> bool:
-        """Look whether there is a part; asked for each of 100,000 small files, of which there is none."""
-        return os.path.exists(f"{self._parts}/{address}.part")  # noqa: PTH110
+    def _begun(self) -> set[str]:
+        """List the parts: few or none, where 100,000 small files would each be looked for."""
+        with suppress(FileNotFoundError):
+            return set(os.listdir(self._parts))  # noqa: PTH208  # names are wanted, not paths
+        return set()
 
-    def _discard_part(self, address: BlobAddress) -> None:
-        """Remove what an earlier try left of a blob that is complete now."""
-        if self._is_begun(address):
-            with self._part(address) as part:
-                part.forget()
-                part.path.unlink(missing_ok=True)
+    def _discard_parts(self, addresses: Iterable[BlobAddress]) -> None:
+        """Remove what an earlier try left of blobs that are complete now."""
+        begun = self._begun()
+        for address in addresses if begun else ():
+            if f"{address}.part" in begun:
+                with self._part(address) as part:
+                    part.forget()
+                    part.path.unlink(missing_ok=True)
 
     def _move_in(self, path: Path, source: int) -> BlobAddress:
         before = os.fstat(source)
