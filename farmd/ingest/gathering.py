@@ -17,14 +17,17 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
+from farmd.ingest.finding import marks_of
 from farmd.ingest.hashing import not_regular, unreadable
 from protocol.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    Found = tuple[str, str, os.stat_result]
-    """One file: where a scene names it, how it is opened, and its status, links followed.
+    from farmd.ingest.finding import Marks
+
+    Found = tuple[str, str, Marks]
+    """One file: where a scene names it, how it is opened, and its marks, links followed.
 
     A scene names it by an absolute path without `..`, these taken lexically, as they will be inside the checkout, where
     there are no links.
@@ -56,19 +59,19 @@ def _below(original: str, path: str) -> Iterator[Found]:
     folders = [(original, path)]
     while folders:
         original, path = folders.pop()
-        for name, status in _listed(path or "/"):
+        for name, marks in _listed(path or "/"):
             named = f"{original}/{name}"
             opened = named if path == original else f"{path}/{name}"
-            kind = stat.S_IFMT(status.st_mode)
+            kind = stat.S_IFMT(marks[2])
             if kind == stat.S_IFREG:
-                yield named, opened, status
+                yield named, opened, marks
             elif kind == stat.S_IFDIR or _is_folder_link(opened):
                 folders.append((named, opened))
             else:
                 yield _file(named, opened, _status(opened))
 
 
-def _listed(folder: str) -> Iterator[tuple[str, os.stat_result]]:
+def _listed(folder: str) -> Iterator[tuple[str, Marks]]:
     """Look at what lies in a folder, not through links.
 
     It is opened, so that its path is not walked again for each. Looking at all of them and asking the status for the
@@ -81,7 +84,7 @@ def _listed(folder: str) -> Iterator[tuple[str, os.stat_result]]:
     name = ""
     try:
         for name in os.listdir(opened):  # noqa: PTH208  # a descriptor, not a path
-            yield name, os.lstat(name, dir_fd=opened)
+            yield name, marks_of(os.lstat(name, dir_fd=opened))
     except OSError as error:
         raise unreadable(f"{folder}/{name}" if name else folder, error) from error
     finally:
@@ -117,7 +120,7 @@ def _missing_or_unreadable(path: str, error: OSError) -> UserError:
 def _file(original: str, path: str, status: os.stat_result) -> Found:
     if not stat.S_ISREG(status.st_mode):
         raise not_regular(path, status.st_mode)
-    return original, path, status
+    return original, path, marks_of(status)
 
 
 def _refuse_loop(link: str, target: os.stat_result) -> None:

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from farmd.ingest.finding import FIRST_NS, Finding, batches, find_nothing, hashed_before, record_of, signed
+from farmd.ingest.finding import FIRST_NS, Finding, batches, find_nothing, hashed_before, marks_of, record_of, signed
 from farmd.ingest.hashing import hash_files, unreadable
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class HashCache:
     def find(self, status: os.stat_result) -> FileDigest | None:
         """Return the digest of the file with exactly these marks, if it is known."""
         with self.finding() as find:
-            return find([status])[0]
+            return find([marks_of(status)])[0]
 
     @contextmanager
     def finding(self) -> Iterator[Find]:
@@ -111,7 +111,7 @@ class HashCache:
         found: dict[P, FileDigest | None] = {}
         with self.finding() as find:
             for batch in batches(paths):
-                found.update(zip(batch, find([_status(path) for path in batch]), strict=True))
+                found.update(zip(batch, find([marks_of(_status(path)) for path in batch]), strict=True))
         if progress is not None:
             for digest in found.values():
                 if digest is not None:

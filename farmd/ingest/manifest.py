@@ -143,9 +143,9 @@ def _found(
     known: dict[str, FileDigest | None] = {}
     with nullcontext(find_nothing) if cache is None else cache.finding() as find:
         for batch in batches(gather(paths)):
-            originals, opened, statuses = zip(*batch, strict=True)
+            originals, opened, files = zip(*batch, strict=True)
             local.update(zip(originals, opened, strict=True))
-            known.update(zip(originals, find(statuses), strict=True))
+            known.update(zip(originals, find(files), strict=True))
             if len(local) > MAX_ITEMS:  # links to folders can make many of few: say so before they are all listed
                 raise UserError(
                     f"more than {MAX_ITEMS} files are too many",

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from farmd.ingest.finding import BATCH_FILES, FEW, READ_ROWS, Finding, batches, rows_of
+from farmd.ingest.finding import BATCH_FILES, FEW, READ_ROWS, Finding, batches, marks_of, rows_of
 from farmd.ingest.hash_cache import HashCache
 from farmd.ingest.hashing import FileDigest
 
@@ -96,7 +96,7 @@ def test_answers_are_those_of_a_dictionary(known: set[tuple[int, int]], wanted: 
     with HashCache(Path(":memory:")) as cache:
         cache.remember(digest(inode, device) for device, inode in known)
         with cache.finding() as find:
-            answers = find([status(inode, device) for device, inode in wanted])
+            answers = find([marks_of(status(inode, device)) for device, inode in wanted])
     assert answers == [digest(inode, device) if (device, inode) in known else None for device, inode in wanted]
 
 
@@ -105,7 +105,7 @@ def test_file_with_one_other_mark_is_not_taken_for_the_one_that_is_known(mark: s
     with HashCache(Path(":memory:")) as cache:
         cache.remember(map(digest, range(10)))
         with cache.finding() as find:
-            answers = find([status(4), status(5, **{mark: OLD_NS - 1}), status(6)])
+            answers = find([marks_of(status(4)), marks_of(status(5, **{mark: OLD_NS - 1})), marks_of(status(6))])
     assert answers == [digest(4), None, digest(6)]
 
 
@@ -125,7 +125,8 @@ def test_lock_is_waited_for_once(tmp_path: Path) -> None:
     ):
         find = Finding(cursor := connection.cursor(Counting))
         holder.execute("BEGIN EXCLUSIVE")
-        assert find([status(4)]) == find([status(5), status(6)])[:1] == [None]
+        assert find([marks_of(status(4))]) == [None]
+        assert find([marks_of(status(5)), marks_of(status(6))]) == [None, None]
     assert cursor.questions == 1
 
 
