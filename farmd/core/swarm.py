@@ -46,6 +46,8 @@ ASK_AGAIN_S = 10.0
 ASK_AROUND = 8
 """Nodes asked per round."""
 BLOBS_PER_ASK = 2000
+BLOBS_PER_FIRST_ASK = 250
+"""Each question is twice as long as the one before: the first small files are on their way while the rest is looked for."""
 
 
 class Swarm:
@@ -172,7 +174,8 @@ class Swarm:
         del self._finding[event.ask]
         _, sender, blobs = key
         lacking = dict(event.missing)
-        turn.send(sender, HaveIs(tuple([blob for blob in blobs if blob not in lacking and blob not in self.doubts])))
+        held = tuple([blob for blob in blobs if blob not in lacking and blob not in self.doubts])
+        turn.send(sender, HaveIs(held), volatile=True)
         for blob in lacking:
             self._spreading.asked(turn, sender, blob)
         return True
@@ -267,9 +270,12 @@ class Swarm:
         asked.update(dict.fromkeys(self._rng.sample(rest, min(len(rest), max(0, ASK_AROUND - len(asked))))))
         for incoming in self._asking.known(blobs):
             incoming.asked_at = turn.now.mono
-        for start in range(0, len(blobs), BLOBS_PER_ASK):
+        start, most = 0, BLOBS_PER_FIRST_ASK
+        while start < len(blobs):
+            question = HaveAsk(blobs[start : start + most])
             for node in asked:
-                turn.send(node, HaveAsk(blobs[start : start + BLOBS_PER_ASK]))
+                turn.send(node, question, volatile=True)
+            start, most = start + most, min(2 * most, BLOBS_PER_ASK)
         self._look_later(turn)
 
     def _look_later(self, turn: Turn) -> None:

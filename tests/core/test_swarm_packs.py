@@ -13,7 +13,7 @@ from farmd.core.standing import STRIKES
 from farmd.core.windows import WINDOW_PACKS
 from protocol.errors import PeerError
 from protocol.ids import BlobAddress, NodeId
-from protocol.messages import Doubt, HaveIs, PackAsk, PackIs
+from protocol.messages import Doubt, HaveAsk, HaveIs, PackAsk, PackIs
 from tests.core.test_swarm import A, B, Bench, asks, doubts, notes, packs, small
 
 
@@ -202,3 +202,13 @@ def test_who_asked_for_small_blobs_is_told_when_they_are_complete() -> None:
     bench.pack(A, files)
     told = [effect for effect in bench.later(0.3) if isinstance(effect, Send) and effect.to == B]
     assert told == [Send(B, HaveIs(files))]
+
+
+def test_the_first_of_many_files_are_on_their_way_before_all_have_been_looked_for() -> None:
+    bench = Bench(A)
+    files = small(6000, PACK_BYTES // 100)
+    sends = [effect for effect in bench.fetch(files).effects if isinstance(effect, Send)]
+    questions = [send.message.blobs for send in sends if isinstance(send.message, HaveAsk)]
+    assert [len(blobs) for blobs in questions] == [250, 500, 1000, 2000, 2000, 250]
+    assert sorted(blob for blobs in questions for blob in blobs) == sorted(files)
+    assert [len(blobs) for _, blobs in packs(bench.have(A, *questions[0]))] == [100] * WINDOW_PACKS
