@@ -179,9 +179,10 @@ class BlobStore:
             BlobsFailed: The disk is full or bad.
         """
         absent: list[tuple[BlobAddress, tuple[int, ...]]] = []
-        begun = self._begun()
+        begun, here = self._begun(), True
         for address in dict.fromkeys(addresses):
-            if self._shelf.holds(address) or (address == EMPTY and self.confirm(address)):
+            here = self._shelf.holds(address, likely=here)  # mostly as the one before: all files of a job, or none
+            if here or (address == EMPTY and self.confirm(address)):
                 continue
             if not begun or f"{address}.part" not in begun:
                 absent.append((address, ()))
