@@ -572,3 +572,26 @@ def test_who_settles_while_another_one_does_waits_for_it(store: BlobStore, monke
         first.result()
         second.result()
     assert after == [2], "the file and its folder"
+
+
+def test_what_of_a_pack_cannot_get_its_name_is_refused_and_the_rest_is_stored(store: BlobStore, root: Path) -> None:
+    contents = [b"one", b"two", b"three"]
+    addresses = [address_of(data) for data in contents]
+    (root / "blobs" / str(addresses[1])[:2]).write_bytes(b"no folder")
+    pack = store.write_pack(addresses, b"".join(contents))
+    assert (pack.stored, pack.corrupt, pack.failed) == ([addresses[0], addresses[2]], [], [addresses[1]])
+    assert [content(store, address) for address in addresses] == [b"one", None, b"three"]
+    assert store.held == Held(2, 8)
+    assert files_below(root / "tmp") == []
+
+
+def test_files_here_and_not_here_in_turn_are_told_apart(store: BlobStore, root: Path) -> None:
+    contents = [bytes([number]) * 10 for number in range(8)]
+    addresses = [address_of(data) for data in contents]
+    store.write_pack(addresses[::2], b"".join(contents[::2]))
+    cut = root / "blobs" / str(addresses[4])[:2] / str(addresses[4])
+    cut.chmod(0o644)
+    cut.write_bytes(b"short")
+    assert [address for address, _ in store.missing(addresses)] == [
+        addresses[number] for number in range(8) if number % 2 or number == 4
+    ]
