@@ -54,8 +54,8 @@ class Windows:
         return len(self._packs.get(source, ())) < WINDOW_PACKS and self.has_room(source, PACK_BYTES)
 
     def is_full(self, source: NodeId) -> bool:
-        """True if neither a pack nor the piece of a large blob, but for the rest at its end, may be asked for."""
-        return not self.has_room_for_pack(source) and not self.has_room(source, SMALL_BYTES, alone=True)
+        """True if the packs that are outstanding leave no room for anything else: then nothing has to be looked at."""
+        return len(self._packs.get(source, ())) >= WINDOW_PACKS and not self.has_room(source, SMALL_BYTES)
 
     def ask_piece(self, source: NodeId, size: int) -> None:
         """A piece was asked for."""
