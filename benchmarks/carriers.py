@@ -1,9 +1,10 @@
 """Programs that bring the files of one folder to another place: the farm, rsync, syncthing, libtorrent.
 
 Each gets the same files, freshly made for the round, prepares as long as it likes (hashing at the source, connecting:
-none of that is timed), and is timed from the word *go* until everything stands at the destination, verified as that
-program verifies: the farm encrypted, with xxHash64 in flight and MD5 of the whole; syncthing encrypted, with SHA-256;
-libtorrent with SHA-1 or SHA-256; rsync in the clear, with a checksum of its own. A program that is not installed is
+none of that is timed), and is timed from the word *go* until everything stands at the destination, verified block by block
+as that program does: the farm encrypted and authenticated, with xxHash64; syncthing encrypted, with SHA-256; libtorrent
+with SHA-1 or SHA-256; rsync in the clear, with a checksum of its own. The farm then confirms the whole by MD5, which no
+other does, and which cannot be done faster than 0.6 GB/s: that moment is told as well, as `farm_confirmed`. A program that is not installed is
 left out with a word.
 """
 
@@ -17,6 +18,7 @@ import sys
 import time
 import urllib.request
 from contextlib import AbstractContextManager, ExitStack, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 from xml.etree import ElementTree as ET
 
@@ -24,15 +26,19 @@ from benchmarks.harness import NOBODY, Farm, free_ports, noop_job, pause, say, u
 from farmctl.forms import ProgressMode
 from farmctl.progress import Progress
 from farmctl.upload import send_files
+from farmd.adapters.blobs.parts import piece_count
+from protocol.ids import parse_blob_address
 from protocol.jobspec import GateMode, GateSpec, JobSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
     from types import TracebackType
 
 PATIENCE_S: Final = 120.0
 LOOK_S: Final = 0.02
+FEW: Final = 4
+MAP_SLOT_BYTES: Final = 9
+"""Of the map beside an incomplete file: a flag and the hash of the piece."""
 
 
 class Carrier(Protocol):
@@ -91,6 +97,8 @@ class FarmCarrier(Cleanup):
     def __init__(self) -> None:
         super().__init__()
         self.farm = Farm(2)
+        self.confirmed_s = 0.0
+        """Of what was carried last: seconds from *go* until the MD5 of all files was confirmed."""
 
     def __enter__(self) -> Self:
         """Start the farm."""
@@ -100,7 +108,7 @@ class FarmCarrier(Cleanup):
         return self
 
     def carry(self, source: Path, target: Path) -> float:
-        """Time from the submission, with the files synced before, to the last blob at the second node; no `target`."""
+        """Time from the submission, with the files synced before, to the last byte at the second node; no `target`."""
         del target
         first, second = self.farm.daemons
         files, known = files_of(source), _blobs(first.data_dir).keys()
@@ -110,6 +118,8 @@ class FarmCarrier(Cleanup):
         shards = second.data_dir / "blobs" / "blobs"
         wanted = [str(shards / name[:2] / name) for name in _blobs(first.data_dir).keys() - known]
         missing = wanted.copy()
+        parts = second.data_dir / "blobs" / "parts"
+        verified: list[float] = []
         spec = JobSpec(
             name=source.name,
             owner="benchmark",
@@ -124,12 +134,18 @@ class FarmCarrier(Cleanup):
         )
         began = time.perf_counter()
         job = first.submit(spec)
-        _until(lambda: _has_come(missing))
-        took = time.perf_counter() - began
+
+        def has_come() -> bool:
+            if not verified and _is_verified(missing, parts):
+                verified.append(time.perf_counter() - began)
+            return _has_come(missing)
+
+        _until(has_come)
+        self.confirmed_s = time.perf_counter() - began
         until("the job ends", lambda: first.show(job).get("state") == "completed", PATIENCE_S)
         got = sum(os.stat(path).st_size for path in wanted)  # noqa: PTH116
         assert got >= sum(path.stat().st_size for path in files), "not everything came"
-        return took
+        return verified[0] if verified else self.confirmed_s
 
     def _settle(self) -> None:
         """Have the source sync what it took in, as what the others read is synced: it does so before it accepts a job."""
@@ -147,6 +163,19 @@ def _has_come(missing: list[str]) -> bool:
     while missing and os.path.exists(missing[-1]):  # noqa: PTH110
         missing.pop()
     return not missing
+
+
+def _is_verified(missing: list[str], parts: Path) -> bool:
+    """Whether what is missing has only to be confirmed: each of its pieces stands verified in its map."""
+    return len(missing) <= FEW and all(os.path.exists(name) or _is_mapped(Path(name).name, parts) for name in missing)  # noqa: PTH110
+
+
+def _is_mapped(name: str, parts: Path) -> bool:
+    try:
+        flags = (parts / f"{name}.map").read_bytes()[::MAP_SLOT_BYTES]
+    except OSError:
+        return False
+    return flags == b"\1" * piece_count(parse_blob_address(name).size)
 
 
 def _until(fact: Callable[[], bool]) -> None:

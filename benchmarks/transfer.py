@@ -1,7 +1,7 @@
 """How fast one large file, or many small ones, get from one node to another, encrypted and verified.
 
 Two real daemons on loopback, and in the same run, one after the other in each round, rsync, syncthing and libtorrent
-with the same files (see `benchmarks.carriers` for what is timed). Each round has files of its own, and nothing is deleted
+with the same files (see `benchmarks.carriers` for what is timed: all verified, and after it all confirmed by MD5). Each round has files of its own, and nothing is deleted
 before the end: ext4 searches for minutes around inodes that were freed, which made a new file cost five times as much.
 First the page cache is filled, as it is on a machine in use: on a virtual machine whose host takes free memory back, the
 first touch of a gigabyte costs 3 s, so that one program would pay it and the next one would not.
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 MIB = 1 << 20
 MOST_FILLED = 64 << 30
+CONFIRMED = "_confirmed"
 
 
 def main() -> None:
@@ -95,6 +96,8 @@ def _round(known: Mapping[str, Carrier], source: Path, scratch: Path) -> dict[st
         os.sync()
         found[one] = carrier.carry(source, target)
         say(f"{source.name}: {one} {found[one]:.2f} s")
+        if isinstance(carrier, carriers.FarmCarrier):
+            found[f"{one}{CONFIRMED}"] = carrier.confirmed_s
         if one != "farm":
             assert digest(target) == digest(source), f"{one} brought something else"
     return found
@@ -127,13 +130,15 @@ def digest(folder: Path) -> str:
 
 
 def ratios_of(seconds: Mapping[str, list[float]]) -> dict[str, float]:
-    """Compare round by round; over 1 is faster than the peer."""
-    ours = seconds.get("farm", [])
-    others = {name: found for name, found in seconds.items() if name != "farm" and ours}
-    return {
-        f"vs_{name}": median(theirs / our for our, theirs in zip(ours, found, strict=True))
-        for name, found in others.items()
-    }
+    """Compare round by round, once until all is verified and once until its MD5 is confirmed; over 1 is faster."""
+    ratios = {}
+    for suffix in ("", CONFIRMED):
+        ours = seconds.get(f"farm{suffix}", [])
+        for name, theirs in seconds.items():
+            if ours and not name.startswith("farm"):
+                ratio = median(their / our for our, their in zip(ours, theirs, strict=True))
+                ratios[f"{suffix.lstrip('_')}_vs_{name}".lstrip("_")] = ratio
+    return ratios
 
 
 if __name__ == "__main__":

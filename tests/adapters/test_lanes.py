@@ -9,6 +9,7 @@ import pytest
 import zmq
 
 from farmd.adapters.zmq_transport import lanes, sockets
+from farmd.adapters.zmq_transport.buffers import MOST_BUFFERS, Buffers
 from farmd.adapters.zmq_transport.sealing import Opener, Sealer, new_lane
 from farmd.core.events import Connected, MessageReceived
 from protocol.codec import encode, encode_bulk
@@ -122,6 +123,22 @@ def test_who_receives_and_restarts_is_sent_nothing_with_the_old_key() -> None:
     run(story())
 
 
+def test_memory_of_messages_is_not_used_again_while_anybody_has_them() -> None:
+    async def story() -> None:
+        one, other = await pair()
+        await ask(one, other)
+        await deliver(other, one)
+        size = 300_000
+        for number in range(1, 3 * MOST_BUFFERS + 1):
+            piece = PIECE._replace(number=number, data=number.to_bytes(2) * (size // 2))
+            await until(lambda piece=piece: other.transport.send(one.id, piece))  # type: ignore[misc]
+        await until(lambda: one.heard(PieceIs)[-1].number == 3 * MOST_BUFFERS)
+        for piece in [piece for piece in one.heard(PieceIs) if piece.number]:
+            assert piece.data == piece.number.to_bytes(2) * (size // 2)
+
+    run(story())
+
+
 def stranger(node: Node) -> Socket:
     """Anybody can connect to the second port."""
     context: zmq.Context[Socket] = zmq.Context()
@@ -135,6 +152,11 @@ def stranger(node: Node) -> Socket:
 async def say(push: Socket, *frames: bytes) -> None:
     await until(lambda: push.poll(0, zmq.POLLOUT))
     push.send_multipart(frames, zmq.NOBLOCK)
+
+
+def frames_of(lane: Lane, frames: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
+    first, second = Sealer(lane, Buffers()).seal(*frames)
+    return first, bytes(second)
 
 
 async def say_in_vain(node: Node, *frames: bytes) -> None:
@@ -167,12 +189,13 @@ def test_overheard_name_of_a_lane_and_repeated_messages_are_of_no_use() -> None:
         one, other = await pair()
         lane = one.transport._lanes.invite(other.id)
         assert lane is not None
-        sealed = Sealer(lane).seal(*encode_bulk(PIECE))
+        sealed = frames_of(lane, encode_bulk(PIECE))
         for wrong in (
-            Sealer(lane._replace(key=bytes(32))).seal(*encode_bulk(PIECE)),
+            frames_of(lane._replace(key=bytes(32)), encode_bulk(PIECE)),
+            (sealed[0], b"short"),
             (sealed[0], sealed[1][:-1] + bytes([sealed[1][-1] ^ 1])),
             (sealed[0][:-1] + bytes([sealed[0][-1] ^ 1]), sealed[1]),
-            (sealed[0], Sealer(lane).seal(b"", b"other body")[0]),
+            (sealed[0], frames_of(lane, (b"", b"other body"))[0]),
         ):
             await say_in_vain(one, *wrong)
         assert not one.heard(PieceIs)
@@ -190,7 +213,7 @@ def test_lane_of_a_revoked_node_is_closed_at_once() -> None:
         lane = one.transport._lanes.invite(other.id)
         assert lane is not None
         one.transport.trust([])
-        await say(stranger(one), *Sealer(lane).seal(*encode_bulk(PIECE)))
+        await say(stranger(one), *frames_of(lane, encode_bulk(PIECE)))
         await until(lambda: one.transport.tally.bad == 1)
         assert not one.heard(PieceIs)
 
@@ -205,9 +228,9 @@ def test_lane_before_the_newest_is_still_good_and_the_one_before_it_is_not() -> 
         assert second is not None
         assert third is not None
         for lane in (second, third):
-            await say(stranger(one), *Sealer(lane).seal(*encode_bulk(PIECE)))
+            await say(stranger(one), *frames_of(lane, encode_bulk(PIECE)))
         await until(lambda: one.transport.tally.sealed == 2)
-        await say_in_vain(one, *Sealer(first).seal(*encode_bulk(PIECE)))
+        await say_in_vain(one, *frames_of(first, encode_bulk(PIECE)))
 
     run(story())
 
@@ -250,12 +273,34 @@ def test_second_port_lies_beside_the_first_or_anywhere() -> None:
 
 def test_sealed_messages_show_nothing_and_never_repeat() -> None:
     lane = new_lane(7)
-    sealer, opener = Sealer(lane), Opener(lane)
-    messages = [sealer.seal(b"head of it", PIECE.data) for _ in range(4)]
+    sealer, opener = Sealer(lane, Buffers()), Opener(lane, Buffers())
+    messages = [(first, bytes(second)) for first, second in (sealer.seal(b"head of it", PIECE.data) for _ in range(4))]
     frames = [frame for message in messages for frame in message]
     assert len(set(frames)) == len(frames)
     assert not any(b"secret" in frame or b"head" in frame for frame in frames)
-    assert [opener.open(*message) for message in messages] == [(b"head of it", PIECE.data)] * 4
+    for message in messages:
+        head, body = opener.open(*message)
+        assert (head, bytes(body)) == (b"head of it", PIECE.data)
     for message in messages:
         with pytest.raises(PeerError, match="been here before"):
             opener.open(*message)
+
+
+def test_buffer_is_used_again_when_nobody_refers_to_it_and_given_back_when_idle() -> None:
+    buffers = Buffers()
+    first = buffers.take(100)
+    inner = first[10:20]
+    del first
+    second = buffers.take(100)
+    assert len(buffers) == 2, "a part of the first is still referred to"
+    del inner, second
+    again = buffers.take(50)
+    assert len(again) == 50
+    assert len(buffers) == 2
+    held = [buffers.take(100) for _ in range(2 * MOST_BUFFERS)]
+    assert len(buffers) == MOST_BUFFERS
+    assert len({id(view.obj) for view in held}) == len(held)
+    buffers.keep()
+    assert len(buffers) == MOST_BUFFERS
+    buffers.keep()
+    assert len(buffers) == 0

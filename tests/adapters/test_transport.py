@@ -13,6 +13,7 @@ import pytest
 import zmq
 
 from farmd.adapters.zmq_transport import raise_descriptor_limit, sockets
+from farmd.adapters.zmq_transport.buffers import Buffers
 from farmd.adapters.zmq_transport.link import Link
 from farmd.core.events import Connected, Disconnected, JoinAsked, MessageReceived
 from protocol.codec import MAX_JOIN_BYTES, encode
@@ -454,7 +455,14 @@ def test_send_looks_again_because_it_may_have_swallowed_the_news_of_a_connection
 
     async def story() -> None:
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        one = Link(context, new_keys(), new_keys().public, "tcp://127.0.0.1:1", on_change=lambda _up: None)
+        one = Link(
+            context,
+            new_keys(),
+            new_keys().public,
+            "tcp://127.0.0.1:1",
+            on_change=lambda _up: None,
+            buffers=Buffers(),
+        )
         watched = one._drain = Watched()  # type: ignore[assignment]  # counts
         assert not one.send(b"hello", 0.0)
         assert watched.pokes

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 def test_ratios_are_taken_round_by_round_and_over_one_is_faster_than_the_peer() -> None:
     assert ratios_of({"farm": [1.0, 2.0, 4.0], "rsync": [2.0, 1.0, 4.0]}) == {"vs_rsync": 1.0}
     assert ratios_of({"rsync": [2.0]}) == {}, "there is nothing to compare"
+    assert ratios_of({"farm": [1.0], "farm_confirmed": [2.0], "rsync": [3.0]}) == {
+        "vs_rsync": 3.0,
+        "confirmed_vs_rsync": 1.5,
+    }
 
 
 def test_files_of_two_rounds_have_nothing_in_common(tmp_path: Path) -> None:

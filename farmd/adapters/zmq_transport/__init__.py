@@ -8,6 +8,7 @@ port, where each message is sealed by AES, or, where a firewall does not let it 
 - `link`       the DEALERs to one peer, and how their state is seen without a monitor socket
 - `lanes`      the second port, and the way to that of a peer
 - `sealing`    keys, nonces and seals of a lane
+- `buffers`    memory for what is sealed and opened
 - `joining`    the door for strangers, and the asking side of it
 - `tally`      what was received, sent and dropped, by whom
 - `sockets`    options, addresses, descriptors

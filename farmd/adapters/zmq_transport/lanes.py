@@ -20,6 +20,7 @@ from protocol.pacing import Drain
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
 
+    from farmd.adapters.zmq_transport.buffers import Buffers
     from farmd.adapters.zmq_transport.sockets import Context
     from protocol.ids import NodeId
     from protocol.messages import Lane, Message
@@ -39,6 +40,7 @@ class LanePort:
 
     Args:
         context: ZeroMQ.
+        buffers: Memory for what comes in.
         on_message: Takes each message with its sender; must not block.
         on_fault: Told of each that is dropped: the sender's id or address, and why.
     """
@@ -46,10 +48,12 @@ class LanePort:
     def __init__(
         self,
         context: Context,
+        buffers: Buffers,
         on_message: Callable[[NodeId, Message], None],
         on_fault: Callable[[str, PeerError], None],
     ) -> None:
         self.number = 0
+        self._buffers = buffers
         self._on_message, self._on_fault = on_message, on_fault
         self._openers: dict[bytes, tuple[NodeId, Opener]] = {}
         self._pull = sockets.open_pull(context)
@@ -79,7 +83,7 @@ class LanePort:
         old = [name for name, (owner, _) in self._openers.items() if owner == node]
         for name in old[: len(old) + 1 - LANES_OF_A_NODE]:
             del self._openers[name]
-        self._openers[lane.name] = (node, Opener(lane))
+        self._openers[lane.name] = (node, Opener(lane, self._buffers))
         return lane
 
     def keep(self, nodes: Container[NodeId]) -> None:
@@ -118,8 +122,9 @@ class LanePort:
 class LaneLink:
     """The way to one peer's second port; dials when there is something to send."""
 
-    def __init__(self, context: Context, endpoint: str) -> None:
+    def __init__(self, context: Context, endpoint: str, buffers: Buffers) -> None:
         self._context = context
+        self._buffers = buffers
         self._endpoint = endpoint
         self._push: sockets.Socket | None = None
         self._dialled_at = 0.0
@@ -134,7 +139,7 @@ class LaneLink:
         Raises:
             PeerError: It cannot be one.
         """
-        sealer = Sealer(lane)
+        sealer = Sealer(lane, self._buffers)
         if not 0 < lane.port < 1 << 16:
             raise PeerError(f"lane to port {lane.port}")
         if lane.port != self._port:

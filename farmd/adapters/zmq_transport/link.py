@@ -22,6 +22,7 @@ from protocol.pacing import Drain
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from farmd.adapters.zmq_transport.buffers import Buffers
     from farmd.adapters.zmq_transport.sockets import Context, Keys, Socket
 
 STUCK_S = 3.0
@@ -34,7 +35,14 @@ class Link:
     """Sends to one peer; never blocks, never raises, tells when the connection comes and goes."""
 
     def __init__(
-        self, context: Context, keys: Keys, server_key: bytes, endpoint: str, *, on_change: Callable[[bool], None]
+        self,
+        context: Context,
+        keys: Keys,
+        server_key: bytes,
+        endpoint: str,
+        *,
+        on_change: Callable[[bool], None],
+        buffers: Buffers,
     ) -> None:
         self.up = False
         self._context = context
@@ -44,7 +52,7 @@ class Link:
         self._on_change = on_change
         self._changed_at = 0.0
         self._stuck_at: float | None = None
-        self.lane = LaneLink(context, endpoint)
+        self.lane = LaneLink(context, endpoint, buffers)
         self._bulk: Socket | None = None
         self._bulk_sent_at = 0.0
         self._control = open_dealer(context, keys, server_key)

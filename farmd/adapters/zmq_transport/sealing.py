@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+    from farmd.adapters.zmq_transport.buffers import Buffers
+
 _PREFIX = struct.Struct(">8sQ")
 _NONCE = struct.Struct(">QI")
 _HEAD, _BODY = 0, 1
@@ -42,32 +44,32 @@ class Sealer:
         PeerError: The lane, which a peer has made, cannot be one.
     """
 
-    def __init__(self, lane: Lane) -> None:
+    def __init__(self, lane: Lane, buffers: Buffers) -> None:
         if len(lane.name) != NAME_BYTES or len(lane.key) != KEY_BYTES:
             raise PeerError("lane whose name or key has a wrong length")
         self._name = lane.name
         self._cipher = _cipher(lane.key)
+        self._buffers = buffers
         self._count = 0
 
-    def seal(self, head: bytes, body: bytes | memoryview) -> tuple[bytes, bytes]:
+    def seal(self, head: bytes, body: bytes | memoryview) -> tuple[bytes, memoryview]:
         """Return the two frames of a message: name, number and sealed head; sealed body."""
         self._count += 1
-        encrypt = self._cipher.encrypt
-        sealed = encrypt(_NONCE.pack(self._count, _HEAD), head, None)
-        return (
-            _PREFIX.pack(self._name, self._count) + sealed,
-            encrypt(_NONCE.pack(self._count, _BODY), body, None),
-        )
+        sealed = self._cipher.encrypt(_NONCE.pack(self._count, _HEAD), head, None)
+        room = self._buffers.take(len(body) + TAG_BYTES)
+        self._cipher.encrypt_into(_NONCE.pack(self._count, _BODY), body, None, room)
+        return _PREFIX.pack(self._name, self._count) + sealed, room
 
 
 class Opener:
     """Opens what came along one lane."""
 
-    def __init__(self, lane: Lane) -> None:
+    def __init__(self, lane: Lane, buffers: Buffers) -> None:
         self._cipher = _cipher(lane.key)
+        self._buffers = buffers
         self._last = 0
 
-    def open(self, first: bytes, second: bytes | memoryview) -> tuple[bytes, bytes]:
+    def open(self, first: bytes, second: bytes | memoryview) -> tuple[bytes, memoryview]:
         """Return head and body.
 
         Raises:
@@ -78,10 +80,12 @@ class Opener:
         _, count = _PREFIX.unpack_from(first)
         if count <= self._last:
             raise PeerError("sealed message that has been here before")
-        decrypt = self._cipher.decrypt
+        if len(second) < TAG_BYTES:
+            raise PeerError("message that is not sealed")
+        body = self._buffers.take(len(second) - TAG_BYTES)
         try:
-            head = decrypt(_NONCE.pack(count, _HEAD), first[PREFIX_BYTES:], None)
-            body = decrypt(_NONCE.pack(count, _BODY), second, None)
+            head = self._cipher.decrypt(_NONCE.pack(count, _HEAD), first[PREFIX_BYTES:], None)
+            self._cipher.decrypt_into(_NONCE.pack(count, _BODY), second, None, body)
         except InvalidTag as error:
             raise PeerError("message that is not sealed with the key of its lane") from error
         self._last = count

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import zmq
 
 from farmd.adapters.zmq_transport import sockets
+from farmd.adapters.zmq_transport.buffers import Buffers
 from farmd.adapters.zmq_transport.joining import Doors, ask_to_join
 from farmd.adapters.zmq_transport.lanes import LanePort
 from farmd.adapters.zmq_transport.link import Link
@@ -117,7 +118,8 @@ class ZmqTransport:
         self._last: tuple[Message | None, bytes] = (None, b"")
         self._keeper: asyncio.TimerHandle | None = None
         self._invited: set[NodeId] = set()
-        self._lanes = LanePort(context, self._heard_sealed, self._blame_sealed)
+        self._buffers = Buffers()
+        self._lanes = LanePort(context, self._buffers, self._heard_sealed, self._blame_sealed)
         self._router = sockets.open_router(context, keys)
         self._drain = Drain(self._router.fileno(), self._take)
 
@@ -355,7 +357,8 @@ class ZmqTransport:
     def _connect(self, node: NodeId, endpoint: str) -> None:
         key = self._wanted[node][1]
         try:
-            link = Link(self._context, self._keys, key, endpoint, on_change=partial(self._changed, node))
+            changed = partial(self._changed, node)
+            link = Link(self._context, self._keys, key, endpoint, on_change=changed, buffers=self._buffers)
             self._links[node] = link
             link.start(self._now())
         except zmq.ZMQError as error:  # a port or key that cannot be, or out of sockets
@@ -375,6 +378,7 @@ class ZmqTransport:
 
     def _keep(self) -> None:
         self._keeper = asyncio.get_running_loop().call_later(KEEP_S, self._keep)
+        self._buffers.keep()
         now = self._now()
         for node, link in list(self._links.items()):
             if not link.keep(now):
