@@ -7,7 +7,8 @@ is a choice, so that what is exchanged between those who wait is not taken from 
 `_ready` lists, for each source, the blobs of which it may have something that is wanted. A blob is struck off when a
 look finds nothing, and comes back with news of the source or when a piece is given back: so looks are paid for by news.
 
-Invariants: a piece is outstanding at most once; nothing is asked beyond the windows and the limit. Called by
+Invariants: a piece is outstanding at most once; nothing is asked beyond the windows and the limit, and nothing while
+much of what has come waits for the disk. Called by
 `farmd.core.swarm`. Sends questions and nothing else.
 """
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from protocol.ids import BlobAddress, NodeId
 
 PIECE_TIMEOUT_S = 8.0
+MOST_UNWRITTEN_BYTES = 32 << 20
+"""What has arrived and waits for the disk, over all sources; where it is more, the disk is slower than the network."""
 LOOK = 32
 """Blobs of a source that are compared to find the rarest."""
 LOOK_FOR_PACK = 2 * PACK_BLOBS
@@ -48,6 +51,7 @@ class Asking:
         self._download = Bucket(limit_bytes_s)
         self._ready: dict[NodeId, dict[BlobAddress, None]] = {}
         self.windows = Windows()
+        self._unwritten_bytes = 0
         self.at: float | None = None
         """When the limit lets the next question pass."""
 
@@ -126,6 +130,20 @@ class Asking:
             self.at = None
             self.pump_all(turn)
 
+    def arrived(self, size: int) -> None:
+        """So many bytes wait to be written from now on."""
+        self._unwritten_bytes += size
+
+    def written(self, turn: Turn, size: int) -> None:
+        """So many bytes wait no longer, however that ended."""
+        was_full = self._is_full()
+        self._unwritten_bytes -= size
+        if was_full and not self._is_full():
+            self.pump_all(turn)
+
+    def _is_full(self) -> bool:
+        return self._unwritten_bytes >= MOST_UNWRITTEN_BYTES
+
     def pump_all(self, turn: Turn) -> None:
         """Fill the windows of all sources, the least loaded first."""
         for source in sorted(self._ready, key=self.windows.outstanding_bytes):
@@ -133,7 +151,7 @@ class Asking:
 
     def pump(self, turn: Turn, source: NodeId) -> None:
         """Fill the window of one source."""
-        going = True
+        going = not self._is_full()
         while going and not self.windows.is_full(source):
             incoming = self._rarest(source)
             if incoming is None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from farmd.core.blame import judge_right, judge_wrong
 from farmd.core.effects import WritePack, WritePiece
-from farmd.core.incoming import is_small
+from farmd.core.incoming import is_small, piece_size
 from farmd.core.packs import pick_out
 from farmd.core.standing import Standing
 from protocol.errors import PeerError
@@ -60,6 +60,7 @@ class Receiving:
             return
         incoming.arrived(message.number, sender, message.xxh64)
         turn.effects.append(WritePiece(message.blob, message.number, message.xxh64, message.data, sender))
+        self._asking.arrived(piece_size(message.blob, message.number))
         self._asking.pump(turn, sender)
 
     def on_refused(self, turn: Turn, sender: NodeId, message: PieceRefused) -> None:
@@ -101,10 +102,12 @@ class Receiving:
         refused = self._asking.known(pack.left)
         if kept:
             turn.effects.append(WritePack(kept, data, sender))
+            self._asking.arrived(len(data))
         self._refused(turn, sender, refused, 0)
 
     def on_written(self, turn: Turn, event: PieceWritten) -> None:
         """A piece stands in the store, or has to be fetched again."""
+        self._asking.written(turn, piece_size(event.blob, event.index))
         incoming = self._incoming.get(event.blob)
         if incoming is None:
             return
@@ -124,6 +127,7 @@ class Receiving:
 
     def on_pack_written(self, turn: Turn, event: PackWritten) -> None:
         """Small blobs are complete, or not what they are called, or the disk refused them."""
+        self._asking.written(turn, sum([blob.size for blob in (*event.ok, *event.corrupt, *event.failed)]))
         for incoming in self._asking.known(event.ok):
             self.pieces_in += 1
             self.complete(turn, incoming)

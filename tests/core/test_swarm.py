@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from farmd.core.asking import PIECE_TIMEOUT_S
+from farmd.core.asking import MOST_UNWRITTEN_BYTES, PIECE_TIMEOUT_S
 from farmd.core.doubts import SURE_S
 from farmd.core.effects import Effect, FindBlobs, Note, ReadPiece, Send, VerifyBlob, WritePack, WritePiece
 from farmd.core.events import BlobFinished, BlobsFound, BlobVerified, PackWritten, PieceWritten
@@ -468,3 +468,48 @@ def test_a_copy_that_was_found_good_is_not_hashed_again_for_a_while() -> None:
     later = bench.turn()
     bench.swarm.serving.on_doubt(later, A, Doubt(mine))
     assert later.effects == [VerifyBlob(mine)]
+
+
+def test_while_much_waits_for_the_disk_nothing_more_is_asked_for() -> None:
+    bench = Bench(A, B)
+    large = blob(200)
+    bench.fetch((large,))
+    bench.have(A, large)
+    bench.have(B, large)
+    came: list[tuple[NodeId, int]] = []
+    while bench.open:
+        node, _, number = bench.open.pop(0)
+        turn = bench.turn()
+        bench.swarm.receiving.on_piece(turn, node, PieceIs(large, number, 0, b"x"))
+        bench.noted(turn)
+        came.append((node, number))
+    most = MOST_UNWRITTEN_BYTES // PIECE_BYTES
+    assert most <= len(came) <= most + 2 * WINDOW_BYTES // PIECE_BYTES
+    while len(came) >= most:
+        assert not bench.open
+        turn = bench.turn()
+        node, number = came.pop(0)
+        bench.swarm.receiving.on_written(turn, PieceWritten(large, number, node, ok=True))
+        bench.noted(turn)
+    assert {node for node, _, _ in bench.open} == {A, B}, "all sources are asked again"
+
+
+def test_small_files_that_wait_for_the_disk_count_whatever_becomes_of_them() -> None:
+    bench = Bench(A)
+    files = small(3 * MOST_UNWRITTEN_BYTES // 100_000, 100_000)
+    bench.fetch(files)
+    asked = packs(bench.have(A, *files))
+    waiting: list[tuple[BlobAddress, ...]] = []
+    while asked:
+        blobs = asked.pop(0)[1]
+        turn = bench.turn()
+        bench.swarm.receiving.on_pack(turn, A, PackIs(blobs, b"x" * sum(one.size for one in blobs)))
+        asked += packs(turn.effects)
+        waiting.append(blobs)
+    assert sum(len(blobs) for blobs in waiting) < len(files) // 2
+    while not asked:
+        good, bad, *rest = waiting.pop(0)
+        turn = bench.turn()
+        bench.swarm.receiving.on_pack_written(turn, PackWritten(A, (good,), (bad,), tuple(rest)))
+        asked += packs(turn.effects)
+    assert sum(one.size for blobs in waiting for one in blobs) < MOST_UNWRITTEN_BYTES
