@@ -4,7 +4,8 @@ The port is a ROUTER on which *everything* can be received; each node sends thro
 the others. Bulk has a connection of its own, so that a megabyte does not stand before a heartbeat: a lane to a second
 port, where each message is sealed by AES, or, where a firewall does not let it through, a second DEALER to the one port.
 
-- `transport`  the ROUTER, who may say what, and the links that are wanted
+- `transport`  the ROUTER, and who may say what
+- `dialling`   the links that are wanted
 - `link`       the DEALERs to one peer, and how their state is seen without a monitor socket
 - `lanes`      the second port, and the way to that of a peer
 - `sealing`    keys, nonces and seals of a lane

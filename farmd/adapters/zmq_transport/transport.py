@@ -12,7 +12,6 @@ All calls, all callbacks: the event loop's thread. Events are handed over synchr
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +21,7 @@ import zmq
 
 from farmd.adapters.zmq_transport import sockets
 from farmd.adapters.zmq_transport.buffers import Buffers
+from farmd.adapters.zmq_transport.dialling import Dialling, endpoint_of
 from farmd.adapters.zmq_transport.joining import Doors, ask_to_join
 from farmd.adapters.zmq_transport.lanes import LanePort
 from farmd.adapters.zmq_transport.link import Link
@@ -38,7 +38,7 @@ from protocol.codec import (
     encode_bulk,
     negotiate,
 )
-from protocol.errors import PeerError, UsageError
+from protocol.errors import PeerError
 from protocol.ids import node_id_of
 from protocol.messages import Hello, JoinAsk, JoinReply, Lane, PackAsk, PackIs, PieceAsk, PieceIs
 from protocol.pacing import Drain
@@ -51,7 +51,6 @@ if TYPE_CHECKING:
     from protocol.ids import NodeId
     from protocol.messages import Message
 
-_log = logging.getLogger(__name__)
 KEEP_S = 5.0
 FAULTS_OF_A_STRANGER = 50
 """So many bad messages cost a stranger its connection."""
@@ -110,10 +109,9 @@ class ZmqTransport:
         self._farm, self._epoch, self._now = farm, epoch, now
         self._nodes: dict[str, NodeId] = {}
         self._revoked: set[str] = set()
-        self._wanted: dict[NodeId, tuple[str, bytes]] = {}
-        self._links: dict[NodeId, Link] = {}
+        self._dialling = Dialling(self._open_link, now)
+        self._links = self._dialling.links
         self._epochs: dict[NodeId, int] = {}
-        self._lookups: set[asyncio.Task[None]] = set()
         self._doors = Doors(judge, now)
         self._last: tuple[Message | None, bytes] = (None, b"")
         self._keeper: asyncio.TimerHandle | None = None
@@ -152,12 +150,7 @@ class ZmqTransport:
         self._drain.stop()
         if self._keeper is not None:
             self._keeper.cancel()
-        for task in self._lookups:
-            task.cancel()
-        for link in self._links.values():
-            link.close(GOODBYE_MS)
-        self._links.clear()
-        self._wanted.clear()
+        self._dialling.close(GOODBYE_MS)
         self._lanes.close()
         self._router.close()
 
@@ -186,16 +179,13 @@ class ZmqTransport:
 
         An address that cannot be one (it came by gossip) is logged and gives no connection.
         """
-        if self._wanted.get(node) == (address, public_key):
-            return
-        self.unlink(node)
-        self._wanted[node] = (address, public_key)
-        self._dial(node)
+        if not self._dialling.is_wanted(node, address, public_key):
+            self.unlink(node)
+            self._dialling.want(node, address, public_key)
 
     def unlink(self, node: NodeId) -> None:
         """Drop the connection to this node."""
-        self._wanted.pop(node, None)
-        link = self._links.pop(node, None)
+        link = self._dialling.drop(node)
         if link is not None:
             link.close(GOODBYE_MS)
             if link.up:
@@ -208,7 +198,7 @@ class ZmqTransport:
         self._revoked = (self._revoked | self._nodes.keys()) - nodes.keys()
         self._nodes = nodes
         self._on_trust(known)
-        for node in [node for node, (_, key) in self._wanted.items() if key not in known]:
+        for node in self._dialling.not_among(known):
             self.unlink(node)
         members = set(nodes.values())
         self._lanes.keep(members)
@@ -227,7 +217,7 @@ class ZmqTransport:
         Raises:
             Unreachable: None answered, each within `timeout_s`.
         """
-        endpoints = [(await self._endpoint_of(address), key) for address, key in seeds]
+        endpoints = [(await endpoint_of(address), key) for address, key in seeds]
         reached = [(endpoint, key) for endpoint, key in endpoints if endpoint]
         ask = JoinAsk(token, self.address, name)
         return await ask_to_join(self._context, self._keys, reached, ask, timeout_s=timeout_s)
@@ -323,46 +313,9 @@ class ZmqTransport:
 
     # -- links -----------------------------------------------------------------------------------------------------
 
-    def _dial(self, node: NodeId) -> None:
-        address, public_key = self._wanted[node]
-        try:
-            host, port = sockets.split_address(address)
-        except UsageError as error:
-            _log.warning("cannot reach node %s: %s", node, error)
-            return
-        if sockets.is_number(host):
-            self._connect(node, f"tcp://{sockets.bracketed(host)}:{port}")
-            return
-        task = asyncio.get_running_loop().create_task(self._dial_by_name(node, address, public_key))
-        self._lookups.add(task)
-        task.add_done_callback(self._lookups.discard)
-
-    async def _dial_by_name(self, node: NodeId, address: str, public_key: bytes) -> None:
-        endpoint = await self._endpoint_of(address)
-        if endpoint and self._wanted.get(node) == (address, public_key) and node not in self._links:
-            self._connect(node, endpoint)
-
-    async def _endpoint_of(self, address: str) -> str:
-        """Look a name up without blocking; empty if nobody knows it."""
-        host, port = sockets.split_address(address)
-        if not sockets.is_number(host):
-            try:
-                found = await asyncio.get_running_loop().getaddrinfo(host, port, type=1)
-            except OSError as error:
-                _log.warning("cannot look up %s: %s", host, error)
-                return ""
-            host = str(found[0][4][0])
-        return f"tcp://{sockets.bracketed(host)}:{port}"
-
-    def _connect(self, node: NodeId, endpoint: str) -> None:
-        key = self._wanted[node][1]
-        try:
-            changed = partial(self._changed, node)
-            link = Link(self._context, self._keys, key, endpoint, on_change=changed, buffers=self._buffers)
-            self._links[node] = link
-            link.start(self._now())
-        except zmq.ZMQError as error:  # a port or key that cannot be, or out of sockets
-            _log.warning("cannot reach node %s at %s: %s", node, endpoint, error)
+    def _open_link(self, node: NodeId, endpoint: str, key: bytes) -> Link:
+        changed = partial(self._changed, node)
+        return Link(self._context, self._keys, key, endpoint, on_change=changed, buffers=self._buffers)
 
     def _changed(self, node: NodeId, up: bool) -> None:  # callback of Link
         self._invited.discard(node)
@@ -379,13 +332,7 @@ class ZmqTransport:
     def _keep(self) -> None:
         self._keeper = asyncio.get_running_loop().call_later(KEEP_S, self._keep)
         self._buffers.keep()
-        now = self._now()
-        for node, link in list(self._links.items()):
-            if not link.keep(now):
-                del self._links[node]
-                link.close()
-        for node in self._wanted.keys() - self._links.keys():
-            self._dial(node)
+        self._dialling.keep()
 
     def _hello(self) -> Hello:
         return Hello(OLDEST_VERSION, NEWEST_VERSION, self._farm, self._epoch, self.address)
