@@ -38,6 +38,8 @@ API_MARK = b"api"
 """First frame of a request that comes over the nodes' own socket, and of its response."""
 ZAP_FARM = "farm"
 """ZAP domain of the nodes' socket: CURVE."""
+ZAP_LANES = "lanes"
+"""ZAP domain of the port for sealed contents: PLAIN."""
 ZAP_LOCAL = "local"
 """ZAP domain of the local clients' socket: the kernel says who it is."""
 

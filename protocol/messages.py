@@ -446,11 +446,13 @@ class Lane(NamedTuple):
         name: 8 bytes, said in each sealed message.
         port: TCP port, on the machine where I listen.
         key: Of AES-256-GCM, 32 bytes; for you alone, and for one life of yours.
+        word: What lets your connection in at the port (ZMTP PLAIN), 16 bytes.
     """
 
     name: bytes
     port: int
     key: bytes
+    word: bytes
 
 
 class JoinAsk(NamedTuple):

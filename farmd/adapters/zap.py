@@ -6,6 +6,8 @@ libzmq asks here at each handshake and attaches our answer to every message of t
   and trust changes later: whoever reads the messages looks the key up in what is trusted *then*, so an admission and
   a revocation both work on a connection that is already open.
 - NULL (domain "local", Unix socket only): "uid:gid:pid", as the kernel told libzmq.
+- PLAIN (domain "lanes"): the name of a lane, of which whoever was invited to it knows the word. What comes over it is
+  sealed; the word only keeps out who has no business there.
 
 A stranger's key is let in at most `STRANGERS_PER_S` times a second, since it may hold an invitation; the transport
 gives it the join door and nothing else. A refusal is "300, try again" and never "400": after a 400 libzmq's client
@@ -20,15 +22,16 @@ from __future__ import annotations
 
 import re
 import time
+from hmac import compare_digest
 from typing import TYPE_CHECKING
 
 import zmq
 
-from protocol.api import ZAP_FARM, ZAP_LOCAL
+from protocol.api import ZAP_FARM, ZAP_LANES, ZAP_LOCAL
 from protocol.pacing import Allowance, Drain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
 STRANGERS_PER_S = 5
 MAX_SOCKETS = 8192
@@ -49,6 +52,7 @@ class Zap:
         self.strangers = 0
         self.refused = 0
         self._keys: frozenset[bytes] = frozenset()
+        self._words: Mapping[bytes, bytes] = {}
         self._allowance = Allowance(STRANGERS_PER_S, now)
         self._socket = self.context.socket(zmq.ROUTER)
         self._socket.setsockopt(zmq.LINGER, 0)
@@ -62,6 +66,10 @@ class Zap:
     def trust(self, keys: Iterable[bytes]) -> None:
         """Let exactly these public keys (raw, 32 bytes) in without limit."""
         self._keys = frozenset(keys)
+
+    def admit_to_lanes(self, words: Mapping[bytes, bytes]) -> None:
+        """Let in whoever says one of these names with its word; the mapping is looked at anew each time."""
+        self._words = words
 
     def close(self, linger_ms: int = 200) -> None:
         """Stop answering and end the context with whatever sockets it still has."""
@@ -85,10 +93,19 @@ class Zap:
         """Return the User-Id, empty to refuse."""
         if mechanism == b"CURVE" and domain == ZAP_FARM.encode() and len(credentials) == 1:
             return self._judge_key(credentials[0])
+        if mechanism == b"PLAIN" and domain == ZAP_LANES.encode() and len(credentials) == 2:
+            return self._judge_word(*credentials)
         local = _LOCAL_PEER.fullmatch(address)
         if mechanism == b"NULL" and domain == ZAP_LOCAL.encode() and local:
             self.admitted += 1
             return local[1]
+        self.refused += 1
+        return b""
+
+    def _judge_word(self, name: bytes, word: bytes) -> bytes:
+        if compare_digest(self._words.get(name, b""), word) and word:
+            self.admitted += 1
+            return name
         self.refused += 1
         return b""
 

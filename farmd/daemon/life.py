@@ -131,6 +131,7 @@ class Daemon:
             judge=self._judge,
             on_api=self._on_api,
             on_trust=self._zap.trust,
+            on_lanes=self._zap.admit_to_lanes,
         )
 
     async def _serve(self, address: str, opened: Opened, on_ready: Callable[[str], None]) -> None:

@@ -88,7 +88,7 @@ def start_node(*, keys: Keys | None = None, listen: str = "127.0.0.1:0", **optio
     closing(zap.close)
     zap.start()
     events: list[Event] = []
-    options = {"farm": FARM, "epoch": 1, "on_trust": zap.trust, **options}
+    options = {"farm": FARM, "epoch": 1, "on_trust": zap.trust, "on_lanes": zap.admit_to_lanes, **options}
     transport = ZmqTransport(zap.context, keys, listen, events.append, **options)
     closing(transport.close)
     transport.start()

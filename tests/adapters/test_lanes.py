@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import zmq
 
 from farmd.adapters.zmq_transport import lanes, sockets
 from farmd.adapters.zmq_transport.buffers import MOST_BUFFERS, Buffers
-from farmd.adapters.zmq_transport.sealing import Opener, Sealer, new_lane
+from farmd.adapters.zmq_transport.sealing import SEEN_WINDOW, Opener, Sealer, new_lane
 from farmd.core.events import Connected, MessageReceived
 from protocol.codec import encode, encode_bulk
 from protocol.errors import PeerError
 from protocol.ids import BlobAddress
-from protocol.messages import Lane, PieceAsk, PieceIs, Ping
-from tests.adapters.loopback import Node, closing, link, pair, run, start_node, until
+from protocol.messages import Hello, Lane, PieceAsk, PieceIs, Ping
+from tests.adapters.loopback import Node, closing, link, pair, raw_dealer, run, start_node, until
 
 if TYPE_CHECKING:
     from farmd.adapters.zmq_transport.sockets import Socket
+    from protocol.pacing import Drain
 
+NULL_GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00NULL".ljust(55, b"\0")
+"""Of ZMTP 3.0 (RFC 23): without a word."""
 BLOB = BlobAddress(1, 2, b"m" * 16)
 PIECE = PieceIs(BLOB, 0, 3, b"secret of the artist" * 1000)
 
@@ -115,6 +119,9 @@ def test_who_receives_and_restarts_is_sent_nothing_with_the_old_key() -> None:
         one.transport.trust([other.keys.public])
         link(one, other)
         await until(lambda: one.of(Connected) and len(other.of(Connected)) == 2)
+        assert other.transport.send(one.id, PIECE), "what was read for the earlier life goes over the one port"
+        await until(lambda: one.heard(PieceIs))
+        assert one.transport.tally.sealed == 0
         await ask(one, other)
         await deliver(other, one)
         assert all(piece == PIECE for piece in one.heard(PieceIs))
@@ -139,11 +146,11 @@ def test_memory_of_messages_is_not_used_again_while_anybody_has_them() -> None:
     run(story())
 
 
-def stranger(node: Node) -> Socket:
-    """Anybody can connect to the second port."""
+def visitor(node: Node, lane: Lane) -> Socket:
+    """Whoever has a lane's name and word can connect to the second port."""
     context: zmq.Context[Socket] = zmq.Context()
     closing(context.term)
-    push = sockets.open_push(context)
+    push = sockets.open_push(context, lanes.user_of(lane), lanes.password_of(lane))
     closing(push.close)
     push.connect(f"tcp://127.0.0.1:{node.transport._lanes.number}")
     return push
@@ -159,24 +166,51 @@ def frames_of(lane: Lane, frames: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
     return first, bytes(second)
 
 
-async def say_in_vain(node: Node, *frames: bytes) -> None:
+def lane_from(node: Node, other: Node) -> Lane:
+    lane = node.transport._lanes.invite(other.id)
+    assert lane is not None
+    return lane
+
+
+async def say_in_vain(node: Node, lane: Lane, *frames: bytes) -> None:
     """Say what the node drops."""
     bad = node.transport.tally.bad
-    await say(stranger(node), *frames)
+    await say(visitor(node, lane), *frames)
     await until(lambda: node.transport.tally.bad == bad + 1)
+
+
+def test_who_does_not_know_the_word_is_not_let_in() -> None:
+    async def story() -> None:
+        one, other = await pair()
+        lane = lane_from(one, other)
+        for wrong in (lane._replace(word=bytes(16)), lane._replace(name=bytes(8))):
+            refused = one.zap.refused
+            push = visitor(one, wrong)
+            await until(lambda refused=refused: one.zap.refused > refused)  # type: ignore[misc]
+            assert not push.poll(0, zmq.POLLOUT)
+        with socket.create_connection(("127.0.0.1", one.transport._lanes.number)) as unasked:
+            unasked.setblocking(False)
+            unasked.sendall(NULL_GREETING)
+            answer = b"?"
+            while answer:
+                answer = await asyncio.get_running_loop().sock_recv(unasked, 1000)
+        await ask(one, other)
+        await deliver(other, one)
+
+    run(story())
 
 
 @pytest.mark.parametrize(
     "frames", [(b"",), (b"x" * 100,), (b"x" * 100, b"y" * 1000), (b"x" * 100, b"y", b"z"), encode_bulk(PIECE)]
 )
-def test_stranger_at_the_second_port_is_hung_up_on_and_harms_nobody(frames: tuple[bytes, ...]) -> None:
+def test_who_is_let_in_and_talks_nonsense_is_hung_up_on_and_harms_nobody(frames: tuple[bytes, ...]) -> None:
     async def story() -> None:
         one, other = await pair()
-        push = stranger(one)
+        push = visitor(one, lane_from(one, other))
         await say(push, *frames)
-        await until(lambda: one.transport.tally.bad == 1)
-        await say(push, *frames)  # it dials again, and meets the same
-        await until(lambda: one.transport.tally.bad == 2)
+        admitted = one.zap.admitted
+        await until(lambda: one.zap.admitted > admitted, 3.0)  # it was cut off, and dials again
+        assert one.transport.tally.bad == 1
         assert not one.heard(PieceIs)
         await ask(one, other)
         await deliver(other, one)
@@ -184,11 +218,52 @@ def test_stranger_at_the_second_port_is_hung_up_on_and_harms_nobody(frames: tupl
     run(story())
 
 
-def test_overheard_name_of_a_lane_and_repeated_messages_are_of_no_use() -> None:
+def counted(drain: Drain) -> list[None]:
+    """Return a list that grows with each look at the socket."""
+    takes: list[None] = []
+    take = drain._take
+
+    def counting() -> bool:
+        takes.append(None)
+        return take()
+
+    drain._take = counting
+    return takes
+
+
+def test_message_of_very_many_frames_is_dropped_in_bursts() -> None:
     async def story() -> None:
         one, other = await pair()
-        lane = one.transport._lanes.invite(other.id)
-        assert lane is not None
+        lane = lane_from(one, other)
+        takes = counted(one.transport._lanes._drain)
+        push = visitor(one, lane)
+        await say(push, *frames_of(lane, encode_bulk(PIECE)), *[b""] * 3000)
+        await until(lambda: one.transport.tally.bad == 1)
+        await until(lambda: len(takes) > 2900)
+        await say(push, *frames_of(lane, encode_bulk(PIECE)))
+        await until(lambda: one.heard(PieceIs))
+
+    run(story())
+
+
+def test_message_of_very_many_frames_at_the_one_port_is_dropped_in_bursts() -> None:
+    async def story() -> None:
+        one, other = await pair()
+        takes = counted(one.transport._drain)
+        dealer = raw_dealer(one, other.keys)
+        dealer.send_multipart([b""] * 3000)
+        await until(lambda: len(takes) > 2900)
+        assert one.transport.tally.bad == 1
+        other.transport.send(one.id, Ping(5))
+        await until(lambda: one.heard(Ping))
+
+    run(story())
+
+
+def test_overheard_names_and_words_and_repeated_messages_are_of_no_use() -> None:
+    async def story() -> None:
+        one, other = await pair()
+        lane = lane_from(one, other)
         sealed = frames_of(lane, encode_bulk(PIECE))
         for wrong in (
             frames_of(lane._replace(key=bytes(32)), encode_bulk(PIECE)),
@@ -197,11 +272,11 @@ def test_overheard_name_of_a_lane_and_repeated_messages_are_of_no_use() -> None:
             (sealed[0][:-1] + bytes([sealed[0][-1] ^ 1]), sealed[1]),
             (sealed[0], frames_of(lane, (b"", b"other body"))[0]),
         ):
-            await say_in_vain(one, *wrong)
+            await say_in_vain(one, lane, *wrong)
         assert not one.heard(PieceIs)
-        await say(stranger(one), *sealed)
+        await say(visitor(one, lane), *sealed)
         await until(lambda: one.heard(PieceIs))
-        await say_in_vain(one, *sealed)
+        await say_in_vain(one, lane, *sealed)
         assert one.heard(PieceIs) == [PIECE]
 
     run(story())
@@ -210,12 +285,16 @@ def test_overheard_name_of_a_lane_and_repeated_messages_are_of_no_use() -> None:
 def test_lane_of_a_revoked_node_is_closed_at_once() -> None:
     async def story() -> None:
         one, other = await pair()
-        lane = one.transport._lanes.invite(other.id)
-        assert lane is not None
+        lane = lane_from(one, other)
+        push = visitor(one, lane)
+        await until(lambda: push.poll(0, zmq.POLLOUT))
         one.transport.trust([])
-        await say(stranger(one), *frames_of(lane, encode_bulk(PIECE)))
+        await say(push, *frames_of(lane, encode_bulk(PIECE)))
         await until(lambda: one.transport.tally.bad == 1)
         assert not one.heard(PieceIs)
+        refused = one.zap.refused
+        visitor(one, lane)
+        await until(lambda: one.zap.refused > refused)
 
     run(story())
 
@@ -223,31 +302,99 @@ def test_lane_of_a_revoked_node_is_closed_at_once() -> None:
 def test_lane_before_the_newest_is_still_good_and_the_one_before_it_is_not() -> None:
     async def story() -> None:
         one, other = await pair()
-        first, second, third = (one.transport._lanes.invite(other.id) for _ in range(3))
-        assert first is not None
-        assert second is not None
-        assert third is not None
+        first = lane_from(one, other)
+        push = visitor(one, first)
+        await until(lambda: push.poll(0, zmq.POLLOUT))
+        second, third = lane_from(one, other), lane_from(one, other)
         for lane in (second, third):
-            await say(stranger(one), *frames_of(lane, encode_bulk(PIECE)))
+            await say(visitor(one, lane), *frames_of(lane, encode_bulk(PIECE)))
         await until(lambda: one.transport.tally.sealed == 2)
-        await say_in_vain(one, *frames_of(first, encode_bulk(PIECE)))
+        await say(push, *frames_of(first, encode_bulk(PIECE)))
+        await until(lambda: one.transport.tally.bad == 1)
 
     run(story())
 
 
-@pytest.mark.parametrize(
-    "lane",
-    [
-        Lane(b"n", 7, bytes(32)),
-        Lane(b"n" * 8, 7, b"k"),
-        Lane(b"n" * 8, 0, bytes(32)),
-        Lane(b"n" * 8, 1 << 16, bytes(32)),
-    ],
-)
-def test_lane_that_cannot_be_one_is_blamed_on_its_sender(lane: Lane) -> None:
+def test_link_that_is_made_anew_is_invited_anew() -> None:
     async def story() -> None:
         one, other = await pair()
-        other.transport._links[one.id].send(encode(lane), 0.0)
+        await ask(one, other)
+        await deliver(other, one)
+        other.transport.unlink(one.id)
+        link(other, one)
+        await until(lambda: len(other.of(Connected)) == 2)
+        await until(lambda: len(one.heard(Hello)) >= 2)
+        await ask(one, other)
+        await deliver(other, one)
+
+    run(story())
+
+
+def test_lane_that_was_idle_is_dialled_again_and_does_not_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("farmd.adapters.zmq_transport.transport.KEEP_S", 0.02)
+    monkeypatch.setattr(lanes, "LANE_IDLE_S", 0.1)
+    monkeypatch.setattr(lanes, "LANE_TRY_S", 0.05)
+
+    async def story() -> None:
+        one, other = await pair()
+        await ask(one, other)
+        await deliver(other, one)
+        way = other.transport._links[one.id].lane
+        for _ in range(3):
+            await until(lambda: way._push is None)
+            await deliver(other, one)
+        assert way._rests_until == 0.0
+
+    run(story())
+
+
+def test_lane_that_cannot_be_dialled_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_descriptor(*_: object) -> Socket:
+        raise zmq.ZMQError(24)
+
+    monkeypatch.setattr(sockets, "open_push", no_descriptor)
+
+    async def story() -> None:
+        one, other = await pair()
+        await ask(one, other)
+        assert other.transport.send(one.id, PIECE)
+        await until(lambda: one.heard(PieceIs))
+        assert one.transport.tally.sealed == 0
+
+    run(story())
+
+
+def test_lane_that_breaks_while_a_message_is_sealed_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        one, other = await pair()
+        await ask(one, other)
+        await deliver(other, one)
+        way = other.transport._links[one.id].lane
+        assert way._sealer is not None
+        seal = way._sealer.seal
+
+        def seal_too_late(head: bytes, body: bytes | memoryview) -> tuple[bytes, memoryview]:
+            assert way._push is not None
+            way._push.close(linger=0)
+            return seal(head, body)
+
+        monkeypatch.setattr(way._sealer, "seal", seal_too_late)
+        assert other.transport.send(one.id, PIECE._replace(number=77))
+        await until(lambda: PIECE._replace(number=77) in one.heard(PieceIs))
+
+    run(story())
+
+
+LANE = Lane(b"n" * 8, 7, bytes(32), bytes(16))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"name": b"n"}, {"key": b"k"}, {"word": b"w"}, {"port": 0}, {"port": 1 << 16}], ids=str
+)
+def test_lane_that_cannot_be_one_is_blamed_on_its_sender(wrong: dict[str, Any]) -> None:
+    async def story() -> None:
+        one, other = await pair()
+        other.transport._links[one.id].send(encode(LANE._replace(**wrong)), 0.0)
         await until(lambda: one.transport.tally.bad == 1)
         assert one.transport.tally.faults == {other.id: 1}
         one.transport.send(other.id, PIECE)
@@ -255,6 +402,29 @@ def test_lane_that_cannot_be_one_is_blamed_on_its_sender(lane: Lane) -> None:
         await until(lambda: other.heard(PieceIs) and other.heard(Ping))
 
     run(story())
+
+
+def test_lane_that_is_told_twice_is_opened_once() -> None:
+    async def story() -> None:
+        one, other = await pair()
+        for _ in range(2):
+            other.transport._links[one.id].send(encode(LANE), 0.0)
+        await until(lambda: one.transport.tally.bad == 1)
+
+    run(story())
+
+
+def test_numbers_may_come_a_little_out_of_order_but_not_twice() -> None:
+    sealer, opener = Sealer(LANE, Buffers()), Opener(LANE, Buffers())
+    messages = [(first, bytes(second)) for first, second in (sealer.seal(b"h", b"b") for _ in range(2 * SEEN_WINDOW))]
+    for number in (5, 3, 4, 0, SEEN_WINDOW, 6):
+        opener.open(*messages[number])
+    for number in (5, 3, 4, 0, SEEN_WINDOW, 6):
+        with pytest.raises(PeerError, match="been here before"):
+            opener.open(*messages[number])
+    opener.open(*messages[-1])
+    with pytest.raises(PeerError, match="been here before"):
+        opener.open(*messages[7])
 
 
 def test_second_port_lies_beside_the_first_or_anywhere() -> None:

@@ -9,8 +9,10 @@ from __future__ import annotations
 from sys import getrefcount
 
 MOST_BUFFERS = 12
-_OURS = 2
-"""References to a buffer that is free: the list's, and that of the question."""
+
+
+def _references(buffers: list[bytearray], place: int) -> int:
+    return getrefcount(buffers[place])
 
 
 class Buffers:
@@ -19,6 +21,11 @@ class Buffers:
     def __init__(self) -> None:
         self._all: list[bytearray] = []
         self._is_used = False
+        free = [bytearray(1)]
+        self._free = _references(free, 0)
+        view = memoryview(free[0])
+        self._counts = _references(free, 0) == self._free + 1  # if an interpreter counts otherwise, nothing is reused
+        view.release()
 
     def __len__(self) -> int:
         """How many there are, free or not."""
@@ -28,7 +35,7 @@ class Buffers:
         """Return so many bytes, with anything in them."""
         self._is_used = True
         for place in range(len(self._all)):
-            if len(self._all[place]) >= size and getrefcount(self._all[place]) == _OURS:
+            if len(self._all[place]) >= size and self._counts and _references(self._all, place) == self._free:
                 return memoryview(self._all[place])[:size]
         fresh = bytearray(size)
         if len(self._all) == MOST_BUFFERS:

@@ -1,7 +1,7 @@
-"""The second port: contents of files come in there, sealed (see `sealing`), in half the processor time that CURVE takes.
+"""The second port: contents of files come in there, sealed (see `sealing`), at a tenth of what CURVE's cipher costs.
 
 Nobody has to open it in a firewall: a sender uses the lane that it was invited to while it is connected, and the bulk
-connection to the one port otherwise. libzmq lets anybody connect; whoever sends what is not sealed is hung up on.
+connection to the one port otherwise. Only who was invited is let in (`farmd.adapters.zap`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from protocol.errors import PeerError, UserError
 from protocol.pacing import Drain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container
+    from collections.abc import Callable, Container, Mapping
 
     from farmd.adapters.zmq_transport.buffers import Buffers
     from farmd.adapters.zmq_transport.sockets import Context
@@ -32,17 +32,18 @@ LANES_OF_A_NODE = 2
 LANE_IDLE_S = 60.0
 LANE_REST_S = 60.0
 LANE_TRY_S = 5.0
-"""A lane that does not connect (a firewall) is tried for so long, and again after `LANE_REST_S`."""
+"""A lane that is not connected after this time (a firewall) is not tried again before `LANE_REST_S` have passed."""
+FRAMES = 2
 
 
 class LanePort:
     """Where sealed messages come in.
 
     Args:
-        context: ZeroMQ.
+        context: ZeroMQ, with the ZAP handler that `words` were given to.
         buffers: Memory for what comes in.
         on_message: Takes each message with its sender; must not block.
-        on_fault: Told of each that is dropped: the sender's id or address, and why.
+        on_fault: Told of each that is dropped: the sender's id, or "a stranger", and why.
     """
 
     def __init__(
@@ -56,8 +57,15 @@ class LanePort:
         self._buffers = buffers
         self._on_message, self._on_fault = on_message, on_fault
         self._openers: dict[bytes, tuple[NodeId, Opener]] = {}
+        self._words: dict[bytes, bytes] = {}
+        self._is_skipping = False
         self._pull = sockets.open_pull(context)
         self._drain = Drain(self._pull.fileno(), self._take)
+
+    @property
+    def words(self) -> Mapping[bytes, bytes]:
+        """What lets a connection in, by user name: the lane's name in hex."""
+        return self._words
 
     def start(self, address: str) -> None:
         """Open the port beside HOST:PORT and receive, in the running event loop; without a free port there is none."""
@@ -82,45 +90,56 @@ class LanePort:
         lane = new_lane(self.number)
         old = [name for name, (owner, _) in self._openers.items() if owner == node]
         for name in old[: len(old) + 1 - LANES_OF_A_NODE]:
-            del self._openers[name]
+            self._forget(name)
         self._openers[lane.name] = (node, Opener(lane, self._buffers))
+        self._words[user_of(lane)] = password_of(lane)
         return lane
 
     def keep(self, nodes: Container[NodeId]) -> None:
         """Close the lanes of all other nodes."""
-        self._openers = {name: one for name, one in self._openers.items() if one[0] in nodes}
+        for name in [name for name, (node, _) in self._openers.items() if node not in nodes]:
+            self._forget(name)
+
+    def _forget(self, name: bytes) -> None:
+        del self._openers[name]
+        del self._words[name.hex().encode()]
 
     def _take(self) -> bool:
         try:
-            frames = [self._pull.recv(zmq.NOBLOCK, copy=False)]
+            frame = self._pull.recv(zmq.NOBLOCK, copy=False)
         except zmq.Again:
             return False
-        while frames[-1].more:
-            frames = [frames[0], self._pull.recv(zmq.NOBLOCK, copy=False)]
-        node: NodeId | None = None
+        if self._is_skipping:
+            self._is_skipping = frame.more
+            return True
+        frames = [frame]
+        while frames[-1].more and len(frames) <= FRAMES:
+            frames.append(self._pull.recv(zmq.NOBLOCK, copy=False))
+        self._is_skipping = frames[-1].more
+        node = None
         try:
-            first = frames[0].bytes
-            node, opener = self._way(first)
-            self._on_message(node, decode_bulk(*opener.open(first, frames[-1].buffer)))
+            node, opener = self._way(frames)
+            self._on_message(node, decode_bulk(*opener.open(frames[0].bytes, frames[1].buffer)))
         except PeerError as error:
             self._on_fault(node or "a stranger", error)
-            sockets.hang_up(frames[0])
+            if node is None:
+                sockets.hang_up(frame)
         return True
 
-    def _way(self, first: bytes) -> tuple[NodeId, Opener]:
+    def _way(self, frames: list[zmq.Frame]) -> tuple[NodeId, Opener]:
         """Return who uses the lane of a message, and what opens it.
 
         Raises:
-            PeerError: There is no such lane.
+            PeerError: There is no such lane (any more), or that is no message.
         """
-        found = self._openers.get(name_of(first))
-        if found is None:
+        found = self._openers.get(name_of(frames[0].bytes))
+        if found is None or len(frames) != FRAMES:
             raise PeerError("message along a lane that does not exist")
         return found
 
 
 class LaneLink:
-    """The way to one peer's second port; dials when there is something to send."""
+    """The way to one peer's second port; dials when there is something to send. Never raises for what the net does."""
 
     def __init__(self, context: Context, endpoint: str, buffers: Buffers) -> None:
         self._context = context
@@ -130,22 +149,27 @@ class LaneLink:
         self._dialled_at = 0.0
         self._sent_at = 0.0
         self._rests_until = 0.0
+        self._lane: Lane | None = None
         self._sealer: Sealer | None = None
-        self._port = 0
 
     def open(self, lane: Lane, now: float) -> None:
         """Use this lane from now on.
 
         Raises:
-            PeerError: It cannot be one.
+            PeerError: It cannot be one, or was opened before: a second sealer would repeat its nonces.
         """
-        sealer = Sealer(lane, self._buffers)
         if not 0 < lane.port < 1 << 16:
             raise PeerError(f"lane to port {lane.port}")
-        if lane.port != self._port:
-            self.close()
-        self._sealer, self._port, self._rests_until = sealer, lane.port, 0.0
+        if self._lane is not None and lane.name == self._lane.name:
+            raise PeerError("lane that was opened before")
+        self.forget()
+        self._sealer, self._lane, self._rests_until = Sealer(lane, self._buffers), lane, 0.0
         self._dial(now)
+
+    def forget(self) -> None:
+        """Use no lane until there is a new one: whoever made it may have restarted, and could open nothing."""
+        self._sealer = None
+        self.close()
 
     def send(self, frames: tuple[bytes, bytes], now: float) -> bool:
         """Seal and send; False if there is no lane, or no connection yet, or it takes no more."""
@@ -153,13 +177,12 @@ class LaneLink:
             return False
         if self._push is None and now >= self._rests_until:
             self._dial(now)
-        if self._push is None:
+        if self._push is None or not self._is_connected(self._push):
             return False
-        events = self._push.getsockopt(zmq.EVENTS)
-        assert isinstance(events, int)
-        if not events & zmq.POLLOUT:
+        try:
+            self._push.send_multipart(self._sealer.seal(*frames), zmq.NOBLOCK, copy=False)
+        except zmq.ZMQError:  # it broke in this moment
             return False
-        self._push.send_multipart(self._sealer.seal(*frames), zmq.NOBLOCK, copy=False)
         self._sent_at = now
         return True
 
@@ -167,7 +190,7 @@ class LaneLink:
         """Look after it every few seconds: hang up when it is idle, rest when nobody answers."""
         if self._push is None:
             return
-        if self._sent_at < self._dialled_at and now - self._dialled_at > LANE_TRY_S:
+        if now - self._dialled_at > LANE_TRY_S and not self._is_connected(self._push):
             self._rests_until = now + LANE_REST_S
             self.close()
         elif now - max(self._sent_at, self._dialled_at) > LANE_IDLE_S:
@@ -179,10 +202,29 @@ class LaneLink:
             self._push.close(linger=0)
             self._push = None
 
+    @staticmethod
+    def _is_connected(push: sockets.Socket) -> bool:
+        events = push.getsockopt(zmq.EVENTS)
+        assert isinstance(events, int)
+        return bool(events & zmq.POLLOUT)
+
     def _dial(self, now: float) -> None:
-        if self._push is not None:
-            return
-        self._push = sockets.open_push(self._context)
-        self._push.setsockopt(zmq.IPV6, int("[" in self._endpoint))
-        self._push.connect(f"{self._endpoint.rpartition(':')[0]}:{self._port}")
+        assert self._lane is not None
+        try:
+            self._push = sockets.open_push(self._context, user_of(self._lane), password_of(self._lane))
+            self._push.setsockopt(zmq.IPV6, int("[" in self._endpoint))
+            self._push.connect(f"{self._endpoint.rpartition(':')[0]}:{self._lane.port}")
+        except zmq.ZMQError:  # no descriptor left
+            self.close()
+            self._rests_until = now + LANE_TRY_S
         self._dialled_at = now
+
+
+def user_of(lane: Lane) -> bytes:
+    """Return the name under which a connection along this lane is let in."""
+    return lane.name.hex().encode()
+
+
+def password_of(lane: Lane) -> bytes:
+    """Return the word that goes with it."""
+    return lane.word.hex().encode()

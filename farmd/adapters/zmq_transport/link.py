@@ -134,5 +134,7 @@ class Link:
 
     def _change(self, *, up: bool) -> None:
         self.up = up
+        if not up:
+            self.lane.forget()
         self._stuck_at = None
         self._on_change(up)

@@ -3,8 +3,8 @@
 CURVE's XSalsa20-Poly1305 costs a second of processor per gibibyte on each side; every processor of the last ten years has
 AES in hardware, and then it costs a tenth of that. The key of a lane is made by the receiver at random, travels to the
 one sender over CURVE, and is used by that sender alone, in one direction, with a counter as nonce: never twice the same,
-since a sender that restarts is given a new key. What is not sealed under such a key, or not newer than what came before
-it, is no message.
+since a sender that restarts is given a new key. What is not sealed under such a key, or has come before, is no message
+(the window of numbers is that of IPsec, RFC 4303, 3.4.3).
 """
 
 from __future__ import annotations
@@ -29,12 +29,16 @@ _NONCE = struct.Struct(">QI")
 _HEAD, _BODY = 0, 1
 TAG_BYTES = 16
 PREFIX_BYTES = _PREFIX.size
-NAME_BYTES, KEY_BYTES = 8, 32
+NAME_BYTES, KEY_BYTES, WORD_BYTES = 8, 32, 16
+SEEN_WINDOW = 256
+"""Numbers below the highest that may still come: after a reconnection two connections are read in turn."""
+_ALL_SEEN = (1 << SEEN_WINDOW) - 1
 
 
 def new_lane(port: int) -> Lane:
-    """Return a lane to this port, with a name and a key that nobody else has."""
-    return Lane(secrets.token_bytes(NAME_BYTES), port, secrets.token_bytes(KEY_BYTES))
+    """Return a lane to this port, with a name, a key and a word that nobody else has."""
+    name, key, word = (secrets.token_bytes(size) for size in (NAME_BYTES, KEY_BYTES, WORD_BYTES))
+    return Lane(name, port, key, word)
 
 
 class Sealer:
@@ -45,8 +49,8 @@ class Sealer:
     """
 
     def __init__(self, lane: Lane, buffers: Buffers) -> None:
-        if len(lane.name) != NAME_BYTES or len(lane.key) != KEY_BYTES:
-            raise PeerError("lane whose name or key has a wrong length")
+        if (len(lane.name), len(lane.key), len(lane.word)) != (NAME_BYTES, KEY_BYTES, WORD_BYTES):
+            raise PeerError("lane whose name, key or word has a wrong length")
         self._name = lane.name
         self._cipher = _cipher(lane.key)
         self._buffers = buffers
@@ -67,18 +71,21 @@ class Opener:
     def __init__(self, lane: Lane, buffers: Buffers) -> None:
         self._cipher = _cipher(lane.key)
         self._buffers = buffers
-        self._last = 0
+        self._highest = 0
+        self._seen = 0
+        """Bit n: the number n below the highest has come."""
 
     def open(self, first: bytes, second: bytes | memoryview) -> tuple[bytes, memoryview]:
         """Return head and body.
 
         Raises:
-            PeerError: It was not sealed with this key, or is not newer than the one before.
+            PeerError: It was not sealed with this key, or has come before, or is much older than others.
         """
         from cryptography.exceptions import InvalidTag
 
         _, count = _PREFIX.unpack_from(first)
-        if count <= self._last:
+        below = self._highest - count
+        if below >= SEEN_WINDOW or (below >= 0 and self._seen >> below & 1):
             raise PeerError("sealed message that has been here before")
         if len(second) < TAG_BYTES:
             raise PeerError("message that is not sealed")
@@ -88,7 +95,11 @@ class Opener:
             self._cipher.decrypt_into(_NONCE.pack(count, _BODY), second, None, body)
         except InvalidTag as error:
             raise PeerError("message that is not sealed with the key of its lane") from error
-        self._last = count
+        if below < 0:
+            self._seen = (self._seen << -below | 1) & _ALL_SEEN
+            self._highest = count
+        else:
+            self._seen |= 1 << below
         return head, body
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import zmq
 
-from protocol.api import ZAP_FARM
+from protocol.api import ZAP_FARM, ZAP_LANES
 from protocol.codec import MAX_JOIN_BYTES, MAX_MESSAGE_BYTES
 from protocol.errors import UsageError, UserError
 
@@ -113,12 +113,19 @@ def open_dealer(context: Context, keys: Keys, server_key: bytes, *, bulk: bool =
 
 
 def open_pull(context: Context) -> Socket:
-    """Make the socket that sealed messages are received on: no CURVE, since these are sealed one by one."""
+    """Make the socket that sealed messages are received on: no CURVE, since these are sealed one by one.
+
+    Who may connect is asked for in the handshake (PLAIN): libzmq would take an endless message of a stranger into memory
+    without showing any of it to us.
+    """
     pull = context.socket(zmq.PULL)
     _set(
         pull,
         {
             zmq.LINGER: 0,
+            zmq.PLAIN_SERVER: 1,
+            zmq.ZAP_DOMAIN: ZAP_LANES.encode(),
+            zmq.ZAP_ENFORCE_DOMAIN: 1,
             zmq.MAXMSGSIZE: MAX_MESSAGE_BYTES + MAX_SEAL_BYTES,
             zmq.RCVHWM: RECEIVE_QUEUE,
             zmq.BACKLOG: BACKLOG,
@@ -130,13 +137,15 @@ def open_pull(context: Context) -> Socket:
     return pull
 
 
-def open_push(context: Context) -> Socket:
-    """Make a socket that sends sealed messages to one peer; writable exactly while it is connected."""
+def open_push(context: Context, name: bytes, word: bytes) -> Socket:
+    """Make a socket that sends sealed messages along a lane; writable exactly while it is connected."""
     push = context.socket(zmq.PUSH)
     _set(
         push,
         {
             zmq.LINGER: 0,
+            zmq.PLAIN_USERNAME: name,
+            zmq.PLAIN_PASSWORD: word,
             zmq.IMMEDIATE: 1,
             zmq.MAXMSGSIZE: MAX_JOIN_BYTES,
             zmq.SNDHWM: BULK_QUEUE,

@@ -44,7 +44,7 @@ from protocol.messages import Hello, JoinAsk, JoinReply, Lane, PackAsk, PackIs, 
 from protocol.pacing import Drain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from farmd.adapters.zmq_transport.sockets import Context, Keys
     from farmd.core.events import Event
@@ -86,6 +86,7 @@ class ZmqTransport:
         on_api: Takes a client request of a trusted key: node, request, and where to answer (hashable; equal for
             equal connections).
         on_trust: Told the trusted keys; the ZAP handler's `trust`.
+        on_lanes: Told where the words for the second port stand; the ZAP handler's `admit_to_lanes`.
     """
 
     def __init__(  # noqa: PLR0913  # the composition root wires all of these once, by keyword
@@ -100,6 +101,7 @@ class ZmqTransport:
         judge: Callable[[bytes], tuple[str, str]] = lambda _token: ("", "this node admits nobody"),
         on_api: Callable[[NodeId, bytes, Callable[[bytes], bool]], None] | None = None,
         on_trust: Callable[[Iterable[bytes]], None] = lambda _keys: None,
+        on_lanes: Callable[[Mapping[bytes, bytes]], None] = lambda _words: None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.tally = Tally()
@@ -115,9 +117,12 @@ class ZmqTransport:
         self._doors = Doors(judge, now)
         self._last: tuple[Message | None, bytes] = (None, b"")
         self._keeper: asyncio.TimerHandle | None = None
+        self._is_skipping = False
+        """In the middle of a message of more frames than there are: the rest is read in bursts, like other messages."""
         self._invited: set[NodeId] = set()
         self._buffers = Buffers()
         self._lanes = LanePort(context, self._buffers, self._heard_sealed, self._blame_sealed)
+        on_lanes(self._lanes.words)
         self._router = sockets.open_router(context, keys)
         self._drain = Drain(self._router.fileno(), self._take)
 
@@ -227,13 +232,16 @@ class ZmqTransport:
     def _take(self) -> bool:
         router = self._router
         try:
+            if self._is_skipping:
+                self._is_skipping = router.recv(zmq.NOBLOCK, copy=False).more
+                return True
             routing_id = router.recv(zmq.NOBLOCK)
         except zmq.Again:
             return False
         frames = [router.recv(zmq.NOBLOCK, copy=False)]  # not recv_multipart: half the time, for what mostly is one
-        while frames[-1].more:
-            frame = router.recv(zmq.NOBLOCK, copy=False)
-            frames = [*frames[: MAX_FRAMES - 1], frame]
+        while frames[-1].more and len(frames) < MAX_FRAMES:
+            frames.append(router.recv(zmq.NOBLOCK, copy=False))
+        self._is_skipping = frames[-1].more
         user = _user_of(frames[0])
         node = self._nodes.get(user)
         try:
@@ -287,10 +295,10 @@ class ZmqTransport:
         negotiate(hello.oldest, hello.newest)
         if hello.farm != self._farm:
             raise PeerError(f"speaks of another farm, {hello.farm[:40]!r}")
+        self._invited.discard(node)  # its link to us is new, and knows of no lane
         if self._epochs.get(node) != hello.epoch:
             # A peer that restarted while our loop was busy may have missed our Hello: one more for each of its lives.
             self._epochs[node] = hello.epoch
-            self._invited.discard(node)
             self.send(node, self._hello())
 
     def _hear_api(self, routing_id: bytes, node: NodeId | None, frames: list[bytes]) -> None:
