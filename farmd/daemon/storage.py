@@ -1,7 +1,8 @@
 """Everything that reads or writes files, off the event loop: blobs, manifests, checkouts, deliveries, logs.
 
 Two small pools: one for what peers and clients wait for (pieces), one for what may take long (checkouts, deliveries,
-MD5 of whole blobs), so that a large picture never stands in front of a piece. Every effect ends in exactly one event.
+MD5 of whole blobs), so that a large picture never stands in front of a piece. Every effect ends in exactly one event; one
+that writes what came from others does so whatever goes wrong, for the core counts what waits for the disk.
 
 Whoever uses a blob checks it: checkouts and deliveries while they copy, a manifest when it is read. What is missing or
 not what it is called is set aside and told (`BlobLost`), so that the core takes its word back and fetches it again.
@@ -104,16 +105,23 @@ class Storage:
         self._slow.shutdown(cancel_futures=True)
         self.evicting.close()
 
-    def _run(self, pool: ThreadPoolExecutor, work: Callable[[], Event | None]) -> None:
-        """Have work done by a pool. No future of asyncio: for each piece it would wake the event loop once more."""
-        pool.submit(self._work, work)
+    def _run(self, pool: ThreadPoolExecutor, work: Callable[[], Event | None], otherwise: Event | None = None) -> None:
+        """Have work done by a pool. No future of asyncio: for each piece it would wake the event loop once more.
 
-    def _work(self, work: Callable[[], Event | None]) -> None:
+        Args:
+            pool: Which.
+            work: Returns what is posted.
+            otherwise: Posted if it raises: what the disk does is no more than that, and what is a bug is raised as well.
+        """
+        pool.submit(self._work, work, otherwise)
+
+    def _work(self, work: Callable[[], Event | None], otherwise: Event | None) -> None:
         try:
             event = work()
-        except Exception as error:  # noqa: BLE001  # a bug: the event loop's handler tells of it
-            self._loop.call_soon_threadsafe(self._raise, error)
-            return
+        except Exception as error:  # noqa: BLE001  # a bug, mostly: the event loop's handler tells of it
+            event = otherwise
+            if event is None or not isinstance(error, (BlobsFailed, OSError)):
+                self._loop.call_soon_threadsafe(self._raise, error)
         if event is not None:
             self._loop.call_soon_threadsafe(self._post, event)
 
@@ -177,13 +185,11 @@ class Storage:
 
     def write(self, effect: WritePiece) -> None:
         """Verify and store one piece; the last one has the whole blob confirmed."""
-        self._run(self._quick, partial(self._write, effect))
+        failed = PieceWritten(effect.blob, effect.index, effect.source, ok=False)
+        self._run(self._quick, partial(self._write, effect), failed)
 
     def _write(self, effect: WritePiece) -> Event:
-        try:
-            wrote = self.blobs.write_piece(effect.blob, effect.index, effect.xxh64, effect.data)
-        except BlobsFailed:
-            return PieceWritten(effect.blob, effect.index, effect.source, ok=False)
+        wrote = self.blobs.write_piece(effect.blob, effect.index, effect.xxh64, effect.data)
         if wrote in (Wrote.LAST, Wrote.HELD):
             self._loop.call_soon_threadsafe(self._confirm_later, effect.blob)
         elif wrote is Wrote.STORED and effect.blob not in self._following:
@@ -193,13 +199,10 @@ class Storage:
         return PieceWritten(effect.blob, effect.index, effect.source, ok=not corrupt, corrupt=corrupt)
 
     def _confirm_later(self, blob: BlobAddress) -> None:
-        self._run(self._slow, partial(self._confirm, blob))
+        self._run(self._slow, partial(self._confirm, blob), BlobFinished(blob, ok=False))
 
     def _confirm(self, blob: BlobAddress) -> Event:
-        try:
-            ok = self.blobs.confirm(blob, durable=False)
-        except BlobsFailed:
-            return BlobFinished(blob, ok=False)
+        ok = self.blobs.confirm(blob, durable=False)
         self._loop.call_soon_threadsafe(self._settle_later)
         return BlobFinished(blob, ok, corrupt=not ok)
 
@@ -224,7 +227,7 @@ class Storage:
 
     def write_pack(self, effect: WritePack) -> None:
         """Verify and store small blobs."""
-        self._run(self._quick, partial(self._write_pack, effect))
+        self._run(self._quick, partial(self._write_pack, effect), PackWritten(effect.source, failed=effect.blobs))
 
     def _write_pack(self, effect: WritePack) -> Event:
         pack = self.blobs.write_pack(effect.blobs, effect.data)

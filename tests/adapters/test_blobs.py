@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import random
@@ -583,6 +584,43 @@ def test_what_of_a_pack_cannot_get_its_name_is_refused_and_the_rest_is_stored(st
     assert [content(store, address) for address in addresses] == [b"one", None, b"three"]
     assert store.held == Held(2, 8)
     assert files_below(root / "tmp") == []
+
+
+def test_pack_on_a_disk_that_turned_read_only_is_refused_and_what_was_here_is_stored(
+    store: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contents = [b"here before", b"new"]
+    here, new = [address_of(data) for data in contents]
+    put(store, contents[0])
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    for name in ("rename", "unlink"):
+        monkeypatch.setattr(os, name, refuse)
+    assert store.write_pack([here, new], b"".join(contents)) == ([here], [], [new])
+    assert (content(store, here), content(store, new)) == (contents[0], None)
+    assert store.held.blobs == 1
+
+
+def test_blob_whose_leftovers_cannot_be_deleted_is_complete(
+    store: BlobStore, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = b"a small file"
+    put_piece(store, small, 0)
+    for index in range(piece_count(len(BIG))):
+        put_piece(store, BIG, index)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "unlink", refuse)
+    assert store.write_pack([address_of(small)], small) == ([address_of(small)], [], [])
+    assert store.confirm(address_of(BIG))
+    monkeypatch.undo()
+    assert files_below(root / "parts") != []
+    assert [content(store, address_of(data)) for data in (small, BIG)] == [small, BIG]
+    assert BlobStore(root).missing(map(address_of, (small, BIG))) == ()
 
 
 def test_files_here_and_not_here_in_turn_are_told_apart(store: BlobStore, root: Path) -> None:

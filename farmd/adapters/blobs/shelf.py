@@ -146,7 +146,8 @@ class Shelf:
             if is_new:
                 self._give_name(path, final, address, durable=durable)
             else:
-                path.unlink()
+                with suppress(OSError):  # the blob is here; what cannot be deleted is one file too many
+                    path.unlink()
                 touch(final)
         if durable:
             if not is_new:
@@ -166,13 +167,15 @@ class Shelf:
                     self._put(temporary, address)
                 except OSError:
                     refused.append(address)
-                    Path(temporary).unlink(missing_ok=True)
+                    with suppress(OSError):  # as where nothing can be written any more; the next start deletes it
+                        os.unlink(temporary)  # noqa: PTH108
         return refused
 
     def _put(self, temporary: str, address: BlobAddress) -> None:
         final = self._name(address)
         if os.access(final, os.F_OK):
-            os.unlink(temporary)  # noqa: PTH108
+            with suppress(OSError):
+                os.unlink(temporary)  # noqa: PTH108
             touch(Path(final))
             return
         self._mark_unsettled(final, address.size)
@@ -287,9 +290,10 @@ class Shelf:
         """Move a file that turned out wrong to where a person can look at it; only the last few are kept."""
         self._aside.mkdir(exist_ok=True)
         path.rename(self._aside / f"{path.name}.{time.time_ns()}")
-        kept = sorted(self._aside.iterdir(), key=lambda found: found.stat().st_ctime_ns)
-        for old in kept[:-ASIDE_KEPT]:
-            old.unlink(missing_ok=True)
+        with suppress(OSError):
+            kept = sorted(self._aside.iterdir(), key=lambda found: found.stat().st_ctime_ns)
+            for old in kept[:-ASIDE_KEPT]:
+                old.unlink(missing_ok=True)
 
     def _path(self, address: BlobAddress) -> Path:
         return Path(self._name(address))

@@ -20,7 +20,6 @@ import stat
 import time
 from contextlib import contextmanager, suppress
 from enum import Enum
-from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -38,6 +37,7 @@ from protocol.ids import BlobAddress, parse_blob_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
 
     from farmd.adapters.blobs.ageing import Listing
     from farmd.adapters.blobs.shelf import Held
@@ -179,7 +179,8 @@ class BlobStore:
             BlobsFailed: The disk is full or bad.
         """
         absent: list[tuple[BlobAddress, tuple[int, ...]]] = []
-        begun, here = self._begun(), True
+        with blaming_disk("list what has been begun"):
+            begun, here = self._begun(), True
         for address in dict.fromkeys(addresses):
             here = self._shelf.holds(address, likely=here)  # mostly as the one before: all files of a job, or none
             if here or (address == EMPTY and self.confirm(address)):
@@ -237,7 +238,8 @@ class BlobStore:
                 self._shelf.install(part.path, address, durable=durable)
             else:
                 self._shelf.set_aside(part.path)
-            part.forget()
+            with suppress(OSError):  # a map without its part is deleted at the next start
+                part.forget()
             return agrees
 
     def follow(self, address: BlobAddress) -> None:
@@ -295,7 +297,8 @@ class BlobStore:
         try:
             write_all(descriptor, content)
         except BaseException:
-            Path(temporary).unlink(missing_ok=True)
+            with suppress(OSError):
+                os.unlink(temporary)  # noqa: PTH108
             raise
         finally:
             os.close(descriptor)
@@ -404,10 +407,12 @@ class BlobStore:
 
     def _discard_parts(self, addresses: Iterable[BlobAddress]) -> None:
         """Remove what an earlier try left of blobs that are complete now."""
-        begun = self._begun()
+        begun: set[str] = set()
+        with suppress(OSError):  # what is left lies there until it has been idle for long
+            begun = self._begun()
         for address in addresses if begun else ():
             if f"{address}.part" in begun:
-                with self._part(address) as part:
+                with self._part(address) as part, suppress(OSError):
                     part.forget()
                     part.path.unlink(missing_ok=True)
 
@@ -436,7 +441,8 @@ class BlobStore:
                 address = hash_descriptor(target.fileno()) if shared else copy(source, target.fileno())
             self._shelf.install(temporary, address, durable=True)
         except BaseException:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
             raise
         return address
 

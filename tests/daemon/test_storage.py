@@ -1,0 +1,113 @@
+"""What a daemon's storage answers when the disk, or the program, goes wrong: each write is answered, whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+import xxhash
+
+from farmd.adapters.blobs import PIECE_BYTES, BlobStore
+from farmd.adapters.joblog import JobLogs
+from farmd.core.effects import FindBlobs, WritePack, WritePiece
+from farmd.core.events import BlobFinished, BlobsFound, PackWritten, PieceWritten
+from farmd.daemon.storage import Storage
+from protocol.ids import BlobAddress, NodeId
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from typing import Any
+
+    from farmd.core.events import Event
+
+FROM = NodeId("a" * 16)
+CONTENTS = (b"one", b"two", b"three")
+NO_DESCRIPTOR = OSError(errno.EMFILE, "Too many open files")
+BUG = ZeroDivisionError("a bug")
+
+
+def address_of(data: bytes) -> BlobAddress:
+    return BlobAddress(xxhash.xxh64_intdigest(data), len(data), hashlib.md5(data).digest())
+
+
+PACK = WritePack(tuple(map(address_of, CONTENTS)), b"".join(CONTENTS), FROM)
+PIECE = b"p" * PIECE_BYTES
+LARGE = address_of(PIECE)
+WRITE = WritePiece(LARGE, 0, xxhash.xxh64_intdigest(PIECE), PIECE, FROM)
+
+
+def told(folder: Path, act: Callable[[Storage], object], count: int = 1) -> tuple[list[Event], list[Exception]]:
+    """Let a storage do something; return so many of the events that it posts, and what was raised in the loop."""
+
+    async def run() -> tuple[list[Event], list[Exception]]:
+        raised: list[Exception] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: raised.append(context["exception"]))
+        events: asyncio.Queue[Event] = asyncio.Queue()
+        storage = Storage(folder, JobLogs(folder / "logs"), post=events.put_nowait, send=lambda to, message: None)
+        try:
+            async with asyncio.timeout(5):
+                act(storage)
+                return [await events.get() for _ in range(count)], raised
+        finally:
+            storage.close()
+
+    return asyncio.run(run())
+
+
+def raising(error: Exception) -> Callable[..., Any]:
+    def fail(*_: object, **__: object) -> Any:
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize(("error", "raised"), [(NO_DESCRIPTOR, []), (BUG, [BUG])])
+def test_pack_of_which_writing_raises_is_answered_as_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, raised: list[Exception]
+) -> None:
+    monkeypatch.setattr(BlobStore, "write_pack", raising(error))
+    answer = told(tmp_path, lambda storage: storage.write_pack(PACK))
+    assert answer == ([PackWritten(FROM, failed=PACK.blobs)], raised)
+
+
+@pytest.mark.parametrize(("error", "raised"), [(NO_DESCRIPTOR, []), (BUG, [BUG])])
+def test_piece_of_which_writing_raises_is_answered_as_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, raised: list[Exception]
+) -> None:
+    monkeypatch.setattr(BlobStore, "write_piece", raising(error))
+    answer = told(tmp_path, lambda storage: storage.write(WRITE))
+    assert answer == ([PieceWritten(LARGE, 0, FROM, ok=False)], raised)
+
+
+@pytest.mark.parametrize(("error", "raised"), [(NO_DESCRIPTOR, []), (BUG, [BUG])])
+def test_last_piece_of_which_confirming_raises_is_written_and_the_whole_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, raised: list[Exception]
+) -> None:
+    monkeypatch.setattr(BlobStore, "confirm", raising(error))
+    events, seen = told(tmp_path, lambda storage: storage.write(WRITE), 2)
+    assert PieceWritten(LARGE, 0, FROM, ok=True) in events
+    assert BlobFinished(LARGE, ok=False) in events
+    assert seen == raised
+
+
+def test_question_for_blobs_while_no_folder_can_be_listed_is_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def find(storage: Storage) -> None:
+        monkeypatch.setattr(os, "listdir", raising(NO_DESCRIPTOR))
+        storage.find(FindBlobs(7, (LARGE,)))
+
+    assert told(tmp_path, find) == ([BlobsFound(7, ((LARGE, ()),))], [])
+
+
+def test_pack_is_stored_though_no_folder_can_be_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(storage: Storage) -> None:
+        monkeypatch.setattr(os, "listdir", raising(NO_DESCRIPTOR))
+        storage.write_pack(PACK)
+
+    assert told(tmp_path, write) == ([PackWritten(FROM, PACK.blobs)], [])
