@@ -19,7 +19,7 @@ from farmd.core.standing import Standing
 from protocol.errors import PeerError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from farmd.core.asking import Asking
     from farmd.core.events import BlobFinished, PackWritten, PieceWritten
@@ -50,7 +50,11 @@ class Receiving:
         self.corrupt_in = 0
 
     def on_piece(self, turn: Turn, sender: NodeId, message: PieceIs) -> None:
-        """A piece arrived: have it verified and stored, if it was asked of this sender."""
+        """A piece arrived: have it verified and stored, if it was asked of this sender.
+
+        Raises:
+            PeerError: It is longer or shorter than this piece.
+        """
         incoming = self._incoming.get(message.blob)
         if incoming is None or is_small(message.blob):
             return
@@ -58,9 +62,15 @@ class Receiving:
             self._asking.settle(incoming, message.number)
         elif not incoming.comes_late(message.number, sender):
             return
+        size = piece_size(message.blob, message.number)
+        if len(message.data) != size:
+            self._ask_elsewhere(turn, sender, (incoming,), message.number)
+            raise PeerError(
+                f"piece {message.number} of {message.blob} with {len(message.data)} bytes instead of {size}"
+            )
         incoming.arrived(message.number, sender, message.xxh64)
         turn.effects.append(WritePiece(message.blob, message.number, message.xxh64, message.data, sender))
-        self._asking.arrived(piece_size(message.blob, message.number))
+        self._asking.arrived(size)
         self._asking.pump(turn, sender)
 
     def on_refused(self, turn: Turn, sender: NodeId, message: PieceRefused) -> None:
@@ -75,9 +85,14 @@ class Receiving:
             return None
         return incoming
 
-    def _refused(self, turn: Turn, sender: NodeId, blobs: Iterable[Incoming], number: int) -> None:
+    def _refused(self, turn: Turn, sender: NodeId, blobs: Collection[Incoming], number: int) -> None:
         for incoming in blobs:
             self._asking.settle(incoming, number)
+        self._ask_elsewhere(turn, sender, blobs, number)
+
+    def _ask_elsewhere(self, turn: Turn, sender: NodeId, blobs: Collection[Incoming], number: int) -> None:
+        """Nothing usable of these came from the sender, and nothing is outstanding: it is no source of them any more."""
+        for incoming in blobs:
             incoming.lose(sender)
             incoming.give_back(number)
         self._asking.offer(turn, blobs)

@@ -71,7 +71,7 @@ def test_swarm_asks_for_no_more_than_the_limit_lets_in() -> None:
         turn = Turn(Instant(now, 0))
         for ask in wanted:
             asked += 1
-            swarm.receiving.on_piece(turn, A, PieceIs(BIG, ask.number, 0, b""))
+            swarm.receiving.on_piece(turn, A, PieceIs(BIG, ask.number, 0, bytes(PIECE_BYTES)))
             swarm.receiving.on_written(turn, PieceWritten(BIG, ask.number, A, ok=True))
         if not wanted:
             due = swarm.next_deadline()

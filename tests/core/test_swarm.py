@@ -4,24 +4,33 @@ from __future__ import annotations
 
 from random import Random
 
+import pytest
+
 from farmd.core.asking import MOST_UNWRITTEN_BYTES, PIECE_TIMEOUT_S
 from farmd.core.doubts import SURE_S
 from farmd.core.effects import Effect, FindBlobs, Note, ReadPiece, Send, VerifyBlob, WritePack, WritePiece
 from farmd.core.events import BlobFinished, BlobsFound, BlobVerified, PackWritten, PieceWritten
-from farmd.core.incoming import PIECE_BYTES, piece_count
+from farmd.core.incoming import PIECE_BYTES, piece_count, piece_size
 from farmd.core.pieces import Pieces
 from farmd.core.standing import LIED_S, STRIKES
 from farmd.core.swarm import Swarm
 from farmd.core.turn import Instant, Turn
 from farmd.core.windows import WINDOW_BYTES
+from protocol.errors import PeerError
 from protocol.ids import BlobAddress, NodeId
 from protocol.messages import Doubt, HaveAsk, HaveIs, PackAsk, PackIs, PartIs, PieceAsk, PieceIs, PieceRefused
 
 ME, A, B, C = (NodeId(letter * 16) for letter in "0abc")
+ZEROS = bytes(PIECE_BYTES)
 
 
 def blob(pieces: int, name: int = 1) -> BlobAddress:
     return BlobAddress(name, pieces * PIECE_BYTES, bytes([name]) * 16)
+
+
+def content(address: BlobAddress, number: int) -> bytes:
+    """Return something as long as this piece."""
+    return ZEROS[: piece_size(address, number)]
 
 
 class Bench:
@@ -68,7 +77,7 @@ class Bench:
         self, node: NodeId, address: BlobAddress, number: int, *, good: bool = True, xxh64: int = 0
     ) -> list[Effect]:
         turn = self.turn()
-        self.swarm.receiving.on_piece(turn, node, PieceIs(address, number, xxh64, b"x"))
+        self.swarm.receiving.on_piece(turn, node, PieceIs(address, number, xxh64, content(address, number)))
         if any(isinstance(effect, WritePiece) for effect in turn.effects):
             written = PieceWritten(address, number, node, ok=good, corrupt=not good)
             self.swarm.receiving.on_written(turn, written)
@@ -213,6 +222,38 @@ def test_a_piece_that_nobody_asked_for_is_not_written() -> None:
     bench.have(A, big)
     assert bench.piece(B, big, 0) == []
     assert bench.piece(A, blob(1, 9), 0) == []
+
+
+@pytest.mark.parametrize("size", [0, PIECE_BYTES - 1, PIECE_BYTES + 1])
+@pytest.mark.parametrize("late", [False, True])
+def test_a_piece_of_another_length_is_its_senders_error_and_comes_again_from_another(size: int, *, late: bool) -> None:
+    bench = Bench(A, B)
+    big = blob(1)
+    bench.fetch((big,))
+    bench.have(A, big)
+    if late:
+        bench.later(PIECE_TIMEOUT_S + 0.1)
+    else:
+        bench.have(B, big)
+    turn = bench.turn()
+    with pytest.raises(PeerError, match=f"with {size} bytes"):
+        bench.swarm.receiving.on_piece(turn, A, PieceIs(big, 0, 0, bytes(size)))
+    assert not [effect for effect in turn.effects if isinstance(effect, WritePiece)]
+    asked = asks(bench.have(B, big)) if late else asks(turn.effects)
+    assert asked == [(B, big, 0)]
+    assert bench.piece(A, big, 0) == [], "it is not taken from A any more"
+
+
+def test_pieces_of_another_length_do_not_count_as_waiting_for_the_disk() -> None:
+    bench = Bench(A)
+    large = blob(2 * MOST_UNWRITTEN_BYTES // PIECE_BYTES)
+    bench.fetch((large,))
+    for _ in range(2 * MOST_UNWRITTEN_BYTES // PIECE_BYTES):
+        (_, _, number), *_ = asks(bench.have(A, large))
+        with pytest.raises(PeerError):
+            bench.swarm.receiving.on_piece(bench.turn(), A, PieceIs(large, number, 0, b"x"))
+        bench.swarm.lost(bench.turn(), A)
+    assert asks(bench.have(A, large)) != []
 
 
 def test_an_overdue_piece_is_asked_elsewhere() -> None:
@@ -480,7 +521,7 @@ def test_while_much_waits_for_the_disk_nothing_more_is_asked_for() -> None:
     while bench.open:
         node, _, number = bench.open.pop(0)
         turn = bench.turn()
-        bench.swarm.receiving.on_piece(turn, node, PieceIs(large, number, 0, b"x"))
+        bench.swarm.receiving.on_piece(turn, node, PieceIs(large, number, 0, content(large, number)))
         bench.noted(turn)
         came.append((node, number))
     most = MOST_UNWRITTEN_BYTES // PIECE_BYTES

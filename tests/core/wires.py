@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from farmd.core.effects import FindBlobs, Note, ReadPack, ReadPiece, Send, VerifyBlob, WritePack, WritePiece
 from farmd.core.events import BlobFinished, BlobsFound, BlobVerified, PackWritten, PieceWritten
-from farmd.core.incoming import piece_count, piece_size
+from farmd.core.incoming import PIECE_BYTES, piece_count, piece_size
 from farmd.core.swarm import Swarm
 from farmd.core.turn import Instant, Turn
 from protocol.ids import BlobAddress, NodeId
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 LATENCY_S = 0.0003
 WRITE_S = 0.001
-WRONG = b"\1"
+RIGHT, WRONG = bytes(PIECE_BYTES), b"\1" * PIECE_BYTES
 
 
 @dataclass(slots=True)
@@ -155,10 +155,12 @@ class Wires:
             self._send(peer, self.peers[effect.to], PackIs(held, bytes(sum(blob.size for blob in held))))
             return
         blob, index = effect.blob, effect.index
-        data = b"\0" if blob in peer.held else peer.parts.get(blob, {}).get(index)
+        data = RIGHT if blob in peer.held else peer.parts.get(blob, {}).get(index)
         if peer.lies and index % 3 == 0:
             data = WRONG
-        message: Message = PieceRefused(blob, index) if data is None else PieceIs(blob, index, data[0], data)
+        message: Message = PieceRefused(blob, index)
+        if data is not None:
+            message = PieceIs(blob, index, data[0], data[: piece_size(blob, index)])
         self._send(peer, self.peers[effect.to], message)
 
     def _write(self, peer: Peer, effect: WritePiece) -> None:
@@ -169,7 +171,7 @@ class Wires:
             peer, peer.swarm.receiving.on_written, PieceWritten(effect.blob, effect.index, effect.source, ok=True)
         )
         if len(part) == piece_count(effect.blob):
-            ok = not any(data == WRONG for data in part.values())
+            ok = not any(data[0] == WRONG[0] for data in part.values())
             del peer.parts[effect.blob]
             if ok:
                 peer.held[effect.blob] = None

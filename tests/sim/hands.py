@@ -48,11 +48,12 @@ from farmd.core.events import (
     PackWritten,
     PieceWritten,
 )
+from farmd.core.incoming import piece_size
 from protocol.bodies import OutputFact
 from protocol.ids import AttemptRef, BlobAddress, NodeId, node_id_of
 from protocol.messages import PackIs, PieceIs, PieceRefused
 from protocol.states import FailureClass
-from tests.sim.blobs import address_of, flipped
+from tests.sim.blobs import address_of, flipped, weighed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -182,7 +183,8 @@ class SimHands:
             return
         piece = self._world.on_piece_read(self.node, piece)
         data = self._world.on_piece_served(self.node, piece)
-        message = PieceIs(effect.blob, effect.index, address_of(piece).xxh64, data)
+        size = piece_size(effect.blob, effect.index) + len(data) - len(piece)
+        message = PieceIs(effect.blob, effect.index, address_of(piece).xxh64, weighed(data, size))
         asyncio.get_running_loop().call_later(PIECE_S, self._send_later, effect.to, message)
 
     def _send_later(self, to: NodeId, message: Message) -> None:
@@ -204,7 +206,7 @@ class SimHands:
         if address_of(effect.data).xxh64 != effect.xxh64:
             self._later(PieceWritten(effect.blob, effect.index, effect.source, False, True))
             return
-        whole = self.blobs.write_piece(effect.blob, effect.index, effect.data)
+        whole = self.blobs.write_piece(effect.blob, effect.index, bytes(effect.data))
         self._later(PieceWritten(effect.blob, effect.index, effect.source, True))
         if whole is not None:
             asyncio.get_running_loop().call_later(2.0, self._settle)

@@ -210,6 +210,10 @@ def _hold_unverified(right: Callable[..., None]) -> Callable[..., None]:
     return on_piece
 
 
+def _no_other(self: Receiving, turn: Turn, sender: Any, blobs: Any, number: int) -> None:
+    """Forget what was refused or came with another length."""
+
+
 def _drop_late(self: Incoming, index: int) -> None:
     source, _ = self.outstanding.pop(index)
     self.lose(source)
@@ -284,6 +288,9 @@ MUTANTS: tuple[Mutant, ...] = (
         ((Receiving, "on_piece", _hold_unverified(Receiving.on_piece)),),
     ),
     Mutant("drop what a late pack should have brought", scenes.lost_packs, ((Incoming, "give_up", _drop_late),), 2),
+    Mutant(
+        "ask nobody else for what came too short", scenes.corrupt_pieces, ((Receiving, "_ask_elsewhere", _no_other),)
+    ),
     Mutant("vouch for a copy unread", scenes.rotten_copy, ((Doubts, "add", _vouch_blindly),)),
     Mutant("blame nobody for a wrong whole", scenes.liar, ((receiving_module, "judge_wrong", _blame_nobody),)),
     Mutant(

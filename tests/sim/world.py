@@ -186,10 +186,11 @@ class World:
         return flipped(content)
 
     def on_piece_served(self, node: NodeId, content: bytes) -> bytes:
-        if self.rng.random() < self.corrupt.get(node, 0.0):
-            self.counts.fault("corrupt piece")
-            return content + b"?"
-        return content
+        drawn, share = self.rng.random(), self.corrupt.get(node, 0.0)
+        if drawn >= share:
+            return content
+        self.counts.fault("corrupt piece")
+        return content + b"?" if drawn < 0.3 * share else flipped(content)
 
     def on_delivered(self, folder: str, output: OutputFact, content: bytes) -> None:
         self.delivered[folder, output.name] = content
