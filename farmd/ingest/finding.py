@@ -100,7 +100,7 @@ def rows_of(cursor: sqlite3.Cursor, device: int, inodes: Sequence[int]) -> dict[
 
 
 def _matched(rows: dict[int, dict[int, bytes]], files: Sequence[Marks]) -> list[FileDigest | None]:
-    """Make digests of the rows of those files that still have the marks in them.
+    """Make digests of the rows of those files that still have the marks in them; a row that is no record is unknown.
 
     It is done for each of very many files: written out, and past the constructor, which takes as long as all the rest.
     """
@@ -111,7 +111,11 @@ def _matched(rows: dict[int, dict[int, bytes]], files: Sequence[Marks]) -> list[
         if record is None:
             add(None)
             continue
-        hashed_at_ns, xxh64, md5, size_then, mtime_then, ctime_then = unpacked(record)
+        try:
+            hashed_at_ns, xxh64, md5, size_then, mtime_then, ctime_then = unpacked(record)
+        except (struct.error, TypeError):  # somebody else's row
+            add(None)
+            continue
         if size != size_then or mtime_ns != mtime_then or ctime_ns != ctime_then:
             add(None)
             continue
@@ -125,8 +129,11 @@ def record_of(digest: FileDigest) -> bytes:
 
 
 def hashed_before(at_ns: int) -> bytes:
-    """Return what sorts after the records of files that were hashed before this, and before all others."""
-    return at_ns.to_bytes(8, "big")
+    """Return what sorts after the records of files that were hashed before this, and before all others.
+
+    A clock that has lost the time may say less than zero; records hold no such times.
+    """
+    return max(0, at_ns).to_bytes(8, "big")
 
 
 def find_nothing(files: Sequence[Marks]) -> list[FileDigest | None]:

@@ -109,6 +109,19 @@ def test_file_with_one_other_mark_is_not_taken_for_the_one_that_is_known(mark: s
     assert answers == [digest(4), None, digest(6)]
 
 
+@pytest.mark.parametrize("record", [b"", b"x" * 55, b"x" * 57, "x" * 56, 7])
+def test_row_that_is_no_record_is_done_without(tmp_path: Path, record: bytes | str | int) -> None:
+    with HashCache(tmp_path / "cache") as cache:
+        cache.remember(map(digest, range(4)))
+    with closing(sqlite3.connect(tmp_path / "cache")) as other, other:
+        other.execute("UPDATE known SET record = ? WHERE inode = 2", (record,))
+    with HashCache(tmp_path / "cache") as cache:
+        with cache.finding() as find:
+            assert find([marks_of(status(1)), marks_of(status(2)), marks_of(status(3))]) == [digest(1), None, digest(3)]
+        cache.remember([digest(2)])
+        assert cache.find(status(2)) == digest(2), "it is written over"
+
+
 def test_mode_is_that_of_today() -> None:
     """A change of mode changes ctime, but not every file system says so."""
     with HashCache(Path(":memory:")) as cache:

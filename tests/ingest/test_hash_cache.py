@@ -108,6 +108,17 @@ def test_file_that_nobody_sent_for_three_months_is_forgotten(tmp_path: Path) -> 
         assert cache.find(new.stat()) is not None
 
 
+def test_clock_that_has_lost_the_time_forgets_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"content")
+    with HashCache(tmp_path / "cache") as cache:
+        monkeypatch.setattr(time, "time_ns", lambda: 86_400 * 10**9)
+        digest = hash_file(path)._replace(mtime_ns=0, ctime_ns=0)
+        cache.remember([digest])
+        status = os.stat_result(tuple(path.stat()), {"st_mtime_ns": 0, "st_ctime_ns": 0})
+        assert cache.find(status) == digest
+
+
 def test_cache_of_an_earlier_farmctl_is_begun_anew(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"one")
