@@ -1,8 +1,9 @@
 """How fast one large file, or many small ones, get from one node to another, encrypted and verified.
 
 Two real daemons on loopback, and in the same run, one after the other in each round, rsync, syncthing and libtorrent
-with the same files (see `benchmarks.carriers` for what is timed: all verified, and after it all confirmed by MD5). Each round has files of its own, and nothing is deleted
-before the end: ext4 searches for minutes around inodes that were freed, which made a new file cost five times as much.
+with the same files (see `benchmarks.carriers` for what is timed: until the farm has confirmed the MD5 of everything, and,
+as `verified`, until each piece of it is verified). Each round has files of its own, and nothing is deleted before the
+end: ext4 searches for minutes around inodes that were freed, which made a new file cost five times as much.
 First the page cache is filled, as it is on a machine in use: on a virtual machine whose host takes free memory back, the
 first touch of a gigabyte costs 3 s, so that one program would pay it and the next one would not.
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 MIB = 1 << 20
 MOST_FILLED = 64 << 30
-CONFIRMED = "_confirmed"
+VERIFIED = "_verified"
 
 
 def main() -> None:
@@ -82,13 +83,14 @@ def measure(make: Callable[[Path, int], None], rounds: int, only: str) -> dict[s
             source = scratch / f"round{number}"
             source.mkdir()
             make(source, number)
-            for one, took in _round(known, source, scratch).items():
+            for one, took in round_of(known, source, scratch).items():
                 if number:  # the first one warms up
                     seconds.setdefault(one, []).append(took)
     return seconds
 
 
-def _round(known: Mapping[str, Carrier], source: Path, scratch: Path) -> dict[str, float]:
+def round_of(known: Mapping[str, Carrier], source: Path, scratch: Path) -> dict[str, float]:
+    """Have each carry the same files, and return how many seconds it took, of the farm also until all was verified."""
     found = {}
     for one, carrier in known.items():
         target = scratch / f"{source.name}-to-{one}"
@@ -97,7 +99,7 @@ def _round(known: Mapping[str, Carrier], source: Path, scratch: Path) -> dict[st
         found[one] = carrier.carry(source, target)
         say(f"{source.name}: {one} {found[one]:.2f} s")
         if isinstance(carrier, carriers.FarmCarrier):
-            found[f"{one}{CONFIRMED}"] = carrier.confirmed_s
+            found[f"{one}{VERIFIED}"] = carrier.verified_s
         if one != "farm":
             assert digest(target) == digest(source), f"{one} brought something else"
     return found
@@ -130,9 +132,9 @@ def digest(folder: Path) -> str:
 
 
 def ratios_of(seconds: Mapping[str, list[float]]) -> dict[str, float]:
-    """Compare round by round, once until all is verified and once until its MD5 is confirmed; over 1 is faster."""
+    """Compare round by round, once until all MD5 are confirmed and once until all pieces are verified; over 1 is faster."""
     ratios = {}
-    for suffix in ("", CONFIRMED):
+    for suffix in ("", VERIFIED):
         ours = seconds.get(f"farm{suffix}", [])
         for name, theirs in seconds.items():
             if ours and not name.startswith("farm"):

@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+import hashlib
+import os
 import shutil
+from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
+import xxhash
 
-from benchmarks.carriers import Rsync, files_of
+from benchmarks.carriers import FarmCarrier, Rsync, files_of, is_verified
 from benchmarks.small_files import write_files
-from benchmarks.transfer import MIB, digest, ratios_of, write_file
+from benchmarks.transfer import MIB, digest, ratios_of, round_of, write_file
+from farmd.adapters.blobs import PIECE_BYTES, BlobStore
+from protocol.ids import BlobAddress
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,10 +22,39 @@ if TYPE_CHECKING:
 def test_ratios_are_taken_round_by_round_and_over_one_is_faster_than_the_peer() -> None:
     assert ratios_of({"farm": [1.0, 2.0, 4.0], "rsync": [2.0, 1.0, 4.0]}) == {"vs_rsync": 1.0}
     assert ratios_of({"rsync": [2.0]}) == {}, "there is nothing to compare"
-    assert ratios_of({"farm": [1.0], "farm_confirmed": [2.0], "rsync": [3.0]}) == {
-        "vs_rsync": 3.0,
-        "confirmed_vs_rsync": 1.5,
+    assert ratios_of({"farm": [2.0], "farm_verified": [1.0], "rsync": [3.0]}) == {
+        "vs_rsync": 1.5,
+        "verified_vs_rsync": 3.0,
     }
+
+
+class Told(FarmCarrier):
+    """Says what it is to say; no farm."""
+
+    def __init__(self) -> None:
+        self.verified_s = 1.0
+
+    def carry(self, source: Path, target: Path) -> float:
+        del source, target
+        return 2.0
+
+
+def test_round_tells_when_all_was_confirmed_and_when_all_was_verified(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sync", lambda: None)
+    assert round_of({"farm": Told()}, tmp_path / "round1", tmp_path) == {"farm": 2.0, "farm_verified": 1.0}
+
+
+def test_pieces_are_verified_when_all_their_flags_stand_in_the_map(tmp_path: Path) -> None:
+    data = Random(1).randbytes(2 * PIECE_BYTES + 1)
+    address = BlobAddress(xxhash.xxh64_intdigest(data), len(data), hashlib.md5(data).digest())
+    store, verified = BlobStore(tmp_path), []
+    for index in range(3):
+        piece = data[index * PIECE_BYTES :][:PIECE_BYTES]
+        store.write_piece(address, index, xxhash.xxh64_intdigest(piece), piece)
+        verified.append(is_verified([str(tmp_path / "blobs" / str(address))], tmp_path / "parts"))
+    assert verified == [False, False, True]
 
 
 def test_files_of_two_rounds_have_nothing_in_common(tmp_path: Path) -> None:
