@@ -125,3 +125,31 @@ def test_service_unit_is_valid() -> None:
     done = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, check=False)
     ours = [line for line in done.stderr.splitlines() if "farmd.service" in line]
     assert (done.returncode, ours) == (0, [])
+
+
+QUICK, REST = "-m not slow and not e2e", "-m not e2e"
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ([], [f"-n 3 --dist loadgroup {QUICK}"]),
+        (["-k", "word"], [f"-n 3 --dist loadgroup {QUICK} -k word"]),
+        (["tests"], ["-m not slow tests"]),
+        (["-m", "e2e"], ["-m e2e"]),
+        (["--all", "tests"], [f"-n 3 --dist loadgroup {REST} tests", "--collect-only -q -m e2e tests", "-m e2e tests"]),
+    ],
+)
+def test_jobs_count_where_tests_run_in_parallel_and_a_path_has_its_e2e_tests_run(
+    tree: Path, asked: list[str], told: list[str]
+) -> None:
+    shutil.copy(ROOT / "scripts/test", tree / "scripts")
+    (tree / "scripts/lib/venv.sh").write_text(f"ROOT='{tree}' VENV='{tree}/.venv'\nensure_venv() {{ :; }}\n")
+    (tree / "tests").mkdir()
+    python = tree / ".venv/bin/python"
+    python.unlink()
+    python.write_text(f"#!/bin/sh\nshift 5\nprintf '%s\\n' \"$*\" >>'{tree}/asked'\n")
+    python.chmod(0o755)
+    environ = {**os.environ, "JOBS": "3"}
+    subprocess.run(["bash", tree / "scripts/test", *asked], cwd=tree, env=environ, check=True, timeout=15)
+    assert (tree / "asked").read_text().splitlines() == told
