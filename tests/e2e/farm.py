@@ -27,6 +27,7 @@ from farmd.daemon.membership import found, invitation, prepare_to_join
 from protocol.client import Client
 from protocol.errors import UserError
 from protocol.places import SYSTEM_RUNTIME_DIR, user_runtime_dir
+from protocol.states import JOB_TERMINAL, TaskState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -230,6 +231,19 @@ class Member:
 
     # -- the command line -----------------------------------------------------------------------------------------
 
+    def unfinished(self) -> list[str]:
+        """Return what this node knows of jobs that are not over: state, why, and the tasks that are not done."""
+        told: list[str] = []
+        with suppress(UserError):
+            for job in self.ask("job.list")["jobs"]:
+                if job["state"] in JOB_TERMINAL:
+                    continue
+                told.append(f"{job['name']}: {job['state']}, {job['done']} of {job['total']} done, {job['reason']}")
+                tasks = self.ask("task.list", job=job["id"])["tasks"]
+                told += [str(task) for task in tasks if task["state"] != TaskState.DONE][:20]
+                told.append(str(self.ask("why", job=job["id"])))
+        return told
+
     def ctl(self, *words: str, timeout_s: float = 60.0) -> subprocess.CompletedProcess[str]:
         """Run `farmctl` against this node."""
         return self.farm.run([*FARMCTL, *words], FARM_NODE=str(self.data_dir), timeout_s=timeout_s)
@@ -370,6 +384,8 @@ class Farm:
 
     def close(self) -> None:
         """End all processes, and show what daemons printed (pytest shows it only with a test that fails)."""
+        for member in self.running():
+            print(f"---- {member.name}: jobs that are not over", *member.unfinished(), sep="\n")  # noqa: T201
         for member in self:
             if member.is_running:
                 with suppress(ProcessLookupError):
