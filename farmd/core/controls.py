@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from farmd.core.arguments import job_of
 from farmd.core.bitmap import Mark
 from farmd.core.gate import GateState
+from farmd.core.submitting import refuse_on_full_disk
 from farmd.core.worker import PAUSE_NOW
 from protocol.bodies import ControlBody, pack_body
 from protocol.errors import NotFound, UsageError, UserError
@@ -20,7 +22,7 @@ from protocol.records import JobField, Kind, NodeField, Rank, job_control_pk, no
 from protocol.states import JOB_TERMINAL, JobState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from farmd.core.acknowledge import Acknowledge
     from farmd.core.events import ClientAsked
@@ -51,8 +53,17 @@ class Controls:
             "retry": self._retry,
             "priority": self._priority,
         }
+        self.operations: Mapping[str, Callable[[Turn, ClientAsked], None]] = {
+            "job.control": self._control,
+            "node.hold": self.hold_node,
+            "node.release": self.release_node,
+        }
 
     # -- jobs -----------------------------------------------------------------------------------------------------
+
+    def _control(self, turn: Turn, event: ClientAsked) -> None:
+        refuse_on_full_disk(self._node)
+        self.control_job(turn, event, job_of(self._node, event))
 
     def control_job(self, turn: Turn, event: ClientAsked, job: Job) -> None:
         """Carry out one action on one job."""

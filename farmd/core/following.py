@@ -78,4 +78,4 @@ class Following:
             else:
                 node.assets.on_fetched(turn, key)
         for job_id in node.assets.take_newly_held():
-            node.door.on_assets_held(turn, job_id)
+            node.door.submitting.on_assets_held(turn, job_id)

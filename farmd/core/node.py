@@ -241,7 +241,7 @@ class Node:
             if self.chronicle.note_state(turn, job_id):
                 self.assets.stop(job_id)
         if changed:
-            self.door.review_watches(turn, changed)
+            self.door.on_changed(turn, changed)
 
     # -- what the machines ask of each other ----------------------------------------------------------------------
 

@@ -16,6 +16,8 @@ from protocol.pathrules import PLATFORMS, PathRule, apply, fault_of, for_platfor
 from protocol.records import Kind, path_rule_pk
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from farmd.core.acknowledge import Acknowledge
     from farmd.core.events import ClientAsked
     from farmd.core.node import Node
@@ -32,6 +34,12 @@ class PathOrders:
     def __init__(self, node: Node, acknowledge: Acknowledge) -> None:
         self._node = node
         self._acknowledge = acknowledge
+        self.operations: Mapping[str, Callable[[Turn, ClientAsked], None]] = {
+            "path.list": self.list,
+            "path.add": self.add,
+            "path.remove": self.remove,
+            "path.test": self.test,
+        }
 
     def list(self, turn: Turn, event: ClientAsked) -> None:
         """Answer with all rules."""
