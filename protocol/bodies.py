@@ -84,11 +84,14 @@ class ControlBody(NamedTuple):
 
     Attributes:
         value: PAUSED, CANCELLED, DELETED, GIVEN_UP, HELD: 0 or 1. PRIORITY: 0..100. GATE: 1 approved, 2 rejected.
-            REQUEUE: the new generation of the tasks.
+            REQUEUE: the new generation of the tasks. EDITED: a number, or -1 for what was submitted. PRICE: of an hour,
+            in millionths.
         actor: Who asked ("anna@ws07", or "farmd" for an automatic one).
         why: Free text, may be empty.
         generation: GATE: generation of the test tasks that was looked at.
         digests: GATE: output digests that were looked at.
+        text: EDITED: the value of a field that holds a text. HELD: "drain" if that was the word.
+        until_ms: HELD: when the node itself lets go, by its own wall clock; 0 = when somebody releases it.
     """
 
     value: int
@@ -96,6 +99,8 @@ class ControlBody(NamedTuple):
     why: str = ""
     generation: int = 0
     digests: tuple[BlobAddress, ...] = ()
+    text: str = ""
+    until_ms: int = 0
 
 
 class OutputFact(NamedTuple):
@@ -122,6 +127,7 @@ class AttemptBody(NamedTuple):
         outputs: Files that it left, in name order.
         text: One line: what went wrong, or empty.
         last_lines: Tail of its log (at most 2 KiB) when it failed.
+        price: What an hour of its share of the machine cost when it started, in millionths; 0 = no price was set.
     """
 
     node: NodeId
@@ -136,6 +142,7 @@ class AttemptBody(NamedTuple):
     outputs: tuple[OutputFact, ...] = ()
     text: str = ""
     last_lines: str = ""
+    price: int = 0
 
 
 class HoldingBody(NamedTuple):
@@ -168,6 +175,44 @@ class PathRuleBody(NamedTuple):
     becomes: str
     platform: str
     note: str = ""
+
+
+class UserBody(NamedTuple):
+    """USER: a person, or everybody who is not listed.
+
+    Attributes:
+        role: One of `protocol.people.ROLES`.
+        actor: Who asked.
+        full_name: For people; may be empty.
+        removed: No longer listed. A value like any other: a later row may list the person again.
+        life: How often the person was listed; tokens and keys of an earlier time are good for nothing.
+    """
+
+    role: str
+    actor: str
+    full_name: str = ""
+    removed: bool = False
+    life: int = 1
+
+
+class CredentialBody(NamedTuple):
+    """USER, with an id in its key: a token or a key with which a person proves to be it.
+
+    Attributes:
+        what: "token" or "key".
+        proof: SHA-256 of the token, or the CURVE public key: 32 raw bytes either way.
+        actor: Who made it.
+        label: What for; may be empty.
+        made_ms: Wall clock of the node where it was made.
+        life: `UserBody.life` at that time.
+    """
+
+    what: str
+    proof: bytes
+    actor: str
+    label: str = ""
+    made_ms: int = 0
+    life: int = 1
 
 
 def pack_body(body: tuple[object, ...]) -> bytes:

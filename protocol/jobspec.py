@@ -32,6 +32,8 @@ MAX_PARAMS: Final = 64
 MAX_AFTER: Final = 64
 MAX_PATH_RULES: Final = 256
 MAX_FOREIGN_BYTES: Final = 64 << 10
+MAX_LABELS: Final = 32
+MAX_LABEL_CHARS: Final = 200
 
 
 class GateMode(StrEnum):
@@ -125,7 +127,10 @@ class JobSpec:
         priority: 0 to 100, larger goes first.
         after: Jobs that must be completed first.
         path_rules: Prefix as the scene writes it -> what to read instead, absolute, on the submitting machine.
+        label: Of an imported job, as its service calls it; `labels` are the farm's own.
+        project: What its cost counts for; may be empty.
         foreign: What an imported job brought along that means nothing here, packed by who imported it, for the way back.
+        labels: Words of people for people, to sort and to filter by; never changed after construction.
     """
 
     name: str
@@ -154,6 +159,7 @@ class JobSpec:
     project: str = ""
     path_rules: tuple[tuple[str, str], ...] = ()
     foreign: bytes = field(default=b"", repr=False)
+    labels: dict[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         """Check everything that types do not say.
@@ -163,6 +169,7 @@ class JobSpec:
         """
         _check_fields(self)
         _check_params(self.params)
+        _check_labels(self.labels)
         _check_after(self.after)
         _check_path_rules(self.path_rules)
         if len(self.foreign) > MAX_FOREIGN_BYTES:
@@ -236,6 +243,7 @@ _PATTERNS: Final = {
 }
 _ABSOLUTE = re.compile(r"(/|[A-Za-z]:([\\/]|$)|\\\\).*", re.DOTALL)
 _PARAM_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+_LABEL_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
 
 def refusal(name: str, why: str, hint: str = "") -> UsageError:
@@ -286,6 +294,15 @@ def _check_params(params: Mapping[str, str]) -> None:
         if not _PARAM_NAME.fullmatch(name) or name in _COMMAND_SAMPLE:
             raise refusal("params", f"{name[:64]!r} is no name for a param, or has a meaning of its own")
         _check_text(f"params.{name}", value, 4096)
+
+
+def _check_labels(labels: Mapping[str, str]) -> None:
+    if len(labels) > MAX_LABELS:
+        raise refusal("labels", f"{len(labels)} are more than {MAX_LABELS}")
+    for name, value in labels.items():
+        if not _LABEL_NAME.fullmatch(name):
+            raise refusal("labels", f"{name[:64]!r} is no name for a label", "small letters, digits, '_' and '-'")
+        _check_text(f"labels.{name}", value, MAX_LABEL_CHARS)
 
 
 def _check_after(after: tuple[JobId, ...]) -> None:

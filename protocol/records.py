@@ -45,6 +45,8 @@ class Kind(IntEnum):
     """pk node + what byte + job: what a node holds completely, or has delivered."""
     PATH_RULE = 9
     """pk platform byte + written prefix in its normal form: a path rule of the farm, or that it was removed."""
+    USER = 10
+    """pk name of a person, or name + NUL + id: a way in which that person proves to be it; rank 1 = revoked."""
 
 
 class Rank(IntEnum):
@@ -52,7 +54,7 @@ class Rank(IntEnum):
 
     NORMAL = 0
     ENDED = 1
-    """A failed or stopped attempt; a cancelled job; a revoked key."""
+    """A failed or stopped attempt; a cancelled job; a revoked key or token."""
     FINAL = 2
     """A done attempt; a deleted job."""
 
@@ -69,12 +71,20 @@ class JobField(IntEnum):
     """Sub-key: first and last task index of the set, 4 bytes each."""
     GIVEN_UP = 7
     """No machine of the farm can render it; written by the leader, undone by any later REQUEUE."""
+    EDITED = 8
+    """Sub-key: the name of a field of the specification (`protocol.jobedits`), which this value stands in for."""
+    ARCHIVED = 9
+    """The job has ended and left the lists; undone by any later REQUEUE."""
 
 
 class NodeField(IntEnum):
     """Registers of a node (second part of a NODE_CONTROL key)."""
 
     HELD = 1
+    PRICE = 2
+    """Of an hour of the machine."""
+    HARDWARE_PRICE = 3
+    """The same for every machine of one configuration: eight zero bytes for the node, then its words as sub-key."""
 
 
 class HoldingWhat(IntEnum):
@@ -144,6 +154,11 @@ def node_control_pk(node: NodeId, field: NodeField) -> bytes:
     return pack_node(node) + bytes((field,))
 
 
+def hardware_price_pk(hardware: str) -> bytes:
+    """Key of the NODE_CONTROL row that prices a configuration of hardware, not one node."""
+    return bytes(8) + bytes((NodeField.HARDWARE_PRICE,)) + hardware.encode()
+
+
 def attempt_pk(ref: AttemptRef) -> bytes:
     """Key of an ATTEMPT row: job, task, term, leader, n (30 bytes).
 
@@ -172,6 +187,16 @@ def holding_pk(node: NodeId, what: HoldingWhat, job: JobId) -> bytes:
 def path_rule_pk(written: str, platform: str) -> bytes:
     """Key of a PATH_RULE row: two spellings of one prefix have the same."""
     return bytes((PLATFORMS.index(platform),)) + prefix_key(written).encode()
+
+
+def user_pk(name: str) -> bytes:
+    """Key of the USER row of a person."""
+    return name.encode()
+
+
+def credential_pk(name: str, credential: str) -> bytes:
+    """Key of the USER row of a person's token or key: each is a row of its own, so that revoked ones stay so."""
+    return name.encode() + b"\0" + credential.encode()
 
 
 def job_of(rec: Rec) -> JobId:

@@ -131,7 +131,7 @@ def test_missing_fields_of_an_older_version_take_their_defaults() -> None:
 
 def test_body_grows_only_at_the_end() -> None:
     assert unpack_body(ControlBody, msgpack.packb([1, "anna"])) == ControlBody(1, "anna")
-    assert unpack_body(ControlBody, msgpack.packb([1, "anna", "", 0, [], "new"])) == ControlBody(1, "anna")
+    assert unpack_body(ControlBody, msgpack.packb([1, "anna", "", 0, [], "", 0, "new"])) == ControlBody(1, "anna")
     with pytest.raises(PeerError):
         unpack_body(AttemptBody, msgpack.packb(["x"]))
 
