@@ -30,6 +30,7 @@ _JOB_VERBS: Final = {
     "list": Leaf(_JOB + "list_jobs", "List jobs.", "Look"),
     "show": Leaf(_JOB + "show", "Show one job.", "Look"),
     "wait": Leaf(_JOB + "wait", "Wait until jobs have ended.", "Look"),
+    "watch": Leaf(_JOB + "watch", "Show one job, and each change of it.", "Look"),
     "download": Leaf(_AT + "download:download", "Fetch the finished frames of a job.", "Look"),
     "export": Leaf(_AT + "export:export", "Write a job as files of another service.", "Look"),
     "approve": Leaf(_CONTROL + "approve", "Let the rest render: the test frames are good.", "Gate"),

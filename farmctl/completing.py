@@ -50,6 +50,26 @@ def complete_path_prefixes(ctx: click.Context, _param: click.Parameter, incomple
     ]
 
 
+def complete_filter(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer the fields that rows can be chosen by; after `state=`, the states. Asks nobody."""
+    from click.shell_completion import CompletionItem
+
+    from farmctl.filters import JOB_FIELDS, NODE_FIELDS, TASK_FIELDS
+
+    path = ctx.command_path.split()
+    fields = NODE_FIELDS if "node" in path else TASK_FIELDS if "task" in path else JOB_FIELDS
+    before, comma, part = incomplete.rpartition(",")
+    head = before + comma
+    name, sign, word = part.partition("=")
+    if not sign:
+        offered = [f"{head}{known}" for known in fields.known if known.startswith(part)]
+    else:
+        words, bar, last = word.rpartition("|")
+        known_words = fields.known[name].words if name in fields.known else ()
+        offered = [f"{head}{name}={words}{bar}{known}" for known in known_words if known.startswith(last)]
+    return [CompletionItem(text) for text in offered]
+
+
 def _rows(ctx: click.Context, op: str, key: str, name: str = "id") -> list[View]:
     session = ctx.find_object(Session) or Session()
     try:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
-from farmctl.forms import Format, ProgressMode
+from farmctl.forms import ColourMode, Format, ProgressMode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,6 +69,11 @@ class Session:
         quiet: Bare ids, and nothing else that is not an error.
         debug: Show a traceback with errors.
         progress: How waiting is shown; None decides by the terminal.
+        color: When output is coloured; None decides by the terminal.
+        chosen: The filter by which the things to change are chosen, instead of ids; "" if none is.
+        dry_run: Check everything, change nothing.
+        yes: Questions are answered already.
+        no_input: Nobody is to be asked.
         connect: Opens connections.
         now_ms: The wall clock, for ages.
         clock: A clock that only goes forward, in seconds.
@@ -81,6 +86,11 @@ class Session:
     quiet: bool = False
     debug: bool = False
     progress: str | None = None
+    color: str | None = None
+    chosen: str = ""
+    dry_run: bool = False
+    yes: bool = False
+    no_input: bool = False
     connect: Callable[[str | None, float], Caller] = connect
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
     clock: Callable[[], float] = time.monotonic
@@ -128,9 +138,10 @@ class Session:
 
         return Printer(self.format, self.now_ms())
 
-    def progress_line(self) -> Progress:
-        """Make the thing that shows how far something is."""
-        mode = ProgressMode.NONE if self.quiet else ProgressMode(self.progress or ProgressMode.AUTO)
+    def progress_line(self, *, shown: bool = True) -> Progress:
+        """Make the thing that shows how far something is; one that shows nothing where something else does."""
+        silent = self.quiet or not shown
+        mode = ProgressMode.NONE if silent else ProgressMode(self.progress or ProgressMode.AUTO)
         from farmctl.progress import Progress
 
         return Progress(mode, sys.stderr, self.clock)
@@ -153,6 +164,11 @@ def _store(ctx: click.Context, param: click.Parameter, value: Any) -> None:
         setattr(ctx.ensure_object(Session), str(param.name), value)
 
 
+def session_option(*names: str, **kwargs: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Make a decorator for an option that is kept in the session, under its own name."""
+    return click.option(*names, callback=_store, expose_value=False, **kwargs)
+
+
 def _store_form(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
     if value is not None:
         ctx.ensure_object(Session).output = value
@@ -161,6 +177,20 @@ def _store_form(ctx: click.Context, _param: click.Parameter, value: str | None) 
 def _store_json(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
     if value:
         ctx.ensure_object(Session).output = Format.JSON.value
+
+
+def _store_colour(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        ctx.ensure_object(Session).color = value
+        set_colour(ctx, value)
+
+
+def set_colour(ctx: click.Context, mode: str) -> None:
+    """Let all that this call prints be coloured, or nothing, or what the terminal wants; click reads it from there."""
+    wish = {ColourMode.ALWAYS: True, ColourMode.NEVER: False}.get(ColourMode(mode))
+    step: click.Context | None = ctx
+    while step is not None:
+        step.color, step = wish, step.parent
 
 
 def common_options(*, formats: bool = True, environment: bool = False) -> list[click.Option]:
@@ -183,6 +213,13 @@ def common_options(*, formats: bool = True, environment: bool = False) -> list[c
             env="FARM_PROGRESS",
             type=click.Choice([mode.value for mode in ProgressMode]),
             help="How waiting is shown: a bar, plain lines, or not at all.",
+        ),
+        option(
+            "--color",
+            env="FARM_COLOR",
+            type=click.Choice([mode.value for mode in ColourMode]),
+            callback=_store_colour,
+            help="When output is coloured; auto: on a terminal, unless NO_COLOR is set.",
         ),
         option("--debug", env="FARM_DEBUG", is_flag=True, help="Show a traceback with errors."),
     ]

@@ -20,6 +20,8 @@ from protocol.reasons import ReasonCode
 from protocol.states import JOB_TERMINAL, JobState, NodeState
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from farmctl.context import Session
     from farmctl.output import View
 
@@ -74,15 +76,49 @@ def waits_for_person(view: View) -> bool:
     return state == JobState.AWAITING_APPROVAL or (state == JobState.PAUSED and itself)
 
 
-class Follower:
-    """Follows one job after another with the same links."""
+def follow_all(session: Session, jobs: Sequence[str], wish: Wish) -> ExitCode:
+    """Wait for one job after another and print each at its end; the first that was not completed decides.
 
-    def __init__(self, session: Session, wish: Wish, delivery: Delivery | None = None) -> None:
+    Raises:
+        UserError: No node answered the first question, or there is no such job.
+    """
+    from farmctl.cards import job_card
+
+    follower = Follower(session, wish)
+    codes = []
+    for job in jobs:
+        codes.append(follower.follow(job))
+        if follower.view:
+            session.printer.one(follower.view, job, job_card)
+        if codes[-1] is ExitCode.INTERRUPTED:
+            return ExitCode.INTERRUPTED
+    return next((code for code in codes if code is not ExitCode.DONE), ExitCode.DONE)
+
+
+class Follower:
+    """Follows one job after another with the same links.
+
+    Args:
+        session: Where to ask and how to tell.
+        wish: What ends the wait besides the job.
+        delivery: Brings results here meanwhile.
+        watch: Shows each change, in place of progress.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        wish: Wish,
+        delivery: Delivery | None = None,
+        *,
+        watch: Callable[[View], None] | None = None,
+    ) -> None:
         self._session = session
         self._wish = wish
         self._delivery = delivery
         self._links = Links(session)
-        self._progress = session.progress_line()
+        self._watch = watch
+        self._progress = session.progress_line(shown=watch is None)
         self._until = None if wish.timeout_s is None else session.clock() + wish.timeout_s
         self._advised = ""
         self._version = _NONE_SEEN
@@ -146,6 +182,9 @@ class Follower:
 
     def _show(self) -> None:
         view = self.view
+        if self._watch is not None:
+            self._watch(view)
+            return
         change = (view.get("state"), view.get("failed"), reason_of(view).get("code"))
         self._progress.update(int(view.get("done", 0)), int(view.get("total", 0)), describe(view), change=change)
         told = advice(view)

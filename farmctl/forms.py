@@ -1,4 +1,4 @@
-"""The words that `-o` and `--progress` take; apart from what they do, so that help needs no more than this."""
+"""The words that `-o`, `--progress` and `--color` take; apart from what they do, so that help needs no more than this."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ class Format(StrEnum):
     JSON = "json"
     JSONL = "jsonl"
     NAME = "name"
+    CSV = "csv"
 
 
 class ProgressMode(StrEnum):
@@ -22,3 +23,11 @@ class ProgressMode(StrEnum):
     TTY = "tty"
     PLAIN = "plain"
     NONE = "none"
+
+
+class ColourMode(StrEnum):
+    """When output is coloured."""
+
+    AUTO = "auto"
+    ALWAYS = "always"
+    NEVER = "never"

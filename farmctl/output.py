@@ -1,4 +1,4 @@
-"""How data is printed: one document, five forms of it.
+"""How data is printed: one document, six forms of it.
 
 What a node answers is printed as JSON unchanged, so that scripts see the schema that the API documents; tables and
 names are views of the same document. Data goes to stdout and nothing else does. Colour stands beside a glyph and a
@@ -91,6 +91,8 @@ class Printer:
         elif self.form is Format.NAME:
             for row in rows:
                 click.echo(printable(str(row.get(how.name, ""))))
+        elif self.form is Format.CSV:
+            print_csv(rows)
         elif rows:
             self._table(rows, [column for column in how.columns if self.form is Format.WIDE or not column.wide])
         else:
@@ -108,6 +110,8 @@ class Printer:
             print_json(document, one_line=self.form is Format.JSONL)
         elif self.form is Format.NAME:
             click.echo(printable(name))
+        elif self.form is Format.CSV:
+            print_csv([document])
         else:
             for line in lines(document, self.now_ms):
                 click.echo(line)
@@ -157,7 +161,10 @@ def paint(text: str, colour: str) -> str:
 
 
 def wants_colour() -> bool:
-    """Tell whether stdout may be coloured."""
+    """Tell whether stdout may be coloured: `--color` beats NO_COLOR, which beats the terminal."""
+    context = click.get_current_context(silent=True)
+    if context is not None and context.color is not None:
+        return context.color
     return not os.environ.get("NO_COLOR") and is_terminal(sys.stdout)
 
 
@@ -166,6 +173,30 @@ def print_json(document: object, *, one_line: bool = False) -> None:
     import json
 
     click.echo(json.dumps(document, indent=None if one_line else 2))
+
+
+def print_csv(rows: Sequence[View]) -> None:
+    """Print rows as comma-separated values: raw fields, all that any row has; what is no plain value as JSON."""
+    import csv
+    import io
+    import json
+
+    names = list(dict.fromkeys(name for row in rows for name in row if name != "schema"))
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+
+    def cell(value: object) -> object:
+        if isinstance(value, dict | list):
+            return json.dumps(value)
+        if isinstance(value, str):
+            # A spreadsheet would run what begins like a formula, and names come from other people.
+            return printable(f"'{value}" if value.startswith(("=", "+", "-", "@")) else value)
+        return value
+
+    if names:
+        writer.writerow(names)
+    writer.writerows([cell(row.get(name)) for name in names] for row in rows)
+    click.echo(stream.getvalue(), nl=False)
 
 
 def fields(pairs: Iterable[tuple[str, str]]) -> list[str]:

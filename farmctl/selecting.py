@@ -1,4 +1,4 @@
-"""Which jobs or nodes are meant: whole ids, beginnings or parts of ids, exact names, nine digits, or `-` for stdin.
+"""Which jobs or nodes are meant: ids, beginnings or parts of them, exact names, nine digits, `-` for stdin, a filter.
 
 A whole id is taken as it is and costs no question; anything else is looked up once for the whole command. What could
 be two things is refused, with both named: a wrong guess would cancel somebody else's job.
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from farmctl.context import Session
+    from farmctl.filters import Fields
     from farmctl.output import View
 
 _JOB_ID: Final = re.compile("[0-9a-hjkmnp-tv-z]{16}")
@@ -31,9 +32,13 @@ def select_jobs(session: Session, words: Sequence[str]) -> list[str]:
     """Return the ids of the jobs that are meant, each once, in the order given.
 
     Raises:
-        UserError: A word means no job, or several.
+        UserError: A word means no job, or several; or none is named in any way.
     """
-    given = [word for item in words for word in (_from_stdin() if item == _STDIN else [item])]
+    if _is_by_filter(session, "job", words):
+        from farmctl.filters import JOB_FIELDS
+
+        return _all_ids(session, "job", keep_chosen(session, session.call("job.list")["jobs"], JOB_FIELDS))
+    given = _given(words)
     if all(map(_JOB_ID.fullmatch, given)):
         return list(dict.fromkeys(given))
     jobs: list[View] = session.call("job.list")["jobs"]
@@ -62,6 +67,63 @@ def select_node(session: Session, word: str) -> str:
     if _NODE_ID.fullmatch(word):
         return word
     return _pick("node", word, session.call("node.list")["nodes"])
+
+
+def select_nodes(session: Session, words: Sequence[str]) -> list[str]:
+    """Return the ids of the nodes that are meant, each once, in the order given.
+
+    Raises:
+        UserError: A word means no node, or several; or none is named in any way.
+    """
+    if _is_by_filter(session, "node", words):
+        from farmctl.filters import NODE_FIELDS
+
+        return _all_ids(session, "node", keep_chosen(session, session.call("node.list")["nodes"], NODE_FIELDS))
+    given = _given(words)
+    if all(map(_NODE_ID.fullmatch, given)):
+        return list(dict.fromkeys(given))
+    nodes: list[View] = session.call("node.list")["nodes"]
+    return list(dict.fromkeys(word if _NODE_ID.fullmatch(word) else _pick("node", word, nodes) for word in given))
+
+
+def keep_chosen(session: Session, rows: list[View], fields: Fields) -> list[View]:
+    """Return the rows that `--filter` keeps; all if there is none.
+
+    Raises:
+        UsageError: The filter cannot be read.
+    """
+    if not session.chosen:
+        return rows
+    from farmctl.filters import Asking, parse_filter
+    from farmctl.submission import user_name
+
+    keeps = parse_filter(session.chosen, Asking(user_name(), session.now_ms()), fields)
+    return [row for row in rows if keeps(row)]
+
+
+def _is_by_filter(session: Session, kind: str, words: Sequence[str]) -> bool:
+    """Tell whether a filter chooses.
+
+    Raises:
+        UsageError: Ids and a filter are both there, or neither.
+    """
+    if session.chosen and words:
+        raise UsageError("ids and --filter exclude one another", f"both say which {kind}s are meant", "leave one out")
+    if not session.chosen and not words:
+        raise UsageError(
+            f"no {kind} is named", "give ids, - for ids from stdin, or --filter TESTS", f"farmctl {kind} list"
+        )
+    return bool(session.chosen)
+
+
+def _all_ids(session: Session, kind: str, rows: list[View]) -> list[str]:
+    if not rows:
+        session.note(f"no {kind} matches {session.chosen}")
+    return [str(row["id"]) for row in rows]
+
+
+def _given(words: Sequence[str]) -> list[str]:
+    return [word for item in words for word in (_from_stdin() if item == _STDIN else [item])]
 
 
 def _from_stdin() -> list[str]:

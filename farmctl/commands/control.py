@@ -1,157 +1,167 @@
 """`farmctl job pause|resume|cancel|approve|reject|retry|priority|delete`: change what was asked for.
 
-All take several jobs and answer for each. Cancel asks nothing: what is finished stays, and scripts need it; only delete
-loses results and asks first.
+All take several jobs, or a filter, and answer for each. Cancelling named jobs asks nothing: what is finished stays, and
+scripts need it; cancelling all that a filter finds asks, since one letter can make that everything. Only delete loses
+results.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from farmctl.changing import ask_before, change
 from farmctl.context import Session, pass_session
-from farmctl.errors import report
 from farmctl.lazy import Verb
-from farmctl.options import jobs_argument
+from farmctl.options import change_options, jobs_argument, wait_options
 from farmctl.selecting import select_jobs
-from protocol.errors import UserError
-from protocol.exitcodes import ExitCode
 from protocol.frames import parse_frames
-from protocol.human import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable
 
-    from farmctl.output import View
-
-SCHEMA: Final = "farm.controls.v1"
+    from protocol.exitcodes import ExitCode
 
 
-def _why(function: Callable[..., Any]) -> Callable[..., Any]:
-    return click.option("--why", default="", metavar="TEXT", help="What others read as the reason.")(function)
-
-
-def _yes(function: Callable[..., Any]) -> Callable[..., Any]:
-    return click.option("-y", "--yes", is_flag=True, help="Do not ask.")(function)
-
-
-@click.command("pause", cls=Verb, examples=("farmctl pause JOB", "farmctl pause JOB --now --why 'need the machines'"))
-@jobs_argument
-@click.option("--now", is_flag=True, help="Stop running frames too; costs them no retry.")
-@_why
-@pass_session
-def pause(session: Session, words: tuple[str, ...], why: str, *, now: bool) -> int:
-    """Start no more frames; those that run are finished."""
-    return change(session, words, "pause", why=why, now=now)
+def _wait(function: Callable[..., Any]) -> Callable[..., Any]:
+    flag = click.option("--wait", is_flag=True, help="Wait until the jobs have ended; their end is the exit code.")
+    return flag(wait_options(function))
 
 
 @click.command(
-    "resume", cls=Verb, examples=("farmctl resume JOB", "farmctl job list --state paused -q | farmctl resume -")
+    "pause",
+    cls=Verb,
+    examples=(
+        "farmctl pause JOB",
+        "farmctl pause JOB --now --why 'need the machines'",
+        "farmctl pause --filter 'owner=me,state=rendering'",
+    ),
 )
 @jobs_argument
-@_why
+@click.option("--now", is_flag=True, help="Stop running frames too; costs them no retry.")
+@change_options
 @pass_session
-def resume(session: Session, words: tuple[str, ...], why: str) -> int:
-    """Go on after a pause."""
-    return change(session, words, "resume", why=why)
+def pause(session: Session, words: tuple[str, ...], why: str, *, now: bool) -> int:
+    """Start no more frames; those that run are finished."""
+    return change(session, select_jobs(session, words), "pause", why=why, now=now)
 
 
-@click.command("cancel", cls=Verb, examples=("farmctl cancel JOB", "farmctl cancel JOB --why 'wrong camera'"))
+@click.command(
+    "resume",
+    cls=Verb,
+    examples=("farmctl resume JOB --wait", "farmctl job list --state paused -q | farmctl resume -"),
+)
 @jobs_argument
-@_why
-@_yes
+@change_options
+@_wait
 @pass_session
-def cancel(session: Session, words: tuple[str, ...], why: str, *, yes: bool) -> int:  # noqa: ARG001  # see below
+def resume(session: Session, /, words: tuple[str, ...], why: str, **wish: Any) -> int | ExitCode:
+    """Go on after a pause."""
+    return _change_and_wait(session, words, "resume", wish, why=why)
+
+
+@click.command(
+    "cancel",
+    cls=Verb,
+    examples=(
+        "farmctl cancel JOB --why 'wrong camera'",
+        "farmctl cancel --filter 'owner=me,name~test_*' --dry-run",
+        "farmctl job list --state paused -q | farmctl cancel -",
+    ),
+)
+@jobs_argument
+@change_options
+@pass_session
+def cancel(session: Session, words: tuple[str, ...], why: str) -> int:
     """Stop jobs for ever; finished frames stay and can be downloaded.
 
-    Asks nothing, with or without -y: no result is lost.
+    Jobs that are named are cancelled without a question: no result is lost. What --filter finds is counted first.
     """
-    return change(session, words, "cancel", why=why)
+    jobs = select_jobs(session, words)
+    if session.chosen and jobs:
+        ask_before(session, jobs, "cancel", "what is not rendered yet never will be")
+    return change(session, jobs, "cancel", why=why)
 
 
-@click.command("approve", cls=Verb, examples=("farmctl job approve JOB",))
+@click.command("approve", cls=Verb, examples=("farmctl job approve JOB", "farmctl job approve JOB --wait"))
 @jobs_argument
-@_why
+@change_options
+@_wait
 @pass_session
-def approve(session: Session, words: tuple[str, ...], why: str) -> int:
+def approve(session: Session, /, words: tuple[str, ...], why: str, **wish: Any) -> int | ExitCode:
     """Let the rest of a job render: its test frames are good."""
-    return change(session, words, "approve", why=why)
+    return _change_and_wait(session, words, "approve", wish, why=why)
 
 
 @click.command("reject", cls=Verb, examples=("farmctl job reject JOB --why 'too dark'",))
 @jobs_argument
-@_why
+@change_options
 @pass_session
 def reject(session: Session, words: tuple[str, ...], why: str) -> int:
     """Stop a job whose test frames are not good; a retry of its test frames opens it again."""
-    return change(session, words, "reject", why=why)
+    return change(session, select_jobs(session, words), "reject", why=why)
 
 
-@click.command("retry", cls=Verb, examples=("farmctl job retry JOB", "farmctl job retry JOB --frames 7,12-14"))
+@click.command(
+    "retry",
+    cls=Verb,
+    examples=(
+        "farmctl job retry JOB --wait",
+        "farmctl job retry JOB --frames 7,12-14",
+        "farmctl job retry --filter 'state=failed,owner=me'",
+    ),
+)
 @jobs_argument
 @click.option("--frames", metavar="RANGE", help="These frames, even finished ones; else all that failed.")
-@_why
+@change_options
+@_wait
 @pass_session
-def retry(session: Session, words: tuple[str, ...], frames: str | None, why: str) -> int:
+def retry(session: Session, /, words: tuple[str, ...], frames: str | None, why: str, **wish: Any) -> int | ExitCode:
     """Render failed or chosen frames again."""
     canonical = str(parse_frames(frames)) if frames is not None else ""
-    return change(session, words, "retry", why=why, frames=canonical)
+    return _change_and_wait(session, words, "retry", wish, why=why, frames=canonical)
 
 
-@click.command("priority", cls=Verb, examples=("farmctl job priority JOB 80",))
-@click.argument("words", nargs=-1, required=True, metavar="JOB... NUMBER")
-@_why
+@click.command(
+    "priority",
+    cls=Verb,
+    examples=("farmctl job priority JOB 80", "farmctl job priority --filter 'project=ad,state=queued' 80"),
+)
+@jobs_argument
+@change_options
 @pass_session
 def priority(session: Session, words: tuple[str, ...], why: str) -> int:
-    """Say how urgent jobs are: NUMBER from 0 to 100, larger goes first, 50 is usual."""
-    *jobs, number = words
-    if not jobs or not number.isdecimal() or int(number) > 100:
+    """Say how urgent jobs are: the last word is a number from 0 to 100; larger goes first, 50 is usual."""
+    *jobs, number = words or ("",)
+    if not (jobs or session.chosen) or not number.isdecimal() or int(number) > 100:
         raise click.UsageError("the last word is the priority, a number from 0 to 100", click.get_current_context())
-    return change(session, jobs, "priority", why=why, value=int(number))
+    return change(session, select_jobs(session, jobs), "priority", why=why, value=int(number))
 
 
-@click.command("delete", cls=Verb, examples=("farmctl job delete JOB", "farmctl job delete JOB -y"))
+@click.command(
+    "delete",
+    cls=Verb,
+    examples=("farmctl job delete JOB", "farmctl job delete --filter 'state=cancelled,age>30d' --dry-run"),
+)
 @jobs_argument
-@_why
-@_yes
-@click.option("--no-input", is_flag=True, help="Never ask; refuse instead.")
+@change_options
 @pass_session
-def delete(session: Session, words: tuple[str, ...], why: str, *, yes: bool, no_input: bool) -> int:
+def delete(session: Session, words: tuple[str, ...], why: str) -> int:
     """Forget jobs for ever, with their results in the farm; files in output folders stay."""
-    from farmctl.confirm import confirm
-
     jobs = select_jobs(session, words)
-    what = jobs[0] if len(jobs) == 1 else f"{len(jobs)} jobs"
-    confirm(f"delete {what} and all results that the farm holds?", yes=yes, no_input=no_input)
+    if jobs:
+        ask_before(session, jobs, "delete", "all results that the farm holds are lost", for_good=True)
     return change(session, jobs, "delete", why=why)
 
 
-def change(session: Session, words: Sequence[str], action: str, **args: Any) -> int:
-    """Ask for one change of every job and print one result each; the first refusal is the exit code."""
-    results: list[View] = []
-    code = 0
-    for job in select_jobs(session, words):
-        try:
-            answer: View = session.call("job.control", job=job, action=action, **args)
-        except UserError as error:
-            refused = report(error, debug=session.debug)
-            code = code or int(refused)
-            if error.code == ExitCode.UNREACHABLE:
-                break
-            continue
-        results.append({"job": job, "action": action} | answer)
-        if answer.get("stored") == "here" and not answer.get("alone"):
-            session.warn(f"{job}: stored here only, other machines learn of it as soon as one answers")
-    _print(session, {"schema": SCHEMA, "results": results})
-    return code
+def _change_and_wait(
+    session: Session, words: tuple[str, ...], action: str, wish: dict[str, Any], **args: Any
+) -> int | ExitCode:
+    jobs = select_jobs(session, words)
+    code = change(session, jobs, action, **args)
+    if code or session.dry_run or not wish["wait"]:
+        return code
+    from farmctl.follow import Wish, follow_all
 
-
-def _print(session: Session, document: View) -> None:
-    def lines(shown: View, _now_ms: int) -> Iterable[str]:
-        for result in shown["results"]:
-            unchanged = "" if result.get("changed", True) else "  (was so already)"
-            yield f"{result['job']}  {printable(str(result.get('state', '')))}{unchanged}"
-
-    if document["results"]:
-        session.printer.one(document, "\n".join(str(result["job"]) for result in document["results"]), lines)
+    return follow_all(session, jobs, Wish(wish["timeout"], stop_at_gate=wish["stop_at_gate"]))

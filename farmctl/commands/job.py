@@ -1,4 +1,4 @@
-"""`farmctl job list|show|wait`."""
+"""`farmctl job list|show|wait|watch`."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ import click
 
 from farmctl.context import Session, pass_session
 from farmctl.lazy import Verb
-from farmctl.options import job_argument, jobs_argument
-from farmctl.selecting import select_job, select_jobs
-from protocol.exitcodes import ExitCode
-from protocol.human import parse_duration
+from farmctl.options import filter_option, job_argument, jobs_argument, wait_options
+from farmctl.selecting import keep_chosen, select_job, select_jobs
 from protocol.states import JobState
 
 if TYPE_CHECKING:
     from farmctl.output import View
+    from protocol.exitcodes import ExitCode
 
 
 @click.command(
@@ -28,17 +27,16 @@ if TYPE_CHECKING:
     ),
 )
 @click.option("--state", type=click.Choice([state.value for state in JobState]), multiple=True, help="Only this state.")
-@click.option("--filter", "filter_text", metavar="TESTS", help="state=failed,owner=me,age>2h: all must hold.")
+@filter_option("state=failed,owner=me,age>2h: all must hold; see farmctl help filters.")
 @pass_session
-def list_jobs(session: Session, state: tuple[str, ...], filter_text: str | None) -> None:
+def list_jobs(session: Session, state: tuple[str, ...]) -> None:
     """List jobs, with the reason of those that do not run."""
     from farmctl.columns import JOBS
-    from farmctl.filters import Asking, parse_filter
-    from farmctl.submission import user_name
+    from farmctl.filters import JOB_FIELDS
 
-    keeps = parse_filter(filter_text or "", Asking(user_name(), session.now_ms()))
     document: View = session.call("job.list")
-    document["jobs"] = [row for row in document["jobs"] if keeps(row) and (not state or row.get("state") in state)]
+    chosen = keep_chosen(session, document["jobs"], JOB_FIELDS)
+    document["jobs"] = [row for row in chosen if not state or row.get("state") in state]
     session.printer.listing(document, JOBS)
 
 
@@ -70,8 +68,7 @@ def show_job(session: Session, word: str) -> None:
     ),
 )
 @jobs_argument
-@click.option("--timeout", type=parse_duration, metavar="TIME", help="Give up after so long (exit code 8).")
-@click.option("--stop-at-gate", is_flag=True, help="Leave with 9 when a person must decide.")
+@wait_options
 @pass_session
 def wait(session: Session, words: tuple[str, ...], timeout: float | None, *, stop_at_gate: bool) -> ExitCode:
     """Wait until jobs have ended, one way or another.
@@ -80,15 +77,29 @@ def wait(session: Session, words: tuple[str, ...], timeout: float | None, *, sto
     the first that was not completed decides. Says on stderr what it waits for, and goes on with another node when the
     one that answered is gone.
     """
+    from farmctl.follow import Wish, follow_all
+
+    return follow_all(session, select_jobs(session, words), Wish(timeout, stop_at_gate=stop_at_gate))
+
+
+@click.command(
+    "watch",
+    cls=Verb,
+    examples=("farmctl job watch JOB", "farmctl job watch JOB -o jsonl | jq --unbuffered .done"),
+)
+@job_argument
+@wait_options
+@pass_session
+def watch(session: Session, job_word: str, timeout: float | None, *, stop_at_gate: bool) -> ExitCode:
+    """Show a job, and show it anew whenever something changes, until it has ended.
+
+    On a terminal the view stays in its place; elsewhere each change is printed below the last one, with -o jsonl as a
+    line each. Exit codes are those of job wait.
+    """
     from farmctl.cards import job_card
     from farmctl.follow import Follower, Wish
+    from farmctl.screen import Screen
 
-    follower = Follower(session, Wish(timeout, stop_at_gate=stop_at_gate))
-    codes = []
-    for job in select_jobs(session, words):
-        codes.append(follower.follow(job))
-        if follower.view:
-            session.printer.one(follower.view, job, job_card)
-        if codes[-1] is ExitCode.INTERRUPTED:
-            return ExitCode.INTERRUPTED
-    return next((code for code in codes if code is not ExitCode.DONE), ExitCode.DONE)
+    job = select_job(session, job_word)
+    with Screen(session, job_card) as screen:
+        return Follower(session, Wish(timeout, stop_at_gate=stop_at_gate), watch=screen.show).follow(job)

@@ -6,17 +6,25 @@ import click
 
 from farmctl.context import Session, pass_session
 from farmctl.lazy import Verb
-from farmctl.options import node_argument
-from farmctl.selecting import select_node
+from farmctl.options import filter_option, node_argument
+from farmctl.selecting import keep_chosen, select_node
 
 
-@click.command("list", cls=Verb, examples=("farmctl node list", "farmctl node list -o wide"))
+@click.command(
+    "list",
+    cls=Verb,
+    examples=("farmctl node list", "farmctl node list -o wide", "farmctl node list --filter 'state=idle,ram>=64G' -q"),
+)
+@filter_option("state=idle,ram>=64G,renderer=blender: all must hold; see farmctl help filters.")
 @pass_session
 def list_nodes(session: Session) -> None:
     """List the machines of the farm: what they have, what they do, and why not."""
     from farmctl.columns import NODES
+    from farmctl.filters import NODE_FIELDS
 
-    session.printer.listing(session.call("node.list"), NODES)
+    document = session.call("node.list")
+    document["nodes"] = keep_chosen(session, document["nodes"], NODE_FIELDS)
+    session.printer.listing(document, NODES)
 
 
 @click.command("show", cls=Verb, examples=("farmctl node show ws07", "farmctl node show ws07 -o json"))

@@ -126,7 +126,7 @@ def submit(session: Session, /, **given: Any) -> ExitCode | None:
     given = dict(with_task(session, given))
     order = order_of(
         given,
-        tuple(select_jobs(session, given["after"])),
+        tuple(select_jobs(session, given["after"])) if given["after"] else (),
         lambda scene, rules, variables: look_before_sending(session, scene, given, rules, variables),
     )
     if given["dry_run"]:

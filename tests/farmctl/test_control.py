@@ -58,7 +58,10 @@ def test_every_job_has_its_own_result_and_the_first_refusal_is_the_code() -> Non
 
     result = run(node_with(control), "cancel", JOB, OTHER, "--json")
     assert result.exit_code == 6
-    assert [item["job"] for item in json.loads(result.stdout)["results"]] == [OTHER]
+    refused, done = json.loads(result.stdout)["results"]
+    assert (refused["job"], refused["error"]["code"], refused["error"]["hint"]) == (JOB, 6, "ask her")
+    assert (done["job"], done["state"]) == (OTHER, "cancelled")
+    assert run(node_with(control), "cancel", JOB, OTHER, "-q").stdout == f"{OTHER}\n"
     assert "not your job" in result.stderr
     assert f"{OTHER}: stored here only" in result.stderr
 
@@ -85,6 +88,44 @@ def test_delete_never_asks_where_nobody_can_answer(flags: tuple[str, ...]) -> No
     assert node.asked("job.control") == []
 
 
+@pytest.mark.parametrize(
+    "verb", ["pause", "resume", "cancel", "approve", "reject", "retry", "delete", ("priority", "80")], ids=str
+)
+def test_a_dry_run_changes_nothing_and_says_what_it_looked_at(verb: Any) -> None:
+    name, *more = (verb,) if isinstance(verb, str) else verb
+    node = node_with()
+    result = run(node, "job", name, JOB, *more, "-n")
+    assert (result.exit_code, node.asked("job.control")) == (0, [])
+    assert f"would be asked to {name}" in result.stdout
+    assert "nothing was changed" in result.stderr
+
+
+def test_a_filter_chooses_the_jobs_to_change() -> None:
+    node = node_with()
+    assert run(node, "pause", "--filter", "state=paused,name~wide").exit_code == 0
+    assert [args["job"] for args in node.asked("job.control")] == [OTHER]
+
+
+def test_a_filter_that_finds_nothing_changes_nothing_and_says_so() -> None:
+    node = node_with()
+    result = run(node, "cancel", "--filter", "failed>99")
+    assert (result.exit_code, result.stdout, node.asked("job.control")) == (0, "", [])
+    assert "no job matches failed>99" in result.stderr
+
+
+@pytest.mark.parametrize("words", [("pause",), ("pause", JOB, "--filter", "state=paused")])
+def test_ids_or_a_filter_are_needed_and_not_both(words: tuple[str, ...]) -> None:
+    assert run(node_with(), *words).exit_code == 2
+
+
+@pytest.mark.parametrize(("flags", "code", "asked"), [((), 2, 0), (("-y",), 0, 2), (("-n",), 0, 0)])
+def test_cancelling_all_that_a_filter_finds_is_asked_for_first(flags: tuple[str, ...], code: int, asked: int) -> None:
+    node = node_with()
+    result = run(node, "cancel", "--filter", "total>0", *flags)
+    assert (result.exit_code, len(node.asked("job.control"))) == (code, asked)
+    assert code == 0 or "cancel 2 jobs" in result.stderr
+
+
 class Terminal:
     def isatty(self) -> bool:
         return True
@@ -108,3 +149,20 @@ def test_on_a_terminal_it_asks_and_no_is_the_default(answer: bool, monkeypatch: 
             confirm_module.confirm("delete?", yes=False)
         assert caught.value.code == 1
     assert asked == [{"default": False, "err": True}]
+
+
+@pytest.mark.parametrize(("typed", "goes_on"), [("12", True), ("y", False), ("", False)])
+def test_what_concerns_many_and_is_for_good_needs_the_number_typed(
+    typed: str, goes_on: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", Terminal())
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setattr(click, "prompt", lambda *words, **settings: typed)
+    if goes_on:
+        confirm_module.confirm_by_name("delete 12 jobs?", "12", yes=False)
+    else:
+        with pytest.raises(UsageError) as caught:
+            confirm_module.confirm_by_name("delete 12 jobs?", "12", yes=False)
+        assert caught.value.code == 1
+    with pytest.raises(UsageError, match="delete"):
+        confirm_module.confirm_by_name("delete 12 jobs?", "12", yes=False, no_input=True)

@@ -111,7 +111,20 @@ def test_a_filter_keeps_what_all_its_tests_keep(text: str, kept: bool) -> None:
     assert parse_filter(text, Asking("ada", NOW_MS))(job_view()) is kept
 
 
-@pytest.mark.parametrize("text", ["state", "state~x", "colour=red", "state<failed", "priority=high", "age>soon", "=x"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "state",
+        "progress~4",
+        "state=faild",
+        "renderer=",
+        "colour=red",
+        "state<failed",
+        "priority=high",
+        "age>soon",
+        "=x",
+    ],
+)
 def test_a_filter_that_cannot_be_read_is_refused_in_three_lines(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_filter(text, Asking("ada", NOW_MS))

@@ -1,0 +1,102 @@
+"""Ask for one change of many jobs: one result for each, one exit code for all, and a dry run that changes nothing.
+
+A refusal stops nothing: the other jobs are asked all the same, and the first refusal is the exit code. A node that does
+not answer any more ends it, since the rest would only wait.
+
+A dry run says how the jobs stand. It leaves out what the node decides (whether a job can be approved just now), because
+by the time that the change is asked for, that may be different.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from farmctl.confirm import confirm, confirm_by_name
+from farmctl.errors import report
+from farmctl.forms import Format
+from protocol.errors import UserError
+from protocol.exitcodes import ExitCode
+from protocol.human import counted, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from farmctl.context import Session
+    from farmctl.output import View
+
+SCHEMA: Final = "farm.controls.v1"
+_SHOWN: Final = 3
+
+
+def ask_before(session: Session, jobs: Sequence[str], action: str, loss: str, *, for_good: bool = False) -> None:
+    """Ask before jobs are changed, naming what will be lost.
+
+    Args:
+        session: With -n, -y and --no-input.
+        jobs: Their ids; several that are changed `for_good` need their number typed.
+        action: The verb.
+        loss: What will be lost, a clause.
+        for_good: It cannot be undone in any way.
+
+    Raises:
+        UsageError: The answer is no, or nobody can be asked.
+    """
+    if session.dry_run:
+        return
+    more = f" and {len(jobs) - _SHOWN} more" if len(jobs) > _SHOWN else ""
+    what = jobs[0] if len(jobs) == 1 else f"{len(jobs)} jobs ({', '.join(jobs[:_SHOWN])}{more})"
+    question = f"{action} {what}: {loss}?"
+    if for_good and len(jobs) > 1:
+        confirm_by_name(question, str(len(jobs)), yes=session.yes, no_input=session.no_input)
+    else:
+        confirm(question, yes=session.yes, no_input=session.no_input)
+
+
+def change(session: Session, jobs: Sequence[str], action: str, **args: Any) -> int:
+    """Ask for one change of every job and print one result each; the first refusal is the exit code."""
+    results: list[View] = []
+    code = 0
+    for job in jobs:
+        try:
+            results.append(_one(session, job, action, args))
+        except UserError as error:
+            refused = report(error, debug=session.debug)
+            results.append({"job": job, "action": action, "error": _facts(error)})
+            code = code or int(refused)
+            if error.code == ExitCode.UNREACHABLE:
+                break
+    _print(session, {"schema": SCHEMA, "results": results})
+    if session.dry_run:
+        session.note(f"dry run: {counted(len(results), 'job')} looked at, nothing was changed")
+    return code
+
+
+def _one(session: Session, job: str, action: str, args: dict[str, Any]) -> View:
+    if session.dry_run:
+        view: View = session.call("job.show", job=job)
+        return {"job": job, "action": action, "state": view.get("state"), "changed": False, "dry_run": True}
+    answer: View = session.call("job.control", job=job, action=action, **args)
+    if answer.get("stored") == "here" and not answer.get("alone"):
+        session.warn(f"{job}: stored here only, other machines learn of it as soon as one answers")
+    return {"job": job, "action": action} | answer
+
+
+def _facts(error: UserError) -> View:
+    return {"code": error.code, "what": error.what, "why": error.why, "hint": error.hint}
+
+
+def _print(session: Session, document: View) -> None:
+    done = [result for result in document["results"] if "error" not in result]
+
+    def lines(_shown: View, _now_ms: int) -> Iterable[str]:
+        for result in done:
+            yield f"{result['job']}  {printable(str(result.get('state', '')))}{_remark(result)}"
+
+    if done or session.format in (Format.JSON, Format.JSONL):
+        session.printer.one(document, "\n".join(str(result["job"]) for result in done), lines)
+
+
+def _remark(result: View) -> str:
+    if result.get("dry_run"):
+        return f"  (would be asked to {result['action']})"
+    return "" if result.get("changed", True) else "  (was so already)"
