@@ -39,6 +39,7 @@ class Attempt(NamedTuple):
     started_ms: int
     ended_ms: int
     peak_ram_bytes: int
+    price: int
     rec: Rec
 
     @property
@@ -83,6 +84,7 @@ def read_attempt(rec: Rec) -> Attempt:
         started_ms=body.started_ms,
         ended_ms=body.ended_ms,
         peak_ram_bytes=body.peak_ram_bytes,
+        price=body.price,
         rec=rec,
     )
 

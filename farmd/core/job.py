@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 
 from farmd.core.bitmap import Mark
 from farmd.core.copies import Copies
+from farmd.core.cost import Costs
+from farmd.core.edits import edited_spec
 from farmd.core.gate import GateFacts, GateState, decide, gate_facts, grantable_below, nodes_of_tests
 from farmd.core.jobstate import state_of
 from farmd.core.plan import Plan
@@ -37,14 +39,14 @@ if TYPE_CHECKING:
     from farmd.core.turn import Instant
     from protocol.bodies import ControlBody, HoldingBody
     from protocol.ids import AttemptId, JobId, NodeId
-    from protocol.jobspec import JobSpec
+    from protocol.jobspec import JobSpec, Requirements
     from protocol.records import HoldingWhat, Rec
     from protocol.states import JobState
 
     Eligible = Callable[[JobSpec, NodeId], bool]
 
-GrantOrder = tuple[int, bool, str, int]
-"""Sorts jobs for the scheduler; the last entry changes with the job's need and decides nothing."""
+GrantOrder = tuple[int, bool, str, int, "Requirements"]
+"""Sorts jobs for the scheduler; the last two entries change with the job's need and decide nothing."""
 FAILED_TASKS = 10
 """Final failures that a job may have before it pauses itself, or a tenth of its tasks if that is more."""
 WAITING = (Mark.READY, Mark.DELAYED, Mark.BUSY, Mark.HELD, Mark.GRANTED)
@@ -57,7 +59,8 @@ class Job:
     Attributes:
         id: Its id.
         rec: Its JOB row.
-        spec: What was asked for.
+        submitted: What was asked for.
+        spec: The same with what people have changed since.
         plan: Its tasks and frames.
         tasks: Where they stand.
         copies: Who holds what of it.
@@ -70,6 +73,8 @@ class Job:
         peak_ram_bytes: Largest memory of any attempt.
         started_ms: When the first attempt started, or 0.
         ended_ms: When the last attempt ended, or 0.
+        costs: What its ended attempts cost.
+        registers: What people and the farm have ordered for it.
     """
 
     def __init__(self, job_id: JobId, rec: Rec, spec: JobSpec, *, lives: Lives, eligible: Eligible) -> None:
@@ -80,7 +85,7 @@ class Job:
         """
         self.id = job_id
         self.rec = rec
-        self.spec = spec
+        self.submitted = self.spec = spec
         self.plan = Plan(spec)
         self.tasks = Tasks(self.plan, spec.limits.retries, lives)
         self.copies = Copies(self.plan.task_count)
@@ -91,7 +96,8 @@ class Job:
         self.rendered = self.rendered_ms = self.peak_ram_bytes = self.started_ms = self.ended_ms = 0
         self._lives = lives
         self._eligible = eligible
-        self._registers = Registers()
+        self.registers = Registers()
+        self.costs = Costs()
         self._gate_facts: GateFacts | None = None
 
     # -- rows ---------------------------------------------------------------------------------------------------------
@@ -114,11 +120,14 @@ class Job:
 
     def put_control(self, rec: Rec, field: int, body: ControlBody) -> list[TaskIndex] | None:
         """Take a version of a register; list the tasks whose result it changed, None if it is no news."""
-        sub = self._registers.put(rec, field, body)
+        sub = self.registers.put(rec, field, body)
         if sub is None:
             return None
         if field == JobField.PAUSED:
             self.tasks.forgive(0 if body.value else rec.hlc)
+        if field == JobField.EDITED:
+            self.spec, self._gate_facts = edited_spec(self.submitted, self.registers), None
+            self.tasks.set_retries(self.spec.limits.retries)
         if field == JobField.REQUEUE and len(sub) == _REQUEUE_SUB_BYTES:
             return self._requeue(sub, body.value)
         return []
@@ -139,7 +148,7 @@ class Job:
     def rows(self) -> Iterator[Rec]:
         """Yield all rows that are folded here but the JOB row."""
         attempts = (attempt.rec for task in self.tasks.touched() for attempt in self.tasks.attempts_of(task))
-        return chain(self._registers.rows(), attempts, self.copies.rows())
+        return chain(self.registers.rows(), attempts, self.copies.rows())
 
     def refresh(self, task: TaskIndex) -> None:
         """Compute one task anew, since something outside its rows has changed."""
@@ -150,22 +159,22 @@ class Job:
 
     def control(self, field: JobField) -> ControlBody | None:
         """Return a register, or None if nobody has set it."""
-        return self._registers.get(field)
+        return self.registers.get(field)
 
     @property
     def cancelled(self) -> bool:
         """Stopped for ever."""
-        return self._registers.value(JobField.CANCELLED) != 0
+        return self.registers.value(JobField.CANCELLED) != 0
 
     @property
     def priority(self) -> int:
         """0 to 100, as set last."""
-        return min(100, max(0, self._registers.value(JobField.PRIORITY, self.spec.priority)))
+        return min(100, max(0, self.registers.value(JobField.PRIORITY, self.spec.priority)))
 
     @property
     def paused_by_person(self) -> bool:
         """A person paused it."""
-        return self._registers.value(JobField.PAUSED) != 0
+        return self.registers.value(JobField.PAUSED) != 0
 
     @property
     def paused_by_failures(self) -> bool:
@@ -180,12 +189,17 @@ class Job:
     @property
     def retried_hlc(self) -> int:
         """When a person retried anything of it last, or 0."""
-        return self._registers.retried_hlc
+        return self.registers.retried_hlc
+
+    @property
+    def archived(self) -> bool:
+        """It was put away when it had ended, and not retried since."""
+        return self.registers.archived
 
     @property
     def given_up(self) -> str:
         """Why no machine of the farm can render it, found since it was last retried; else empty."""
-        return self._registers.given_up
+        return self.registers.given_up
 
     # -- gate and state -----------------------------------------------------------------------------------------------
 
@@ -236,6 +250,11 @@ class Job:
     def failed_runs(self) -> list[tuple[int, int]]:
         """List runs (first, last) of the tasks of `failed_count`."""
         return self.tasks.marks.open_runs() if self.given_up else self.tasks.marks.failed_runs()
+
+    @property
+    def running_count(self) -> int:
+        """Tasks that run."""
+        return self.count(Mark.RUNNING)
 
     @property
     def done_count(self) -> int:
@@ -306,7 +325,8 @@ class Job:
     @property
     def grant_order(self) -> GrantOrder:
         """Higher priority first, then jobs whose test frames are out, then the older one; last, what else matters."""
-        return -self.priority, self.gate is not GateState.TESTING, self.id, self.ram_floor_bytes
+        testing = self.gate is GateState.TESTING
+        return -self.priority, not testing, self.id, self.ram_floor_bytes, self.spec.requirements
 
     def ready_tasks(self, limit: int, now: Instant, *, reverse: bool = False) -> list[TaskIndex]:
         """List up to `limit` tasks that may be granted now: test frames first, or from the end.
@@ -355,6 +375,7 @@ class Job:
             self._gate_facts = None
 
     def _measure(self, old: Attempt | None, new: Attempt) -> None:
+        self.costs.replace(old, new)
         self.peak_ram_bytes = max(self.peak_ram_bytes, new.peak_ram_bytes)
         self.ended_ms = max(self.ended_ms, new.ended_ms)
         if new.started_ms:

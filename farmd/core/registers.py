@@ -1,8 +1,8 @@
 """What people and the farm have ordered for one job: its registers, the newest version of each.
 
-A register is a control row: pause, cancel, priority, gate, give up, and one per retried run of tasks. Which order wins
-is decided by its stamp alone. A REQUEUE register, whichever tasks it names, undoes the register GIVEN_UP as far as that
-is older.
+A register is a control row: pause, cancel, priority, gate, give up, archive, one per retried run of tasks and one per
+changed field. Which order wins is decided by its stamp alone. A REQUEUE register, whichever tasks it names, undoes the
+registers GIVEN_UP and ARCHIVED as far as they are older.
 
 Called by `farmd.core.job`. Never looks at tasks.
 """
@@ -45,6 +45,10 @@ class Registers:
         """Yield the rows of all registers."""
         return (rec for rec, _ in self._found.values())
 
+    def of_field(self, field: JobField) -> list[tuple[bytes, tuple[Rec, ControlBody]]]:
+        """List the registers of one field, each with the rest of its key, in the order of these."""
+        return sorted((sub, found) for (known, sub), found in self._found.items() if known == field)
+
     def get(self, field: JobField) -> ControlBody | None:
         """Return a register, or None if nobody has set it."""
         found = self._found.get((field, b""))
@@ -62,6 +66,12 @@ class Registers:
             requeues = [rec.hlc for (field, _), (rec, _) in self._found.items() if field == JobField.REQUEUE]
             self._retried_hlc = max(requeues, default=0)
         return self._retried_hlc
+
+    @property
+    def archived(self) -> bool:
+        """It was put away, and not retried since."""
+        found = self._found.get((JobField.ARCHIVED, b""))
+        return found is not None and found[1].value > 0 and found[0].hlc > self.retried_hlc
 
     @property
     def given_up(self) -> str:

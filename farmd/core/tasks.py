@@ -221,6 +221,14 @@ class Tasks:
         """List the nodes that say that they keep a copy of the task's outputs."""
         return tuple(sorted(self._kept.get(task, ())))
 
+    def set_retries(self, retries: int) -> None:
+        """Set how often a failed task is tried again."""
+        if retries == self._retries:
+            return
+        self._retries = retries
+        for task in self._attempts:
+            self.refresh(task)
+
     def forgive(self, hlc: int) -> None:
         """Failures up to this stamp no longer count towards pausing the job, since a person resumed it."""
         self._forgiven = hlc

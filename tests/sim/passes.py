@@ -43,7 +43,10 @@ FIELDS = {
     "priority": JobField.PRIORITY,
     "retry": JobField.REQUEUE,
 }
-FOLDED = ("done_count", "cancelled", "priority", "paused_by_person", "paused_by_failures", "gate", "rendered")
+FOLDED = (
+    "done_count", "cancelled", "priority", "paused_by_person", "paused_by_failures", "gate", "rendered", "spec", "costs",
+    "archived",
+)  # fmt: skip
 
 
 def rows_told(machine: Machine, op: str, args: dict[str, Any], data: dict[str, Any]) -> dict[tuple[int, bytes], Rec]:

@@ -1,0 +1,67 @@
+"""The specification of a job as it holds now: what was submitted, with the changes of people on top.
+
+Each change is a register EDITED with the field's name as sub-key (`protocol.jobedits`): whoever asks a job for its
+specification gets the changed one, so that grants, claims and deliveries follow changes without knowing of them. What
+runs already goes on as it was started.
+
+Called by `farmd.core.job` and by the views. Changes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from protocol.clock import wall_ms_of
+from protocol.errors import UsageError
+from protocol.jobedits import AS_SUBMITTED, PRIORITY, Edit, check_name, value_of, with_edits
+from protocol.jobspec import spec_to_bytes
+from protocol.records import JobField
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from farmd.core.job import Job
+    from farmd.core.registers import Registers
+    from protocol.bodies import ControlBody
+    from protocol.jobspec import JobSpec
+    from protocol.records import Rec
+
+
+def edited_spec(submitted: JobSpec, registers: Registers) -> JobSpec:
+    """Put the changes that stand in the registers of a job on top of what was submitted."""
+    edits = [(name, Edit(body.value, body.text)) for name, (_, body) in registers_of_edits(registers)]
+    return with_edits(submitted, edits) if edits else submitted
+
+
+def registers_of_edits(registers: Registers) -> Iterator[tuple[str, tuple[Rec, ControlBody]]]:
+    """Yield the changes of a job by the name of their field; a name that cannot be read is left out."""
+    for sub, found in registers.of_field(JobField.EDITED):
+        try:
+            name = sub.decode()
+            check_name(name)
+        except (UnicodeDecodeError, UsageError):
+            continue
+        yield name, found
+
+
+def spec_bytes_of(job: Job) -> bytes:
+    """Pack the specification of a job as it holds now: for a node that may not have its rows yet."""
+    return job.rec.body if job.spec is job.submitted else spec_to_bytes(job.spec)
+
+
+def edit_views(job: Job) -> list[dict[str, Any]]:
+    """Say what was changed since the job was submitted, by whom, when and why, in the order of the fields' names."""
+    views = [
+        _view(name, value_of(job.submitted, name), value_of(job.spec, name), found)
+        for name, found in registers_of_edits(job.registers)
+        if found[1].value != AS_SUBMITTED
+    ]
+    for _, found in job.registers.of_field(JobField.PRIORITY):
+        views.append(_view(PRIORITY, job.submitted.priority, job.priority, found))
+    return sorted(views, key=lambda view: str(view["field"]))
+
+
+def _view(name: str, before: int | str, now: int | str, found: tuple[Rec, ControlBody]) -> dict[str, Any]:
+    rec, body = found
+    who = {"actor": body.actor, "why": body.why, "at_ms": wall_ms_of(rec.hlc)}
+    return {"field": name, "submitted": before, "value": now} | who
