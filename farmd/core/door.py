@@ -16,6 +16,7 @@ from farmd.core.arguments import job_of, number_of, task_of, text_of
 from farmd.core.controls import Controls
 from farmd.core.effects import Reply
 from farmd.core.explain import Explain
+from farmd.core.inspecting import Inspecting
 from farmd.core.pathorders import PathOrders
 from farmd.core.resultviews import result_list
 from farmd.core.submitting import Submitting
@@ -78,6 +79,7 @@ class Door:
             "result.list": self._result_list,
             "doctor": self._doctor,
         }
+        self._operations.update(Inspecting(node, self.explain).operations)
         self._controls = Controls(node, acknowledge)
         for machine in (self._controls, PathOrders(node, acknowledge), *self._waiting):
             self._operations.update(machine.operations)
@@ -131,7 +133,8 @@ class Door:
 
     def _node_show(self, turn: Turn, event: ClientAsked) -> None:
         node = self._controls.find_node(text_of(event, "node"))
-        turn.effects.append(Reply(event.client, views.node_view(self._node, node, turn.now)))
+        view = {"schema": "farm.node.v1", **views.node_view(self._node, node, turn.now)}
+        turn.effects.append(Reply(event.client, view))
 
     def _job_list(self, turn: Turn, event: ClientAsked) -> None:
         jobs = [views.job_view(self._node, job, turn.now, brief=True) for job in self._node.jobs]

@@ -241,12 +241,13 @@ def task_list(node: Node, job: Job, state: str, offset: int, limit: int) -> dict
         if state and where != state:
             continue
         if offset <= total < offset + limit:
-            rows.append(_task_view(node, job, task, where))
+            rows.append(task_view(node, job, task, where))
         total += 1
     return {"schema": "farm.tasks.v1", "job": job.id, "tasks": rows, "total": total}
 
 
-def _task_view(node: Node, job: Job, task: TaskIndex, where: str) -> dict[str, Any]:
+def task_view(node: Node, job: Job, task: TaskIndex, where: str) -> dict[str, Any]:
+    """One task, as lists show it: where it stands, and its result or its last try."""
     attempts = job.tasks.attempts_of(task)
     shown = job.result_of(task) or max(attempts, key=lambda a: (a.started_ms, a.id), default=None)
     view: dict[str, Any] = {
