@@ -2,7 +2,8 @@
 
 Both are msgpack arrays, [version, id, …]; fields are added at the end only. The client numbers its requests; responses
 carry the same number, and all but the last of a stream have `more` set. Limits hold before anything is built. Who
-asks is never a field: the kernel (local socket) or CURVE (remote) says it.
+asks is never a field: the kernel (local socket) or CURVE (remote) says it. The daemon's own user alone may ask in the
+name of somebody else (`acting_for`), as its HTTP door does for the holder of a token: that can only take rights away.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from protocol.errors import (
     UserError,
     VersionError,
 )
+from protocol.people import is_user_name
 from protocol.plaindata import unpack
 
 API_VERSION = 1
@@ -55,6 +57,8 @@ class Request(NamedTuple):
     id: int
     op: str
     args: dict[str, Any]
+    acting_for: str = ""
+    """Name of a person in whose name and with whose role it is asked: from a door of the daemon's own user alone."""
 
 
 class Response(NamedTuple):
@@ -95,7 +99,10 @@ def unpack_request(data: bytes) -> Request:
         raise PeerError("request without an operation")
     if type(args) is not dict or not all(type(key) is str for key in args):
         raise PeerError("arguments are not a map with text keys")
-    return Request(number, op, args)
+    acting_for = fields[4] if len(fields) > 4 else ""
+    if type(acting_for) is not str or (acting_for and not is_user_name(acting_for)):
+        raise PeerError("a request in the name of nobody")
+    return Request(number, op, args, acting_for)
 
 
 def pack_response(response: Response) -> bytes:

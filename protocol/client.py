@@ -12,6 +12,9 @@ caller's own data dir ($FARM_DATA_DIR or the default one), which must be admitte
 from the local daemon (operation `node.key`, args {"address": HOST:PORT} -> {"public_key": 32 bytes}), so an impostor
 at that address is never spoken to.
 
+A door that serves people of its own (HTTP) asks in the name of one with `acting_for="anna"`: with that person's role,
+and the events name that person. Only the daemon's own user and root may.
+
 Errors of the daemon are raised as the `UserError` of their exit code; silence is `Unreachable`. zmq (when a connection
 is made) and asyncio (by `AsyncClient`) are imported late: `farmctl --help` needs neither. Not thread-safe: one client
 for each thread or loop.
@@ -51,10 +54,12 @@ TIMEOUT_S = 5.0
 class Client:
     """Asks one question at a time and waits for the answer."""
 
-    def __init__(self, target: str | Path | None = None, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self, target: str | Path | None = None, timeout_s: float = TIMEOUT_S, *, acting_for: str = ""
+    ) -> None:
         self.target = _find(target, timeout_s)
         self.timeout_s = timeout_s
-        self._wire = _Wire(self.target)
+        self._wire = _Wire(self.target, acting_for)
 
     def call(self, op: str, /, **args: Any) -> Any:
         """Ask for one operation and return its data (the first part, if the daemon sends several).
@@ -111,9 +116,12 @@ class Client:
 class AsyncClient:
     """Asks many questions at once, in one event loop; to be used as `async with`."""
 
-    def __init__(self, target: str | Path | None = None, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self, target: str | Path | None = None, timeout_s: float = TIMEOUT_S, *, acting_for: str = ""
+    ) -> None:
         self.timeout_s = timeout_s
         self._named = target
+        self._acting_for = acting_for
         self._wire: _Wire | None = None
         self._drain: Drain | None = None
         self._waiting: dict[int, asyncio.Queue[Response]] = {}
@@ -127,7 +135,7 @@ class AsyncClient:
         import asyncio
 
         target = await asyncio.to_thread(_find, self._named, self.timeout_s)
-        self._wire = _Wire(target)
+        self._wire = _Wire(target, self._acting_for)
         self._drain = Drain(self._wire.descriptor, self._take)
         self._drain.start()
         return self
@@ -215,10 +223,11 @@ class AsyncClient:
 class _Wire:
     """One DEALER with its context, and the numbers of requests."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, acting_for: str = "") -> None:
         import zmq
 
         self.target = target
+        self._acting_for = acting_for
         self._last = 0
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._dealer = self._context.socket(zmq.DEALER)
@@ -242,7 +251,7 @@ class _Wire:
     def ask(self, op: str, args: dict[str, Any]) -> int:
         """Send a request and return its number."""
         self._last += 1
-        self._send(Request(self._last, op, args))
+        self._send(Request(self._last, op, args, self._acting_for))
         return self._last
 
     def cancel(self, number: int) -> None:

@@ -20,8 +20,10 @@ from farmd.core.inspecting import Inspecting
 from farmd.core.pathorders import PathOrders
 from farmd.core.resultviews import result_list
 from farmd.core.submitting import Submitting
+from farmd.core.permissions import Permissions
 from farmd.core.watching import Watching
 from protocol.errors import PeerError, UsageError, UserError
+from farmd.core.userorders import UserOrders
 from protocol.jobspec import spec_to_bytes
 
 if TYPE_CHECKING:
@@ -63,6 +65,7 @@ class Door:
         self._acknowledge = acknowledge
         self.explain = Explain(node)
         self.submitting = Submitting(node, acknowledge, rng)
+        self.permissions = Permissions(node)
         self.watching = Watching(node, self._view)
         self._waiting: tuple[Waiting, ...] = (self.submitting, self.watching)
         self._operations: dict[str, Operation] = {
@@ -81,7 +84,7 @@ class Door:
         }
         self._operations.update(Inspecting(node, self.explain).operations)
         self._controls = Controls(node, acknowledge)
-        for machine in (self._controls, PathOrders(node, acknowledge), *self._waiting):
+        for machine in (self._controls, PathOrders(node, acknowledge), UserOrders(node, acknowledge), *self._waiting):
             self._operations.update(machine.operations)
 
     def ask(self, turn: Turn, event: ClientAsked) -> None:
@@ -94,6 +97,7 @@ class Door:
         except UserError as error:
             fault = (error.code, error.what, error.why, error.hint)
             turn.effects.append(Reply(event.client, error=fault))
+            self.permissions.check(event)
         except PeerError as error:
             fault = (2, "the request cannot be read", str(error), "use a client of this version")
             turn.effects.append(Reply(event.client, error=fault))

@@ -79,6 +79,8 @@ class ClientAsked:
         args: Plain data, already size-limited, not yet checked.
         actor: Who asks ("anna@ws07").
         same_user: The caller runs as the daemon's own user, so the daemon may write files for it.
+        user: The person whose role counts; empty: the daemon's own user, root, or another node, who may do everything.
+        proof: How that person was recognised: "local" by the kernel of this machine, "key", or "token".
     """
 
     client: int
@@ -86,6 +88,8 @@ class ClientAsked:
     args: dict[str, Any]
     actor: str
     same_user: bool = False
+    user: str = ""
+    proof: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ class Folding:
         for rec in node.replica.rows():
             node.registry.apply(rec)
             node.path_rules.apply(rec)
+            node.users.apply(rec)
         node.worker.path_rules = node.path_rules.rules
         node.jobs.load(node.replica.rows(), now)
         node.chronicle.load()
@@ -59,6 +60,9 @@ class Folding:
         if rec.kind == Kind.PATH_RULE:
             node.path_rules.apply(rec)
             node.worker.path_rules = node.path_rules.rules
+            return
+        if rec.kind == Kind.USER:
+            node.users.apply(rec)
             return
         folded = node.jobs.apply(rec, turn.now)
         if folded is not None:

@@ -55,6 +55,7 @@ from farmd.core.thumbnails import Thumbnails
 from farmd.core.timers import Timers
 from farmd.core.turn import Turn
 from farmd.core.verdicts import Verdicts
+from farmd.core.users import Users
 from farmd.core.worker import Worker
 from protocol.clock import HybridClock
 from protocol.ids import node_id_of
@@ -86,6 +87,7 @@ class Node:
         self.registry = Registry()
         self.path_rules = PathRules()
         self.replica = Replica(rng, HybridClock())
+        self.users = Users()
         self.jobs = Jobs(self._may_ever_run)
         self.membership = Membership(self.id, self.epoch, self.body.address, rng, admitted=self._is_trusted)
         self.links = Links(self.id, self.registry, learn=self._learn, forget=self._forget)

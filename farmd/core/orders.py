@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from protocol.bodies import ControlBody, PathRuleBody, unpack_body
+from protocol.bodies import ControlBody, CredentialBody, PathRuleBody, UserBody, unpack_body
 from protocol.errors import PeerError
 from protocol.ids import unpack_job, unpack_node
-from protocol.records import JobField, Kind, NodeField
+from protocol.people import EVERYBODY
+from protocol.records import JobField, Kind, NodeField, Rank
 
 if TYPE_CHECKING:
     from farmd.core.jobs import Jobs
@@ -51,6 +52,8 @@ class Orders:
                 self._note_node(turn, rec, unpack_body(ControlBody, rec.body))
             elif rec.kind == Kind.PATH_RULE:
                 _note_path_rule(turn, unpack_body(PathRuleBody, rec.body))
+            elif rec.kind == Kind.USER:
+                _note_user(turn, rec)
         except PeerError:
             return  # whoever folds it counts it
 
@@ -77,6 +80,20 @@ def _note_path_rule(turn: Turn, body: PathRuleBody) -> None:
     rule = f"{body.written} -> {body.becomes}{where}"
     text = f"{rule}: {body.note}" if body.note else rule
     turn.note("path-add" if body.value else "path-remove", text[:MAX_TEXT], actor=body.actor[:MAX_TEXT])
+
+
+def _note_user(turn: Turn, rec: Rec) -> None:
+    name, is_credential, credential = rec.pk.decode(errors="replace").partition("\0")
+    if is_credential:
+        held = unpack_body(CredentialBody, rec.body)
+        text = f"{name}: {held.what} {credential}" + (f" ({held.label})" if held.label else "")
+        what = f"{held.what}-revoke" if rec.rank >= Rank.ENDED else f"{held.what}-add"
+        turn.note(what, text[:MAX_TEXT], actor=held.actor[:MAX_TEXT])
+        return
+    body = unpack_body(UserBody, rec.body)
+    who = "everybody who is not listed" if name == EVERYBODY else name
+    text = who if body.removed else f"{who} is {body.role}"
+    turn.note("user-remove" if body.removed else "user-role", text[:MAX_TEXT], actor=body.actor[:MAX_TEXT])
 
 
 def _word(field: int, value: int) -> str:

@@ -93,7 +93,7 @@ class Submitting:
             spec,
             submit_node=self._node.id,
             submitted_at_ms=turn.now.wall_ms,
-            owner=spec.owner or event.actor,
+            owner=self._node.door.permissions.owner_for(event, spec.owner),
             deliver=DeliverBy.NODE if deliver else DeliverBy.CLIENT,
         )
         job_id = new_job_id(turn.now.wall_ms, self._rng)

@@ -150,7 +150,8 @@ class Daemon:
         node = self._node(opened, body)
         node.thumbnails.fault = drawer.fault
         operations = Operations(storage.blobs, self._store, node, node.condition.disk_fault)
-        door = ClientDoor(self._zap.context, self._settings.data_dir, self._post, operations.handlers)
+        handlers, check = operations.handlers, node.door.permissions.check
+        door = ClientDoor(self._zap.context, self._settings.data_dir, self._post, handlers, check=check)
         self._door = door
         hands = RealHands(transport=transport, door=door, runner=runner, storage=storage)
         self._driver = Driver(node, clock=self._clock, store=self._store, hands=hands, on_bug=self._on_bug)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 from typing import TYPE_CHECKING, Any
 
+from farmd.adapters.client_door import GO_ON
 from farmd.daemon.reserving import reserving
 from farmd.daemon.uploads import Uploads, address_of
 from protocol.errors import NotFound, UsageError
+from protocol.people import TOKEN_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -39,6 +42,7 @@ class Operations:
             "blob.get": self._get,
             "events": self._events,
             "node.key": self._node_key,
+            "user.token": self._user_token,
         }
 
     async def _get(self, asked: ClientAsked) -> dict[str, Any]:
@@ -78,6 +82,12 @@ class Operations:
             if key is not None and address in (body.address, body.name, node):
                 return {"node": node, "public_key": key.public_key, "address": body.address}
         raise NotFound(f"no node listens at {address}", "this node knows no such address", "farmctl node list -o wide")
+
+
+    async def _user_token(self, asked: ClientAsked) -> object:
+        """Draw the token that the core keeps the hash of: its own randomness can be foretold."""
+        asked.args["token"] = TOKEN_PREFIX + secrets.token_urlsafe(32)
+        return GO_ON
 
 
 def _read(path: str, offset: int, limit: int) -> bytes:

@@ -47,7 +47,13 @@ class Farm:
 
     async def ask(self, op: str, on: int = 0, wait_s: float = 5.0, **args: Any) -> Answer:
         """Ask one machine and wait for its answer."""
-        client = self.world.ask(self.machines[on], op, **args)
+        return await self._answer(self.world.ask(self.machines[on], op, **args), wait_s)
+
+    async def ask_as(self, user: str, op: str, on: int = 0, wait_s: float = 5.0, **args: Any) -> Answer:
+        """Ask as a person with no more rights than their role."""
+        return await self._answer(self.world.ask_as(self.machines[on], user, op, **args), wait_s)
+
+    async def _answer(self, client: int, wait_s: float) -> Answer:
         await self.until(lambda: client in self.world.answers, wait_s)
         return self.world.answers[client]
 

@@ -366,7 +366,7 @@ def test_bytes_that_are_no_response_are_refused(data: bytes) -> None:
 
 
 def test_field_that_a_newer_version_adds_is_ignored() -> None:
-    assert unpack_request(b"\x95\x01\x01\xa1x\x80\x07") == Request(1, "x", {})
+    assert unpack_request(b"\x96\x01\x01\xa1x\x80\xa0\x07") == Request(1, "x", {})
 
 
 def test_response_that_is_not_plain_data_is_our_own_bug() -> None:

@@ -8,6 +8,8 @@ from farmd.core.capacity import Capacity
 from farmd.core.jobs import Jobs
 from farmd.core.match import avoided_nodes
 from farmd.core.pathrules import PathRules
+from farmd.core.tallies import Tallies
+from farmd.core.users import Users
 from farmd.core.workforce import SEEN_LATELY_S
 from protocol.bodies import AttemptBody, unpack_body
 from protocol.ids import pack_job
@@ -22,6 +24,7 @@ from protocol.records import (
     node_control_pk,
     path_rule_pk,
     stamp,
+    user_pk,
 )
 from tests.sim.blobs import address_of
 
@@ -59,6 +62,9 @@ def rows_told(machine: Machine, op: str, args: dict[str, Any], data: dict[str, A
         keys = [key for key in rows if key[0] == Kind.JOB_CONTROL and key[1].startswith(start)]
     elif op.startswith("path."):
         keys = [(int(Kind.PATH_RULE), path_rule_pk(data["rule"]["written"], data["rule"]["platform"]))]
+    elif op.startswith("user."):
+        name = user_pk(data["user"]["name"])
+        keys = [key for key in rows if key[0] == Kind.USER and key[1].partition(b"\0")[0] == name]
     else:
         keys = [(int(Kind.NODE_CONTROL), node_control_pk(data["node"], NodeField.HELD))]
     return {key: rows[key] for key in keys if key in rows}
@@ -115,6 +121,7 @@ def check_folds(watch: Watch, machine: Machine) -> None:
     gone = watch.deleted.setdefault(machine.id, {})
     gone.update((job_id, None) for job_id in node.jobs._deleted)
     for job_id in gone:
+    _check_users(watch, machine)
         if job_id in node.jobs:
             watch.fail(10, f"{machine.name}: deleted job {job_id} is back")
 
@@ -130,6 +137,14 @@ def _check_path_rules(watch: Watch, machine: Machine) -> None:
 def _name(job: Job, task: Any) -> Any:
     result = job.result_of(task)
     return result.id if result is not None else None
+def _check_users(watch: Watch, machine: Machine) -> None:
+    node, fresh = machine.node, Users()
+    for rec in node.replica.rows():
+        fresh.apply(rec)
+    if (fresh.views(), fresh.keys()) != (node.users.views(), node.users.keys()):
+        watch.fail(13, f"{machine.name}: the people differ from the fold from scratch")
+
+
 
 
 def check_done_survives(watch: Watch) -> None:

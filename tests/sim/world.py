@@ -201,9 +201,16 @@ class World:
     # -- what a client does ---------------------------------------------------------------------------------------
 
     def ask(self, machine: Machine, op: str, **args: Any) -> int:
-        """A client on a machine asks something; the answer appears in `answers`."""
+        """A client on a machine asks something, as the daemon's own user; the answer appears in `answers`."""
+        return self._ask(machine, op, args, f"anna@{machine.name}", same_user=True)
+
+    def ask_as(self, machine: Machine, user: str, op: str, *, proof: str = "local", **args: Any) -> int:
+        """A person with no more rights than their role asks something."""
+        return self._ask(machine, op, args, f"{user}@{machine.name}", user=user, proof=proof)
+
+    def _ask(self, machine: Machine, op: str, args: dict[str, Any], actor: str, **who: Any) -> int:
         self._client += 1
-        machine._post(ClientAsked(self._client, op, args, f"anna@{machine.name}", same_user=True))
+        machine._post(ClientAsked(self._client, op, args, actor, **who))
         self.watch.on_ask(machine, self._client, op, args)
         return self._client
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from farmd.core.events import ClientAsked, ClientLeft
 from protocol.api import OP_CANCEL, Request, Response, error_facts, pack_response, unpack_request
-from protocol.errors import InvariantBroken, PeerError, UsageError, UserError
+from protocol.errors import InvariantBroken, NotAllowed, PeerError, UsageError, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -36,11 +36,23 @@ GO_ON: Final = object()
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: name for the history, whether it is the daemon's own user, and optionally a name of the connection."""
+    """Who asks.
+
+    Attributes:
+        actor: Name for the history.
+        same_user: It is the daemon's own user.
+        connection: A name of the connection, if several share one way back.
+        user: The person whose role counts; empty for who has none: the daemon's own user, root, another node.
+        proof: What that person was recognised by: "local" or "key".
+        may_act: It may ask in the name of others.
+    """
 
     actor: str
     same_user: bool
     connection: bytes = b""
+    user: str = ""
+    proof: str = ""
+    may_act: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +68,19 @@ class Desk:
     Args:
         on_event: Takes `ClientAsked` and `ClientLeft`; must not block.
         handlers: Operations answered here, by name; a `UserError` that one raises is its answer, and `GO_ON` is none.
+        check: Raises a `UserError` for what the caller may not do; asked before a handler is. The core asks by itself.
     """
 
-    def __init__(self, on_event: Callable[[Event], None], handlers: Mapping[str, LocalHandler]) -> None:
+    def __init__(
+        self,
+        on_event: Callable[[Event], None],
+        handlers: Mapping[str, LocalHandler],
+        check: Callable[[ClientAsked], None] = lambda _asked: None,
+    ) -> None:
         self.bad = 0
         self._on_event = on_event
         self._handlers = dict(handlers)
+        self._check = check
         self._waiting: dict[int, _Waiting] = {}
         self._numbers: dict[tuple[Connection, int], int] = {}
         self._last = 0
@@ -99,6 +118,12 @@ class Desk:
             task.cancel()
 
     def _refusal_of(self, request: Request, caller: Caller, answer: Answer) -> UserError | None:
+        if request.acting_for and not caller.may_act:
+            return NotAllowed(
+                f"{caller.actor} may not ask in the name of {request.acting_for}",
+                "only the daemon's own user and root may, for the doors that they run",
+                "ask in your own name",
+            )
         if ((caller.connection, answer), request.id) in self._numbers:
             self.bad += 1
             return UsageError(f"request {request.id} is in flight already", "", "number each request anew")
@@ -124,7 +149,7 @@ class Desk:
         client, request, caller = self._last, waiting.request, waiting.caller
         self._waiting[client] = waiting
         self._numbers[(caller.connection, waiting.answer), request.id] = client
-        asked = ClientAsked(client, request.op, request.args, caller.actor, caller.same_user)
+        asked = _asked(client, request, caller)
         handler = self._handlers.get(request.op)
         if handler is None:
             self._on_event(asked)
@@ -145,6 +170,7 @@ class Desk:
             self._on_event(ClientLeft(client))
 
     async def _run(self, handler: LocalHandler, asked: ClientAsked) -> Any:
+        self._check(asked)
         async with self._at_once:
             return await handler(asked)
 
@@ -168,6 +194,16 @@ class Desk:
             _log.error("a request failed by a bug", exc_info=error)
             bug = UserError("the daemon made a mistake", repr(error), "please report it, with the daemon's log")
             self.reply(client, error=error_facts(bug))
+
+
+def _asked(client: int, request: Request, caller: Caller) -> ClientAsked:
+    """Tell the core of a request, in the name of the person that it is really from."""
+    if request.acting_for:
+        name = request.acting_for
+        return ClientAsked(client, request.op, request.args, name, same_user=False, user=name, proof="token")
+    return ClientAsked(
+        client, request.op, request.args, caller.actor, caller.same_user, user=caller.user, proof=caller.proof
+    )
 
 
 def packed(response: Response) -> bytes:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from farmd.adapters.client_door.desk import Answer, LocalHandler
-    from farmd.core.events import Event
+    from farmd.core.events import ClientAsked, Event
     from protocol.api import ErrorFacts
 
 _log = logging.getLogger(__name__)
@@ -56,6 +56,7 @@ class ClientDoor:
         data_dir: Where the socket is made.
         on_event: Takes `ClientAsked` and `ClientLeft`; must not block.
         handlers: Operations answered here, by name; a `UserError` that one raises is its answer.
+        check: Raises a `UserError` for what the caller may not do, before a handler is asked.
         group: Whose members are served besides the own user and root; "" = nobody's.
     """
 
@@ -66,9 +67,10 @@ class ClientDoor:
         on_event: Callable[[Event], None],
         handlers: Mapping[str, LocalHandler] | None = None,
         *,
+        check: Callable[[ClientAsked], None] = lambda _asked: None,
         group: str = FARM_GROUP,
     ) -> None:
-        self.desk = Desk(on_event, handlers or {})
+        self.desk = Desk(on_event, handlers or {}, check)
         self.refused = 0
         self._data_dir = data_dir
         self._gid = _gid_of(group)
@@ -134,13 +136,18 @@ class ClientDoor:
         assert isinstance(user, str)
         routing_id = frames[0].bytes
         uid, gid = (int(part) for part in user.split(":")[:2])
-        caller = Caller(f"{_user_name(uid)}@{self._host}", uid == os.getuid())
+        caller = self._caller(uid)
         answer = _ReturnPath(self._answer, routing_id)
         if self.serves(uid, gid):
             self.desk.receive(frames[-1].bytes if len(frames) == 2 else b"", caller, answer)
         else:
             self._refuse(frames[-1].bytes, caller, answer)
         return True
+
+    def _caller(self, uid: int) -> Caller:
+        name, own = _user_name(uid), uid in {os.getuid(), 0}
+        actor, same_user = f"{name}@{self._host}", uid == os.getuid()
+        return Caller(actor, same_user, user="" if own else name, proof="" if own else "local", may_act=own)
 
     def serves(self, uid: int, gid: int) -> bool:
         """Tell whether this local user may ask."""
