@@ -48,6 +48,10 @@ class TaskState(StrEnum):
     CANCELLED = "cancelled"
 
 
+TASK_STATES = tuple(TaskState)
+"""Task states by their number, where many are told at once; numbers are for ever, new ones come at the end."""
+
+
 class AttemptState(IntEnum):
     """Where one try of a task stands; a larger number never gives way to a smaller one."""
 

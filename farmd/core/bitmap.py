@@ -103,6 +103,17 @@ class TaskMap:
             self._high = at + 1 if at >= 0 else self._low
         return at
 
+    def translated(self, below: int, low: bytes, high: bytes) -> bytes:
+        """Return one byte a task: its mark by the table `low` below the index `below`, by `high` from there on.
+
+        Tables have 256 bytes.
+        """
+        marks = self._bytes
+        if marks is not None:
+            return bytes(marks[:below].translate(low) + marks[below:].translate(high))
+        cut = min(below, self.size)
+        return low[:1] * cut + high[:1] * (self.size - cut)
+
     def one_copy(self) -> Iterator[int]:
         """Yield tasks that are done and whose outputs are on one node only."""
         marks = self._bytes

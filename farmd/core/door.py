@@ -16,7 +16,9 @@ from farmd.core.arguments import job_of, number_of, task_of, text_of
 from farmd.core.controls import Controls
 from farmd.core.effects import Reply
 from farmd.core.explain import Explain
+from farmd.core.feed import Feed
 from farmd.core.inspecting import Inspecting
+from farmd.core.jobfeed import JobFeed
 from farmd.core.pathorders import PathOrders
 from farmd.core.resultviews import result_list
 from farmd.core.submitting import Submitting
@@ -67,7 +69,9 @@ class Door:
         self.submitting = Submitting(node, acknowledge, rng)
         self.permissions = Permissions(node)
         self.watching = Watching(node, self._view)
-        self._waiting: tuple[Waiting, ...] = (self.submitting, self.watching)
+        self.feed = Feed(node)
+        self._job_feed = JobFeed(node, self._view)
+        self._waiting: tuple[Waiting, ...] = (self.submitting, self.watching, self.feed, self._job_feed)
         self._operations: dict[str, Operation] = {
             "farm.status": self._farm_status,
             "node.list": self._node_list,
@@ -123,9 +127,12 @@ class Door:
         for machine in self._waiting:
             machine.on_timer(turn)
 
-    def on_changed(self, turn: Turn, changed: dict[JobId, None]) -> None:
-        """Jobs have changed: answer who waits for that."""
-        self.watching.review(turn, changed)
+    def on_turn(self, turn: Turn, changed: dict[JobId, None]) -> None:
+        """A turn is over, and these jobs have changed in it: answer who waits for that."""
+        if changed:
+            self.watching.review(turn, changed)
+            self._job_feed.review(turn, changed)
+        self.feed.on_turn(turn, jobs_changed=bool(changed))
 
     # -- reading --------------------------------------------------------------------------------------------------
 

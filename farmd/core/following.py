@@ -38,6 +38,7 @@ class Following:
         if any(change.new is MemberState.ALIVE for change in changes):
             node.outputs.lonely.rescan(turn)
         if changes:
+            node.alerts.on_members_changed(turn)
             node.election.on_view_changed(turn)
             node.leader.on_nodes_changed()
         for gone, epoch in node.losses.take_gone():

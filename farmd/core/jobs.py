@@ -68,6 +68,7 @@ class Jobs:
         self._running: dict[NodeId, dict[AttemptRef, Attempt]] = {}
         self._lineup = Lineup(self._jobs)
         self._delays = Delays()
+        self._refreshed: dict[JobId, None] = {}
 
     @classmethod
     def from_scratch(cls, rows: Iterable[Rec], now: Instant, eligible: Eligible | None = None) -> Jobs:
@@ -216,9 +217,9 @@ class Jobs:
         state = self._jobs[job_id].state
         return JobState.QUEUED if state is JobState.PREPARING and self.blocked_by(job_id) else state
 
-    def status_of(self, job_id: JobId, now: Instant) -> JobStatus:
-        """Return a snapshot for clients."""
-        status = status_of(self._jobs[job_id], now, self.blocked_by(job_id))
+    def status_of(self, job_id: JobId, now: Instant, *, frames: bool = True) -> JobStatus:
+        """Return a snapshot for clients, without lists of `frames` if they are not wanted."""
+        status = status_of(self._jobs[job_id], now, self.blocked_by(job_id), frames=frames)
         return replace(status, state=self.state_of(job_id))
 
     def candidates(self) -> list[Job]:
@@ -276,7 +277,8 @@ class Jobs:
         if job is not None and job.has_task(ref.task):
             self._lives.find(ref)
             job.tasks.grant(ref.task, ref.attempt)
-            self._refresh((ref,))
+            job.refresh(ref.task)
+            self._lineup.settle(job)
 
     def ungrant(self, ref: AttemptRef) -> None:
         """Take the mark away: refused, void after 10 s, or its node is lost."""
@@ -316,7 +318,13 @@ class Jobs:
             job = self._jobs.get(ref.job)
             if job is not None and job.has_task(ref.task):
                 job.refresh(ref.task)
+                self._refreshed[job.id] = None
                 self._lineup.settle(job)
+
+    def take_refreshed(self) -> dict[JobId, None]:
+        """Return the jobs that changed without a row of theirs: something became of a node, or of a job before them."""
+        refreshed, self._refreshed = self._refreshed, {}
+        return {job_id: None for job_id in (*refreshed, *self._lineup.take_freed()) if job_id in self._jobs}
 
     def next_due(self) -> float | None:
         """Return when the next delay is over, on the local clock."""

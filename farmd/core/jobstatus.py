@@ -16,7 +16,7 @@ from farmd.core.tasks import FINISHED
 from protocol.ids import TaskIndex
 from protocol.reasons import ReasonCode, because
 from protocol.records import JobField
-from protocol.states import AttemptState, JobState, TaskState
+from protocol.states import TASK_STATES, AttemptState, JobState, TaskState
 
 if TYPE_CHECKING:
     from farmd.core.attempts import Attempt
@@ -111,8 +111,8 @@ class JobStatus:
     peak_ram_bytes: int
 
 
-def status_of(job: Job, now: Instant, blocked_by: tuple[JobId, ...] = ()) -> JobStatus:
-    """Make the snapshot of a job."""
+def status_of(job: Job, now: Instant, blocked_by: tuple[JobId, ...] = (), *, frames: bool = True) -> JobStatus:
+    """Make the snapshot of a job; without `frames`, the lists of frames and the test frames are left empty."""
     marks, plan, state = job.tasks.marks, job.plan, job.state
     over = state in (JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED, JobState.REJECTED)
     return JobStatus(
@@ -132,12 +132,12 @@ def status_of(job: Job, now: Instant, blocked_by: tuple[JobId, ...] = ()) -> Job
         waiting=0 if job.given_up else job.count(*WAITING),
         safe=job.count(Mark.SAFE),
         delivered=job.copies.delivered_count(),
-        completed_frames=str(plan.frames_of_runs(marks.done_runs())),
-        failed_frames=str(plan.frames_of_runs(job.failed_runs())),
+        completed_frames=str(plan.frames_of_runs(marks.done_runs())) if frames else "",
+        failed_frames=str(plan.frames_of_runs(job.failed_runs())) if frames else "",
         reason=job_reason(job, now, blocked_by),
         gate=job.gate,
         gate_generation=job.gate_facts.generation,
-        test_frames=gate_frames_of(job),
+        test_frames=gate_frames_of(job) if frames else (),
         nodes=tuple(sorted(job.nodes)),
         submitted_at_ms=job.spec.submitted_at_ms,
         started_at_ms=job.started_ms,
@@ -188,6 +188,24 @@ def task_state(job: Job, task: TaskIndex) -> TaskState:
     if mark is Mark.GRANTED:
         return TaskState.GRANTED
     return TaskState.HELD if mark is Mark.HELD or task >= job.grantable_below else TaskState.WAITING
+
+
+def task_states(job: Job) -> bytes:
+    """Return `task_state` of every task as one byte each, an index into `TASK_STATES`; costs little for any number."""
+    over = job.cancelled or job.gate is GateState.REJECTED
+    idle = TaskState.CANCELLED if over else TaskState.FAILED if job.given_up else None
+    low, high = (_table(idle or TaskState.WAITING, idle), _table(idle or TaskState.HELD, idle))
+    return job.tasks.marks.translated(job.grantable_below, low, high)
+
+
+def _table(waiting: TaskState, idle: TaskState | None) -> bytes:
+    """Translate marks to numbers of task states, if waiting tasks are `waiting` and a job is over as `idle`, or not."""
+    table = bytearray([TASK_STATES.index(waiting)]) * 256
+    table[Mark.HELD] = TASK_STATES.index(idle or TaskState.HELD)
+    table[Mark.GRANTED] = TASK_STATES.index(idle or TaskState.GRANTED)
+    for mark in (Mark.RUNNING, Mark.FAILED, Mark.DONE, Mark.SAFE):
+        table[mark] = TASK_STATES.index(_TASK_STATES[mark])
+    return bytes(table)
 
 
 def task_reason(job: Job, task: TaskIndex, now: Instant, blocked_by: tuple[JobId, ...] = ()) -> Reason | None:

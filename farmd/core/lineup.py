@@ -30,6 +30,7 @@ class Lineup:
         self._barring: dict[JobId, None] = {}
         self._losing: dict[JobId, None] = {}
         self._dependents: dict[JobId, dict[JobId, None]] = {}
+        self._freed: dict[JobId, None] = {}
         self._completed: dict[JobId, None] = {}
         self._unsettled: dict[JobId, None] | None = None
 
@@ -85,7 +86,13 @@ class Lineup:
         """Look at the jobs that wait for this one."""
         for other in self._dependents.get(job_id, {}):
             if other in self._jobs and other != job_id:
+                self._freed[other] = None
                 self.settle(self._jobs[other])
+
+    def take_freed(self) -> dict[JobId, None]:
+        """Return the jobs whose predecessors became completed, or no longer are, since the last call."""
+        freed, self._freed = self._freed, {}
+        return freed
 
     def bars(self, job_id: JobId) -> None:
         """Some node may not be granted tasks of this job."""

@@ -22,6 +22,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from farmd.core.acknowledge import Acknowledge
+from farmd.core.alerts import Alerts
 from farmd.core.arrivals import Arrivals
 from farmd.core.assets import Assets
 from farmd.core.capacity import MIN_FREE_BYTES
@@ -29,7 +30,7 @@ from farmd.core.chronicle import Chronicle
 from farmd.core.condition import Condition
 from farmd.core.dispatch import Dispatch
 from farmd.core.door import Door
-from farmd.core.effects import Send
+from farmd.core.effects import Note, Send
 from farmd.core.election import Election
 from farmd.core.folding import Folding
 from farmd.core.following import Following
@@ -93,6 +94,8 @@ class Node:
         self.links = Links(self.id, self.registry, learn=self._learn, forget=self._forget)
         self.condition = Condition(self.id, self.membership, self.body, now)
         self.chronicle = Chronicle(self.jobs)
+        self.alerts = Alerts(self)
+        self.notes = 0
         self._build(rng, meta, me.transfer_limit_bytes_s)
         self.room = Room(self, me.store_quota_bytes)
         self._connect()
@@ -216,6 +219,7 @@ class Node:
                 self._dispatch.message(turn, self.id, own.popleft().message)
         self.gossip.flush(turn)
         self._answer_clients(turn)
+        self.notes += sum([isinstance(effect, Note) for effect in turn.effects])
         save = self._saving.take()
         return [save, *turn.effects] if save is not None else turn.effects
 
@@ -243,7 +247,8 @@ class Node:
             if self.chronicle.note_state(turn, job_id):
                 self.assets.stop(job_id)
         if changed:
-            self.door.on_changed(turn, changed)
+            self.alerts.on_jobs_changed(turn, changed)
+        self.door.on_turn(turn, changed)
 
     # -- what the machines ask of each other ----------------------------------------------------------------------
 

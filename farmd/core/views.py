@@ -17,7 +17,7 @@ from protocol.errors import NotFound
 from protocol.frames import FrameSet, parse_frames
 from protocol.human import counted
 from protocol.ids import TaskIndex, task_id_of
-from protocol.states import JOB_TERMINAL, FailureClass, JobState, MemberState, NodeState, TaskState
+from protocol.states import JOB_TERMINAL, FailureClass, MemberState, NodeState, TaskState
 
 if TYPE_CHECKING:
     from farmd.core.job import Job
@@ -40,27 +40,9 @@ def farm_status(node: Node, now: Instant) -> dict[str, Any]:
         "term": node.election.term,
         "as_of_ms": now.wall_ms,
         "nodes": node_list(node, now)["nodes"],
-        "jobs": _job_counts(node),
+        "jobs": dict(node.chronicle.tallies.jobs),
         "disk_fault": node.condition.disk_fault(),
     }
-
-
-def _job_counts(node: Node) -> dict[str, int]:
-    counts = {"total": 0, "pending": 0, "running": 0, "completed": 0, "failed": 0, "cancelled": 0}
-    for job in node.jobs:
-        counts["total"] += 1
-        match node.jobs.state_of(job.id):
-            case JobState.COMPLETED:
-                counts["completed"] += 1
-            case JobState.FAILED:
-                counts["failed"] += 1
-            case JobState.CANCELLED | JobState.REJECTED:
-                counts["cancelled"] += 1
-            case JobState.TESTING | JobState.RENDERING:
-                counts["running"] += 1
-            case _:
-                counts["pending"] += 1
-    return counts
 
 
 def node_list(node: Node, now: Instant) -> dict[str, Any]:
@@ -126,9 +108,9 @@ def _node_state(node: Node, which: NodeId, *, busy: bool) -> NodeState:
     return NodeState.BUSY if busy else NodeState.IDLE
 
 
-def job_view(node: Node, job: Job, now: Instant, *, brief: bool = False) -> dict[str, Any]:
-    """One job; `brief` leaves out what only its own page shows."""
-    status = node.jobs.status_of(job.id, now)
+def job_view(node: Node, job: Job, now: Instant, *, brief: bool = False, frames: bool = True) -> dict[str, Any]:
+    """One job; `brief` leaves out what only its own page shows, and without `frames` the lists of frames are empty."""
+    status = node.jobs.status_of(job.id, now, frames=frames)
     spec = job.spec
     view: dict[str, Any] = {
         "schema": "farm.job.v1",

@@ -104,6 +104,9 @@ def check_folds(watch: Watch, machine: Machine) -> None:
     fresh.load(node.replica.rows(), now)
     if sorted(job.id for job in node.jobs) != sorted(job.id for job in fresh):
         watch.fail(13, f"{machine.name}: other jobs in the fold than in the rows")
+    counted = Tallies.from_scratch(node.jobs)
+    if (counted.jobs, counted.tasks) != (node.chronicle.tallies.jobs, node.chronicle.tallies.tasks):
+        watch.fail(13, f"{machine.name}: {node.chronicle.tallies.tasks} are counted, there are {counted.tasks}")
     for job in node.jobs:
         other = fresh.get(job.id)
         assert other is not None

@@ -1,0 +1,75 @@
+"""What a person should look at: it is there while its cause is, and gone with it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from protocol.jobspec import GateMode, GateSpec
+from tests.core.small_farm import Farm, play
+from tests.sim.world import RenderPlan
+
+
+async def alerts_on(farm: Farm, on: int = 0) -> dict[str, dict[str, Any]]:
+    """Ask one machine; alerts by their code."""
+    answer = await farm.data("farm.feed", on, patience_s=0)
+    return {alert["code"]: alert for alert in answer["farm"]["alerts"]}
+
+
+def test_a_farm_that_is_well_has_nothing_to_look_at() -> None:
+    async def scene(farm: Farm) -> None:
+        job = await farm.submit()
+        await farm.until_state(job, "completed")
+        await asyncio.sleep(2)
+        assert await alerts_on(farm) == {}
+
+    play(scene, machines=2)
+
+
+def test_a_gate_that_waits_is_told_until_somebody_decides() -> None:
+    async def scene(farm: Farm) -> None:
+        job = await farm.submit(gate=GateSpec(GateMode.HOLD, (1,)))
+        await farm.until_state(job, "awaiting_approval")
+        await asyncio.sleep(2)
+        alert = (await alerts_on(farm))["gate_approval"]
+        assert (alert["level"], alert["job"]) == ("info", job)
+        await farm.data("job.control", job=job, action="approve")
+        await asyncio.sleep(2)
+        assert "gate_approval" not in await alerts_on(farm)
+
+    play(scene)
+
+
+def test_a_job_that_paused_itself_is_an_error_until_it_is_resumed() -> None:
+    async def scene(farm: Farm) -> None:
+        farm.world.render_plan = lambda node, effect: RenderPlan(0.2, 2, "crash")  # type: ignore[method-assign]
+        job = await farm.submit(frames="1-40", gate=GateSpec(GateMode.OFF))
+        await farm.until_state(job, "paused", limit_s=900)
+        await asyncio.sleep(2)
+        alert = (await alerts_on(farm))["job_paused_itself"]
+        assert (alert["level"], alert["job"]) == ("error", job)
+        await farm.data("job.control", job=job, action="cancel")
+        await asyncio.sleep(2)
+        assert "job_paused_itself" not in await alerts_on(farm)
+
+    play(scene)
+
+
+def test_a_lost_machine_and_the_only_copies_that_it_has_are_told_until_it_is_back() -> None:
+    async def scene(farm: Farm) -> None:
+        other = farm.machines[1]
+        await farm.data("node.hold", node="n00")
+        farm.world.corrupt[other.id] = 1.0
+        job = await farm.submit(gate=GateSpec(GateMode.OFF), frames="1-4")
+        await farm.until_state(job, "completed")
+        other.crash()
+        await asyncio.sleep(20)  # suspected, then given up
+        told = await alerts_on(farm)
+        assert (told["node_lost"]["node"], told["node_lost"]["level"]) == (other.id, "warning")
+        assert told["only_copy"]["text"] == "shot: n01 is off and has the only copy of 1-4"
+        assert next(iter(told)) == "only_copy"  # errors first
+        other.start()
+        await asyncio.sleep(30)
+        assert not {"node_lost", "only_copy"} & set(await alerts_on(farm))
+
+    play(scene, machines=2)
