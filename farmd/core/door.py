@@ -20,12 +20,12 @@ from farmd.core.feed import Feed
 from farmd.core.inspecting import Inspecting
 from farmd.core.jobfeed import JobFeed
 from farmd.core.pathorders import PathOrders
+from farmd.core.permissions import Permissions
 from farmd.core.resultviews import result_list
 from farmd.core.submitting import Submitting
-from farmd.core.permissions import Permissions
+from farmd.core.userorders import UserOrders
 from farmd.core.watching import Watching
 from protocol.errors import PeerError, UsageError, UserError
-from farmd.core.userorders import UserOrders
 from protocol.jobspec import spec_to_bytes
 
 if TYPE_CHECKING:
@@ -65,9 +65,9 @@ class Door:
     def __init__(self, node: Node, acknowledge: Acknowledge, rng: Random) -> None:
         self._node = node
         self._acknowledge = acknowledge
+        self.permissions = Permissions(node)
         self.explain = Explain(node)
         self.submitting = Submitting(node, acknowledge, rng)
-        self.permissions = Permissions(node)
         self.watching = Watching(node, self._view)
         self.feed = Feed(node)
         self._job_feed = JobFeed(node, self._view)
@@ -97,11 +97,11 @@ class Door:
         try:
             if operation is None:
                 raise UsageError(f"no operation is called {event.op!r}", "this node does not know it", "update farmd")
+            self.permissions.check(event)
             operation(turn, event)
         except UserError as error:
             fault = (error.code, error.what, error.why, error.hint)
             turn.effects.append(Reply(event.client, error=fault))
-            self.permissions.check(event)
         except PeerError as error:
             fault = (2, "the request cannot be read", str(error), "use a client of this version")
             turn.effects.append(Reply(event.client, error=fault))

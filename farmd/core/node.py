@@ -46,6 +46,7 @@ from farmd.core.outlook import Outlook
 from farmd.core.outputs import Outputs
 from farmd.core.pathrules import PathRules
 from farmd.core.registry import Registry
+from farmd.core.releasing import Releasing
 from farmd.core.replica import Replica
 from farmd.core.rerender import Rerender
 from farmd.core.room import BEGAN_MS, Room
@@ -55,8 +56,8 @@ from farmd.core.swarm import Swarm
 from farmd.core.thumbnails import Thumbnails
 from farmd.core.timers import Timers
 from farmd.core.turn import Turn
-from farmd.core.verdicts import Verdicts
 from farmd.core.users import Users
+from farmd.core.verdicts import Verdicts
 from farmd.core.worker import Worker
 from protocol.clock import HybridClock
 from protocol.ids import node_id_of
@@ -87,8 +88,8 @@ class Node:
         self.life = Life(self, me, int(meta.get("epoch", 0)), now)
         self.registry = Registry()
         self.path_rules = PathRules()
-        self.replica = Replica(rng, HybridClock())
         self.users = Users()
+        self.replica = Replica(rng, HybridClock())
         self.jobs = Jobs(self._may_ever_run)
         self.membership = Membership(self.id, self.epoch, self.body.address, rng, admitted=self._is_trusted)
         self.links = Links(self.id, self.registry, learn=self._learn, forget=self._forget)
@@ -151,6 +152,7 @@ class Node:
         self.rerender = Rerender(replica=self.replica, jobs=self.jobs)
         self.rounds = Rounds(self.id, jobs=self.jobs, assets=self.assets, outputs=self.outputs, is_open=self.is_open)
         self.losses = Losses(self.jobs)
+        self.releasing = Releasing(self)
         self.thumbnails = Thumbnails(self.id, jobs=self.jobs, swarm=self.swarm, name_of=self.registry.name_of)
         self.logs = Logs(self.id, is_alive=self.membership.is_alive, name_of=self.registry.name_of)
         self.acknowledge = Acknowledge(
@@ -249,6 +251,12 @@ class Node:
         if changed:
             self.alerts.on_jobs_changed(turn, changed)
         self.door.on_turn(turn, changed)
+
+    def follow_orders(self, turn: Turn) -> None:
+        """This node was held, released or given a price, or has just started."""
+        price = self.registry.prices.of(self.id, self.body)
+        self.worker.obey_hold(turn, self.registry.hold_of(self.id), price.value if price is not None else 0)
+        self.releasing.review(turn)
 
     # -- what the machines ask of each other ----------------------------------------------------------------------
 

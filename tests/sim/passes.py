@@ -121,10 +121,10 @@ def check_folds(watch: Watch, machine: Machine) -> None:
         if not all(reason["text"] for reason in reasons):
             watch.fail(13, f"{machine.name}: a waiting task of {job.id} has no reason")
     _check_path_rules(watch, machine)
+    _check_users(watch, machine)
     gone = watch.deleted.setdefault(machine.id, {})
     gone.update((job_id, None) for job_id in node.jobs._deleted)
     for job_id in gone:
-    _check_users(watch, machine)
         if job_id in node.jobs:
             watch.fail(10, f"{machine.name}: deleted job {job_id} is back")
 
@@ -137,9 +137,6 @@ def _check_path_rules(watch: Watch, machine: Machine) -> None:
         watch.fail(13, f"{machine.name}: the path rules differ from the fold from scratch")
 
 
-def _name(job: Job, task: Any) -> Any:
-    result = job.result_of(task)
-    return result.id if result is not None else None
 def _check_users(watch: Watch, machine: Machine) -> None:
     node, fresh = machine.node, Users()
     for rec in node.replica.rows():
@@ -148,6 +145,9 @@ def _check_users(watch: Watch, machine: Machine) -> None:
         watch.fail(13, f"{machine.name}: the people differ from the fold from scratch")
 
 
+def _name(job: Job, task: Any) -> Any:
+    result = job.result_of(task)
+    return result.id if result is not None else None
 
 
 def check_done_survives(watch: Watch) -> None:
