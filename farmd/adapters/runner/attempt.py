@@ -265,6 +265,7 @@ class Attempt:
     def look(self, usage: Usage, now: float) -> AttemptProgressed | None:
         """Read along, measure, and say something if a second has passed and something has changed."""
         self._follow()
+        self._stamp()
         self._peak_ram_bytes = max(self._peak_ram_bytes, usage.ram_bytes)
         self._check_silence(usage, now)
         if self._work is None or now - self._reported_at < REPORT_EVERY_S:
@@ -289,6 +290,11 @@ class Attempt:
         if self._log is not None and self._work is not None:
             for line in self._log.new_lines():
                 self._work.read(line)
+
+    def _stamp(self) -> None:
+        if self._log is not None:
+            with suppress(OSError):  # a full disk is told by whoever needs room on it
+                self._log.stamp()
 
     def _clean_up(self) -> None:
         if self._log is not None and self._good and self._room is not None and self._room.is_shared:

@@ -1,13 +1,16 @@
 """The log of a running attempt: processes write it themselves, straight to the file; the daemon only reads along.
 
 Reading costs nothing until somebody looks, and is bounded: a renderer that prints megabytes a second loses progress
-lines, never log lines.
+lines, never log lines. How long the log had become at which time is noted beside it, so that people can see when a line
+was written, although nobody saw it come.
 """
 
 from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
+from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -17,6 +20,13 @@ if TYPE_CHECKING:
 MAX_LOOK_BYTES: Final = 1 << 20
 """Read at one look; what lies further back is passed over."""
 MAX_LINE_BYTES: Final = 64 << 10
+STAMPS_ENDING: Final = ".times"
+STAMP: Final = Struct("<QQ")
+"""Wall clock in milliseconds, size of the log in bytes; `farmd.adapters.joblog.stamps` reads them."""
+STAMP_GAP_S: Final = 0.9
+STAMPS_A_FOLD: Final = 2000
+"""A log that has been written for so long gets a pair after a further 1/2000 of that: 16 kB in half an hour, 130 kB in
+half a day."""
 
 
 class LogTail:
@@ -38,6 +48,30 @@ class LogTail:
         self._at = os.fstat(self.fd).st_size
         self._begun = b""
         self._remarked_bytes = 0
+        self._stamps_fd = -1
+        self._stamped = self._at
+        self._first_stamp_at = self._stamp_at = 0.0
+
+    def stamp(self, *, last: bool = False) -> None:
+        """Note how long the log is now, if it has grown and the last note was a while ago; `last` always does.
+
+        A log that was never looked at (its attempt was over at once) has its time of change, and needs no file.
+
+        Raises:
+            OSError: The disk refused.
+        """
+        size, now = self.size_bytes, time.time()
+        if size == self._stamped or self.is_quiet:
+            return
+        gap_s = max(STAMP_GAP_S, (self._stamp_at - self._first_stamp_at) / STAMPS_A_FOLD)
+        if not last and 0 <= now - self._stamp_at < gap_s:
+            return
+        if self._stamps_fd < 0:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+            self._stamps_fd = os.open(self.path.with_suffix(STAMPS_ENDING), flags, 0o644)
+            self._first_stamp_at = now
+        os.write(self._stamps_fd, STAMP.pack(int(now * 1000), size))
+        self._stamped, self._stamp_at = size, now
 
     def remark(self, text: str) -> None:
         """Add a line of the farm's own, with the time.
@@ -99,8 +133,14 @@ class LogTail:
     def close(self) -> None:
         """Close the file; the processes' own descriptors stay."""
         if self.fd >= 0:
+            if self._stamps_fd >= 0:
+                with suppress(OSError):  # a full disk must not keep a log open
+                    self.stamp(last=True)
             os.close(self.fd)
             self.fd = -1
+        if self._stamps_fd >= 0:
+            os.close(self._stamps_fd)
+            self._stamps_fd = -1
 
 
 class SpareLogs:

@@ -3,7 +3,7 @@
 One file per attempt, `logs/<job>/<task>.<attempt>.log`, written by the processes themselves. Flat below the job: a
 folder per task would cost each frame a second change of the file system.
 
-Called by the daemon for `ReadLog`, and by the runner for the path. Must never read more than it was asked for: a log of
+Called by the daemon for `ReadLog`, by `seeking`, and by the runner for the path. Must never read more than it was asked for: a log of
 a gigabyte is opened, seeked and read like one of a line.
 """
 
