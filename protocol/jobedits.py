@@ -27,7 +27,7 @@ AS_SUBMITTED: Final = -1
 LABEL: Final = "labels."
 """Before the name of a label."""
 PRIORITY: Final = "priority"
-"""Can be changed like the others, and has a register of its own."""
+"""Is changed like the others, and has a register of its own."""
 MAX_NAME_CHARS: Final = 80
 
 _PART_OF: Final = {
@@ -41,8 +41,8 @@ _PART_OF: Final = {
     "silence_s": "limits",
 }
 _TEXTS: Final = ("name", "project", "output_dir", "renderer_version")
-FIELDS: Final = (*_PART_OF, "name", "project", "output_dir")
-"""Fields that can be changed, labels and priority apart."""
+FIELDS: Final = (*_PART_OF, PRIORITY, "name", "project", "output_dir")
+"""Fields that can be changed, labels apart."""
 FOR_PEOPLE: Final = ("name", "project")
 """Fields that change nothing but what people read, labels apart: they can be changed when a job is over, too."""
 
@@ -77,9 +77,8 @@ def check_name(name: str) -> None:
     """
     if name in FIELDS or (name.startswith(LABEL) and len(LABEL) < len(name) <= MAX_NAME_CHARS):
         return
-    known = (*FIELDS, PRIORITY)
-    meant = nearest_word(name, known)
-    hint = f"did you mean {meant!r}?" if meant else f"can be changed: {', '.join(known)}, labels.NAME"
+    meant = nearest_word(name, FIELDS)
+    hint = f"did you mean {meant!r}?" if meant else f"can be changed: {', '.join(FIELDS)}, labels.NAME"
     raise UsageError(f"{name[:80]!r} of a job cannot be changed", "it is fixed when the job is submitted", hint)
 
 

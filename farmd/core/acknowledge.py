@@ -17,9 +17,12 @@ from farmd.core.effects import Reply
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from farmd.core.events import ClientAsked
     from farmd.core.gossip import Gossip
+    from farmd.core.node import Node
     from farmd.core.turn import Turn
     from protocol.ids import NodeId
+    from protocol.records import Rec
 
 PATIENCE_S = 2.0
 LEVELS = ("local", "peer", "leader")
@@ -93,3 +96,13 @@ class Acknowledge:
         stored = {"stored": "farm" if holders else "here", "nodes": [self._name_of(node) for node in holders]}
         alone = {"alone": not self._others_known()}
         turn.effects.append(Reply(waiting.client, waiting.data | stored | alone, promises=True))
+
+
+def answer_order(node: Node, turn: Turn, event: ClientAsked, data: dict[str, Any], written: list[Rec]) -> None:
+    """Answer a client whose order wrote these rows, once they have come as far as it asks; or none, at once."""
+    node.fold(turn)
+    stamp = (written[-1].origin, written[-1].seq) if written else (node.replica.origin, node.replica.seq)
+    level = str(event.args.get("ack") or "peer")
+    if level == "leader" and node.election.is_leader:
+        level = "local"
+    node.acknowledge.reply(turn, event.client, data, stamp=stamp, level=level)

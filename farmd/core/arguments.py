@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from farmd.core.events import ClientAsked
     from farmd.core.job import Job
     from farmd.core.node import Node
-    from protocol.ids import TaskIndex
+    from protocol.ids import NodeId, TaskIndex
+
+MAX_WHY_CHARS = 400
 
 
 def text_of(event: ClientAsked, name: str, default: str | None = None) -> str:
@@ -57,6 +59,26 @@ def seconds_of(event: ClientAsked, name: str, most: float) -> float:
     if type(value) not in (int, float) or not value < float("inf"):
         raise UsageError(f"the request {event.op} needs a number of seconds {name!r}", f"it carries {value!r}", "")
     return float(max(0, min(value, most)))
+
+
+def why_of(event: ClientAsked) -> str:
+    """Read the reason of an order, which may be missing; what is too long is cut off."""
+    why = event.args.get("why")
+    return why[:MAX_WHY_CHARS] if isinstance(why, str) else ""
+
+
+def find_node(node: Node, text: str) -> NodeId:
+    """Find the node that a person means.
+
+    Raises:
+        NotFound: None, or more than one.
+    """
+    found = node.registry.find(text)
+    if len(found) == 1:
+        return found[0]
+    several = ", ".join(f"{other} ({node.registry.name_of(other)})" for other in found[:4])
+    why = f"it could be {several}" if found else "neither a name nor an id of a node"
+    raise NotFound(f"no single node is called {text!r}", why, "farmctl node list")
 
 
 def job_of(node: Node, event: ClientAsked) -> Job:

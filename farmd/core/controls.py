@@ -7,9 +7,10 @@ that it opens nothing else. The event log hears of each from `farmd.core.orders`
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from farmd.core.arguments import job_of
+from farmd.core.acknowledge import answer_order
+from farmd.core.arguments import job_of, why_of
 from farmd.core.bitmap import Mark
 from farmd.core.gate import GateState
 from farmd.core.submitting import refuse_on_full_disk
@@ -18,18 +19,16 @@ from protocol.bodies import ControlBody, pack_body
 from protocol.errors import NotFound, UsageError, UserError
 from protocol.frames import parse_frames
 from protocol.ids import TaskIndex
-from protocol.records import JobField, Kind, NodeField, Rank, job_control_pk, node_control_pk
+from protocol.records import JobField, Kind, Rank, job_control_pk
 from protocol.states import JOB_TERMINAL, JobState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from farmd.core.acknowledge import Acknowledge
     from farmd.core.events import ClientAsked
     from farmd.core.job import Job
     from farmd.core.node import Node
     from farmd.core.turn import Turn
-    from protocol.ids import NodeId
     from protocol.records import Rec
 
 APPROVED, REJECTED = 1, 2
@@ -38,11 +37,10 @@ MAX_RUNS = 1000
 
 
 class Controls:
-    """Writes the registers of jobs and nodes."""
+    """Writes the registers of jobs."""
 
-    def __init__(self, node: Node, acknowledge: Acknowledge) -> None:
+    def __init__(self, node: Node) -> None:
         self._node = node
-        self._acknowledge = acknowledge
         self._actions: dict[str, Callable[[Turn, ClientAsked, Job], list[Rec]]] = {
             "pause": self._pause,
             "resume": self._resume,
@@ -52,14 +50,10 @@ class Controls:
             "reject": self._reject,
             "retry": self._retry,
             "priority": self._priority,
+            "archive": self._archive,
+            "unarchive": self._unarchive,
         }
-        self.operations: Mapping[str, Callable[[Turn, ClientAsked], None]] = {
-            "job.control": self._control,
-            "node.hold": self.hold_node,
-            "node.release": self.release_node,
-        }
-
-    # -- jobs -----------------------------------------------------------------------------------------------------
+        self.operations: Mapping[str, Callable[[Turn, ClientAsked], None]] = {"job.control": self._control}
 
     def _control(self, turn: Turn, event: ClientAsked) -> None:
         refuse_on_full_disk(self._node)
@@ -71,30 +65,19 @@ class Controls:
         action = self._actions.get(name) if isinstance(name, str) else None
         if action is None:
             raise UsageError(f"a job cannot be asked to {name!r}", "", "one of " + ", ".join(self._actions))
-        if job.cancelled and name not in ("cancel", "delete"):
+        if job.cancelled and name not in ("cancel", "delete", "archive", "unarchive"):
             raise UserError(f"job {job.id} was cancelled", "a cancelled job stays so", "submit it again")
         written = action(turn, event, job)
-        self._answer(turn, event, {"job": job.id, "changed": bool(written)}, written, job)
-
-    def _answer(
-        self, turn: Turn, event: ClientAsked, data: dict[str, Any], written: list[Rec], job: Job | None = None
-    ) -> None:
         self._node.fold(turn)
-        if job is not None:
-            known = self._node.jobs.get(job.id)
-            data["state"] = self._node.jobs.state_of(job.id).value if known is not None else "deleted"
-        replica = self._node.replica
-        stamp = (written[-1].origin, written[-1].seq) if written else (replica.origin, replica.seq)
-        level = str(event.args.get("ack") or "peer")
-        if level == "leader" and self._node.election.is_leader:
-            level = "local"
-        self._acknowledge.reply(turn, event.client, data, stamp=stamp, level=level)
+        known = self._node.jobs.get(job.id)
+        state = self._node.jobs.state_of(job.id).value if known is not None else "deleted"
+        answer_order(self._node, turn, event, {"job": job.id, "changed": bool(written), "state": state}, written)
 
     def _write(
         self, turn: Turn, event: ClientAsked, job: Job, field: JobField, body: ControlBody, *, rank: int = 0
     ) -> list[Rec]:
         pk = job_control_pk(job.id, field)
-        body = body._replace(actor=event.actor, why=_why(event))
+        body = body._replace(actor=event.actor, why=why_of(event))
         return [self._node.replica.write(turn, Kind.JOB_CONTROL, pk, pack_body(body), rank=rank)]
 
     def _pause(self, turn: Turn, event: ClientAsked, job: Job) -> list[Rec]:
@@ -126,6 +109,19 @@ class Controls:
                 f"job {job.id} is still needed", f"{waiting[0].id} starts after it", "delete it when that has started"
             )
         return self._write(turn, event, job, JobField.DELETED, ControlBody(1, ""), rank=Rank.FINAL)
+
+    def _archive(self, turn: Turn, event: ClientAsked, job: Job) -> list[Rec]:
+        if self._node.jobs.state_of(job.id) not in JOB_TERMINAL:
+            why = "only a job that has ended can be archived"
+            raise UserError(f"job {job.id} is not over", why, "wait for it, or cancel it first")
+        if job.archived:
+            return []
+        return self._write(turn, event, job, JobField.ARCHIVED, ControlBody(1, ""))
+
+    def _unarchive(self, turn: Turn, event: ClientAsked, job: Job) -> list[Rec]:
+        if not job.archived:
+            return []
+        return self._write(turn, event, job, JobField.ARCHIVED, ControlBody(0, ""))
 
     def _approve(self, turn: Turn, event: ClientAsked, job: Job) -> list[Rec]:
         return self._decide(turn, event, job, APPROVED)
@@ -166,7 +162,7 @@ class Controls:
         for first, last in runs:
             generation = 1 + max(job.generation_of(TaskIndex(task)) for task in range(first, last + 1))
             sub = first.to_bytes(4, "big") + last.to_bytes(4, "big")
-            body = ControlBody(generation, event.actor, _why(event))
+            body = ControlBody(generation, event.actor, why_of(event))
             pk = job_control_pk(job.id, JobField.REQUEUE, sub)
             written.append(self._node.replica.write(turn, Kind.JOB_CONTROL, pk, pack_body(body)))
         if job.paused_by_failures and not job.paused_by_person:
@@ -186,44 +182,6 @@ class Controls:
         state = self._node.jobs.state_of(job.id)
         if state in (JobState.COMPLETED, JobState.REJECTED):
             raise UserError(f"job {job.id} is over", f"it is {state.value}", f"farmctl job show {job.id}")
-
-    # -- nodes ----------------------------------------------------------------------------------------------------
-
-    def find_node(self, text: str) -> NodeId:
-        """Find the node that a person means.
-
-        Raises:
-            NotFound: None, or more than one.
-        """
-        found = self._node.registry.find(text)
-        if len(found) == 1:
-            return found[0]
-        several = ", ".join(f"{node} ({self._node.registry.name_of(node)})" for node in found[:4])
-        why = f"it could be {several}" if found else "neither a name nor an id of a node"
-        raise NotFound(f"no single node is called {text!r}", why, "farmctl node list")
-
-    def hold_node(self, turn: Turn, event: ClientAsked) -> None:
-        """No new work for a node; what runs there goes on."""
-        self._set_hold(turn, event, 1)
-
-    def release_node(self, turn: Turn, event: ClientAsked) -> None:
-        """The node may work again."""
-        self._set_hold(turn, event, 0)
-
-    def _set_hold(self, turn: Turn, event: ClientAsked, value: int) -> None:
-        node = self.find_node(str(event.args.get("node") or self._node.id))
-        held = self._node.registry.hold_of(node) is not None
-        written: list[Rec] = []
-        if held != bool(value):
-            body = ControlBody(value, event.actor, _why(event))
-            pk = node_control_pk(node, NodeField.HELD)
-            written.append(self._node.replica.write(turn, Kind.NODE_CONTROL, pk, pack_body(body)))
-        self._answer(turn, event, {"node": node, "changed": bool(written)}, written)
-
-
-def _why(event: ClientAsked) -> str:
-    why = event.args.get("why")
-    return why[:400] if isinstance(why, str) else ""
 
 
 def _stuck(job: Job) -> list[int]:

@@ -81,6 +81,9 @@ class Sum(NamedTuple):
         return Sum(*[ours - theirs for ours, theirs in zip(self, other, strict=True)])
 
 
+NOTHING = Sum()
+
+
 @dataclass(slots=True)
 class Costs:
     """What the ended attempts of one job cost.
@@ -90,7 +93,7 @@ class Costs:
         days: The same by the number of the day (since 1970, UTC) on which they ended.
     """
 
-    total: Sum = Sum()
+    total: Sum = NOTHING
     days: dict[int, Sum] = field(default_factory=dict)
 
     def replace(self, old: Attempt | None, new: Attempt) -> None:

@@ -12,16 +12,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from farmd.core import views
-from farmd.core.arguments import job_of, number_of, task_of, text_of
+from farmd.core.arguments import find_node, job_of, number_of, task_of, text_of
 from farmd.core.controls import Controls
 from farmd.core.effects import Reply
 from farmd.core.explain import Explain
 from farmd.core.feed import Feed
 from farmd.core.inspecting import Inspecting
 from farmd.core.jobfeed import JobFeed
+from farmd.core.nodeorders import NodeOrders
 from farmd.core.pathorders import PathOrders
 from farmd.core.permissions import Permissions
 from farmd.core.resultviews import result_list
+from farmd.core.revising import Revising
 from farmd.core.submitting import Submitting
 from farmd.core.userorders import UserOrders
 from farmd.core.watching import Watching
@@ -87,8 +89,9 @@ class Door:
             "doctor": self._doctor,
         }
         self._operations.update(Inspecting(node, self.explain).operations)
-        self._controls = Controls(node, acknowledge)
-        for machine in (self._controls, PathOrders(node, acknowledge), UserOrders(node, acknowledge), *self._waiting):
+        for orders in (Controls(node), NodeOrders(node), Revising(node)):
+            self._operations.update(orders.operations)
+        for machine in (PathOrders(node, acknowledge), UserOrders(node, acknowledge), *self._waiting):
             self._operations.update(machine.operations)
 
     def ask(self, turn: Turn, event: ClientAsked) -> None:
@@ -143,7 +146,7 @@ class Door:
         turn.effects.append(Reply(event.client, views.node_list(self._node, turn.now)))
 
     def _node_show(self, turn: Turn, event: ClientAsked) -> None:
-        node = self._controls.find_node(text_of(event, "node"))
+        node = find_node(self._node, text_of(event, "node"))
         view = {"schema": "farm.node.v1", **views.node_view(self._node, node, turn.now)}
         turn.effects.append(Reply(event.client, view))
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from protocol.clock import wall_ms_of
 from protocol.errors import UsageError
-from protocol.jobedits import AS_SUBMITTED, PRIORITY, Edit, check_name, value_of, with_edits
+from protocol.jobedits import AS_SUBMITTED, PRIORITY, Edit, check_name, is_text, value_of, with_edits
 from protocol.jobspec import spec_to_bytes
 from protocol.records import JobField
 
@@ -29,8 +29,13 @@ if TYPE_CHECKING:
 
 def edited_spec(submitted: JobSpec, registers: Registers) -> JobSpec:
     """Put the changes that stand in the registers of a job on top of what was submitted."""
-    edits = [(name, Edit(body.value, body.text)) for name, (_, body) in registers_of_edits(registers)]
+    edits = edits_of(registers)
     return with_edits(submitted, edits) if edits else submitted
+
+
+def edits_of(registers: Registers) -> list[tuple[str, Edit]]:
+    """List the changes of a job, those that were taken back included."""
+    return [(name, Edit(body.value, body.text)) for name, (_, body) in registers_of_edits(registers)]
 
 
 def registers_of_edits(registers: Registers) -> Iterator[tuple[str, tuple[Rec, ControlBody]]]:
@@ -59,6 +64,14 @@ def edit_views(job: Job) -> list[dict[str, Any]]:
     for _, found in job.registers.of_field(JobField.PRIORITY):
         views.append(_view(PRIORITY, job.submitted.priority, job.priority, found))
     return sorted(views, key=lambda view: str(view["field"]))
+
+
+def edit_text(sub: bytes, body: ControlBody) -> str:
+    """Say in a line of the event log what was changed."""
+    name = sub.decode(errors="replace")
+    if body.value == AS_SUBMITTED:
+        return f"{name} as submitted"
+    return f"{name} {body.text or 'none' if is_text(name) else body.value}"
 
 
 def _view(name: str, before: int | str, now: int | str, found: tuple[Rec, ControlBody]) -> dict[str, Any]:

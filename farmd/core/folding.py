@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from farmd.core.orders import Orders
+from farmd.core.prices import is_hardware_price
 from protocol.records import Kind
 
 if TYPE_CHECKING:
@@ -92,6 +93,8 @@ class Folding:
         node, registry = self._node, self._node.registry
         described = len(registry.bodies)
         named = registry.apply(rec)
+        if is_hardware_price(rec.pk):
+            node.follow_orders(turn)
         if rec.kind == Kind.KEY:
             node.links.keys_changed()
         if named is None:
@@ -103,5 +106,5 @@ class Folding:
         if named != node.id and len(registry.bodies) > described:
             node.arrivals.welcome(turn, named)
         if named == node.id:
-            node.worker.held = registry.hold_of(node.id) is not None
+            node.follow_orders(turn)
         node.leader.on_nodes_changed()

@@ -87,6 +87,7 @@ class Life:
         """Let every machine begin: found the farm, take up what an earlier life left, look for the others."""
         node = self._node
         node.worker.offer(self.body)
+        node.follow_orders(turn)
         if self._me.founds is not None and node.registry.farm is None:
             self._found(turn, self._me.founds)
         node.outputs.load(turn)

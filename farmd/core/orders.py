@@ -11,6 +11,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from farmd.core.cost import MILLIONTHS
+from farmd.core.edits import edit_text
+from farmd.core.prices import is_hardware_price
 from protocol.bodies import ControlBody, CredentialBody, PathRuleBody, UserBody, unpack_body
 from protocol.errors import PeerError
 from protocol.ids import unpack_job, unpack_node
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from protocol.records import Rec
 
 MAX_TEXT = 400
+DRAIN = "drain"
+_PRICES = (bytes((NodeField.PRICE,)), bytes((NodeField.HARDWARE_PRICE,)))
 _JOB_BYTES, _NODE_BYTES = 10, 8
 _JOB_WORDS: dict[int, tuple[str, ...]] = {
     JobField.PAUSED: ("resume", "pause"),
@@ -31,6 +36,7 @@ _JOB_WORDS: dict[int, tuple[str, ...]] = {
     JobField.DELETED: ("delete", "delete"),
     JobField.GATE: ("gate", "approve", "reject"),
     JobField.GIVEN_UP: ("give-up", "give-up"),
+    JobField.ARCHIVED: ("unarchive", "archive"),
 }
 """Word of each value of a register; larger values share the last one."""
 
@@ -50,6 +56,8 @@ class Orders:
                 self._note_job(turn, rec, unpack_body(ControlBody, rec.body))
             elif rec.kind == Kind.NODE_CONTROL and rec.pk[_NODE_BYTES:] == bytes((NodeField.HELD,)):
                 self._note_node(turn, rec, unpack_body(ControlBody, rec.body))
+            elif rec.kind == Kind.NODE_CONTROL and rec.pk[_NODE_BYTES : _NODE_BYTES + 1] in _PRICES:
+                self._note_price(turn, rec, unpack_body(ControlBody, rec.body))
             elif rec.kind == Kind.PATH_RULE:
                 _note_path_rule(turn, unpack_body(PathRuleBody, rec.body))
             elif rec.kind == Kind.USER:
@@ -63,6 +71,8 @@ class Orders:
         what, text = _word(rec.pk[_JOB_BYTES], body.value), body.why[:MAX_TEXT] or (job.spec.name if job else "")
         if what == "priority":
             text = f"{body.value}: {text}"
+        if what == "edit":
+            text = f"{edit_text(rec.pk[_JOB_BYTES + 1 :], body)}: {text}"
         line = turn.cause, what, text, job_id, body.actor
         if what and line != self._last:
             self._last = line
@@ -72,7 +82,17 @@ class Orders:
         node = unpack_node(rec.pk[:_NODE_BYTES])
         name, why = self._registry.name_of(node), body.why[:MAX_TEXT]
         text = f"{name}: {why}" if why else name
-        turn.note("hold" if body.value else "release", text, node=node, actor=body.actor[:MAX_TEXT])
+        what = ("drain" if body.text == DRAIN else "hold") if body.value else "release"
+        turn.note(what, text, node=node, actor=body.actor[:MAX_TEXT])
+
+    def _note_price(self, turn: Turn, rec: Rec, body: ControlBody) -> None:
+        """Note what an hour costs from now on, of one machine or of all alike."""
+        price = "none" if body.value < 0 else f"{body.value / MILLIONTHS:g} an hour"
+        if is_hardware_price(rec.pk):
+            turn.note("price", f"{rec.pk[9:].decode(errors='replace')}: {price}"[:MAX_TEXT], actor=body.actor[:MAX_TEXT])
+            return
+        node = unpack_node(rec.pk[:_NODE_BYTES])
+        turn.note("price", f"{self._registry.name_of(node)}: {price}", node=node, actor=body.actor[:MAX_TEXT])
 
 
 def _note_path_rule(turn: Turn, body: PathRuleBody) -> None:
@@ -102,5 +122,7 @@ def _word(field: int, value: int) -> str:
         return "priority"
     if field == JobField.REQUEUE:
         return "retry"
+    if field == JobField.EDITED:
+        return "edit"
     words = _JOB_WORDS.get(field)
     return words[max(0, min(value, len(words) - 1))] if words else ""

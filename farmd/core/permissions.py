@@ -59,6 +59,7 @@ RULES: Mapping[str, Rule] = {
     **{op: Rule(Need.WORK, "send files to the farm") for op in _UPLOADING},
     "job.submit": Rule(Need.WORK, "submit jobs"),
     "job.control": Rule(Need.OWN_JOB, "steer"),
+    "job.edit": Rule(Need.OWN_JOB, "change"),
     "node.hold": Rule(Need.OWN_NODE, "hold"),
     "node.release": Rule(Need.OWN_NODE, "release"),
     "node.drain": Rule(Need.OWN_NODE, "drain"),

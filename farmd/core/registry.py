@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from farmd.core.prices import Prices, is_hardware_price
 from protocol.bodies import ControlBody, FarmBody, KeyBody, NodeBody, unpack_body
 from protocol.errors import PeerError
 from protocol.ids import node_id_of, unpack_node
@@ -19,12 +20,17 @@ if TYPE_CHECKING:
 
 
 class Registry:
-    """Members by right (keys), by description (node rows) and by order (holds)."""
+    """Members by right (keys), by description (node rows) and by order (holds).
+
+    Attributes:
+        prices: What an hour of each costs.
+    """
 
     def __init__(self) -> None:
         self.farm: FarmBody | None = None
         self.keys: dict[NodeId, KeyBody] = {}
         self.bodies: dict[NodeId, NodeBody] = {}
+        self.prices = Prices()
         self._held: dict[NodeId, ControlBody] = {}
         self._revoked: dict[NodeId, None] = {}
 
@@ -40,12 +46,23 @@ class Registry:
                     node = unpack_node(rec.pk)
                     self.bodies[node] = unpack_body(NodeBody, rec.body)
                     return node
-                case Kind.NODE_CONTROL if len(rec.pk) == 9 and rec.pk[8] == NodeField.HELD:
-                    node = unpack_node(rec.pk[:8])
-                    self._held[node] = unpack_body(ControlBody, rec.body)
-                    return node
+                case Kind.NODE_CONTROL:
+                    return self._apply_control(rec)
         except PeerError:
             return None
+        return None
+
+    def _apply_control(self, rec: Rec) -> NodeId | None:
+        if is_hardware_price(rec.pk):
+            self.prices.put_hardware(rec.pk, unpack_body(ControlBody, rec.body))
+        elif len(rec.pk) == 9 and rec.pk[8] == NodeField.HELD:
+            node = unpack_node(rec.pk[:8])
+            self._held[node] = unpack_body(ControlBody, rec.body)
+            return node
+        elif len(rec.pk) == 9 and rec.pk[8] == NodeField.PRICE:
+            node = unpack_node(rec.pk[:8])
+            self.prices.put_node(node, unpack_body(ControlBody, rec.body))
+            return node
         return None
 
     def _apply_key(self, rec: Rec) -> NodeId | None:

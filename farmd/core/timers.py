@@ -27,6 +27,7 @@ class Timers:
         self._node = node
         self._machines = (
             node.membership, node.election, node.gossip, node.swarm, node.outputs, node.losses, node.logs, node.door,
+            node.releasing,
             node.thumbnails, node.alerts, node.rounds, node.room.eviction, node.room.tidying,
         )  # fmt: skip
         self._deadlines = (

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from farmd.core.capacity import Capacity, Claim, need_of
+from farmd.core.cost import price_of_share
 from farmd.core.effects import StartAttempt, StopAttempt
 from farmd.core.fence import Fence
 from farmd.core.plan import Plan
@@ -36,13 +37,15 @@ if TYPE_CHECKING:
     from farmd.core.jobs import Jobs
     from farmd.core.replica import Replica
     from farmd.core.turn import Turn
-    from protocol.bodies import NodeBody
+    from protocol.bodies import ControlBody, NodeBody
     from protocol.ids import AttemptRef, JobId, NodeId
     from protocol.pathrules import PathRule
     from protocol.records import Rec
 
 PAUSE_NOW = 2
 """Value of the PAUSED register that stops running attempts too; 1 lets them finish."""
+STOP_NOW = 2
+"""Value of the HELD register of a node that stops running attempts too; 1 lets them finish."""
 STOP_CAUSES = (FailureClass.CANCELLED, FailureClass.SUPERSEDED, FailureClass.PREEMPTED, FailureClass.NODE_LOST)
 """Ends that say nothing against the frame: the row becomes `stopped`, not `failed`."""
 
@@ -57,6 +60,7 @@ class Live:
     epoch: int
     started_mono: float
     started_ms: int
+    price: int = 0
     progress: float = 0.0
     stopping: bool = False
 
@@ -100,6 +104,7 @@ class Worker:
         self._capacity: Capacity | None = None
         self.live: dict[AttemptRef, Live] = {}
         self.held = False
+        self.price = 0
         self.path_rules: tuple[PathRule, ...] = ()
         self.disk_full = False
         self.refused = 0
@@ -228,7 +233,9 @@ class Worker:
         self.live[grant.ref] = live
         if self._capacity is not None:
             self._capacity.claims[grant.ref] = order.claim
-        body = AttemptBody(self._node, self._epoch, grant.generation, AttemptState.RUNNING, started_ms=live.started_ms)
+            live.price = price_of_share(self.price, order.claim, self._capacity.body)
+        running, generation = AttemptState.RUNNING, grant.generation
+        body = AttemptBody(self._node, self._epoch, generation, running, started_ms=live.started_ms, price=live.price)
         self._replica.write(turn, Kind.ATTEMPT, pk, pack_body(body))
         claim = order.claim
         rules = self.path_rules if order.spec.manifest is not None else ()
@@ -259,6 +266,7 @@ class Worker:
             peak_ram_bytes=event.peak_ram_bytes,
             outputs=event.outputs,
             last_lines=event.last_lines[-2048:],
+            price=live.price,
         )
         self._end(turn, event.ref, body, event.cause, event.text)
 
@@ -302,6 +310,13 @@ class Worker:
         """Another number was found for this life: what was started under the old one counts as lost, so it ends."""
         self._epoch = epoch
         self.stop_all(turn, "this node was restored from an older state")
+
+    def obey_hold(self, turn: Turn, hold: ControlBody | None, price: int) -> None:
+        """This node was held or released, or has another price; a hold may want all stopped that runs."""
+        self.held, self.price = hold is not None, price
+        if hold is not None and hold.value == STOP_NOW:
+            for ref in list(self.live):
+                self.stop(turn, ref, FailureClass.PREEMPTED, f"the machine was held at once by {hold.actor}")
 
     def stop_all(self, turn: Turn, text: str) -> None:
         """End everything, because the daemon stops."""
