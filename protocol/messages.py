@@ -426,6 +426,41 @@ class LogIs(NamedTuple):
     data: bytes
 
 
+class Finding(NamedTuple):
+    """One thing that a machine alone has or does.
+
+    Attributes:
+        what: "running", "records", "results", "assets", or a kind of remark.
+        blocks: It should not be switched off while this holds.
+        count: How many of them; 0 where that says nothing.
+        text: For people.
+        hint: What to do; may be empty.
+        job: Which job, or empty.
+        frames: Which frames of it, or empty; the list may be cut off.
+    """
+
+    what: str
+    blocks: bool
+    count: int
+    text: str
+    hint: str
+    job: str = ""
+    frames: str = ""
+
+
+class SafeAsk(NamedTuple):
+    """Can you be switched off?"""
+
+    ask: int
+
+
+class SafeIs(NamedTuple):
+    """What this machine alone has or does."""
+
+    ask: int
+    findings: tuple[Finding, ...] = ()
+
+
 # -- joining ------------------------------------------------------------------------------------------------------
 
 
@@ -478,6 +513,7 @@ Message = (
     | InventoryAsk | Inventory | Grant | GrantReply | Stop | Prefetch
     | HaveAsk | HaveIs | PieceAsk | PieceIs | PieceRefused | Keep | LogAsk | LogIs | Doubt
     | PackAsk | PackIs | PartIs | PartHas | PledgeAsk | PledgeIs
+    | SafeAsk | SafeIs
     | Hello | JoinAsk | JoinReply | Lane
 )  # fmt: skip
 
@@ -489,6 +525,7 @@ TAGS: dict[int, type[Message]] = {
     37: InventoryAsk, 38: Inventory, 40: Grant, 41: GrantReply, 42: Stop, 43: Prefetch,
     50: HaveAsk, 51: HaveIs, 52: PieceAsk, 53: PieceIs, 54: PieceRefused, 55: Keep, 56: LogAsk, 57: LogIs,
     58: Doubt, 70: PackAsk, 71: PackIs, 72: PartIs, 73: PartHas, 80: PledgeAsk, 81: PledgeIs,
+    90: SafeAsk, 91: SafeIs,
     60: Hello, 61: JoinAsk, 62: JoinReply, 63: Lane,
 }  # fmt: skip
 """Wire numbers; for ever."""

@@ -236,6 +236,10 @@ class Dispatch:
                 node.logs.on_ask(turn, sender, message)
             case ms.LogIs():
                 node.logs.on_is(turn, sender, message)
+            case ms.SafeAsk():
+                node.door.off_duty.on_ask(turn, sender, message)
+            case ms.SafeIs():
+                node.door.off_duty.on_is(turn, sender, message)
             case ms.Hello(_, _, _, epoch, address):
                 node.membership.greeted(turn, sender, epoch, address)
             case _:

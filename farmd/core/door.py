@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 from farmd.core import views
 from farmd.core.arguments import find_node, job_of, number_of, task_of, text_of
 from farmd.core.controls import Controls
+from farmd.core.costviews import Accounts
 from farmd.core.effects import Reply
+from farmd.core.edits import spec_bytes_of
 from farmd.core.explain import Explain
 from farmd.core.feed import Feed
 from farmd.core.inspecting import Inspecting
 from farmd.core.jobfeed import JobFeed
 from farmd.core.nodeorders import NodeOrders
+from farmd.core.offduty import OffDuty
 from farmd.core.pathorders import PathOrders
 from farmd.core.permissions import Permissions
 from farmd.core.resultviews import result_list
@@ -28,7 +31,6 @@ from farmd.core.submitting import Submitting
 from farmd.core.userorders import UserOrders
 from farmd.core.watching import Watching
 from protocol.errors import PeerError, UsageError, UserError
-from protocol.jobspec import spec_to_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -42,6 +44,9 @@ if TYPE_CHECKING:
     from protocol.ids import JobId
 
     Operation = Callable[[Turn, ClientAsked], None]
+
+ARCHIVED = ("with", "without", "only")
+"""Which jobs a list of jobs has."""
 
 
 class Waiting(Protocol):
@@ -73,7 +78,10 @@ class Door:
         self.watching = Watching(node, self._view)
         self.feed = Feed(node)
         self._job_feed = JobFeed(node, self._view)
-        self._waiting: tuple[Waiting, ...] = (self.submitting, self.watching, self.feed, self._job_feed)
+        self.off_duty = OffDuty(node)
+        self._waiting: tuple[Waiting, ...] = (
+            self.submitting, self.watching, self.feed, self._job_feed, self.off_duty,
+        )  # fmt: skip
         self._operations: dict[str, Operation] = {
             "farm.status": self._farm_status,
             "node.list": self._node_list,
@@ -89,7 +97,7 @@ class Door:
             "doctor": self._doctor,
         }
         self._operations.update(Inspecting(node, self.explain).operations)
-        for orders in (Controls(node), NodeOrders(node), Revising(node)):
+        for orders in (Controls(node), NodeOrders(node), Revising(node), Accounts(node)):
             self._operations.update(orders.operations)
         for machine in (PathOrders(node, acknowledge), UserOrders(node, acknowledge), *self._waiting):
             self._operations.update(machine.operations)
@@ -151,7 +159,11 @@ class Door:
         turn.effects.append(Reply(event.client, view))
 
     def _job_list(self, turn: Turn, event: ClientAsked) -> None:
-        jobs = [views.job_view(self._node, job, turn.now, brief=True) for job in self._node.jobs]
+        wanted = text_of(event, "archived", "with")
+        if wanted not in ARCHIVED:
+            raise UsageError(f"no list is {wanted[:80]!r} archived jobs", "", "one of " + ", ".join(ARCHIVED))
+        shown = (job for job in self._node.jobs if wanted == "with" or job.archived is (wanted == "only"))
+        jobs = [views.job_view(self._node, job, turn.now, brief=True) for job in shown]
         turn.effects.append(Reply(event.client, {"schema": "farm.jobs.v1", "jobs": jobs}))
 
     def _job_show(self, turn: Turn, event: ClientAsked) -> None:
@@ -159,7 +171,7 @@ class Door:
 
     def _job_spec(self, turn: Turn, event: ClientAsked) -> None:
         job = job_of(self._node, event)
-        turn.effects.append(Reply(event.client, {"job": job.id, "spec": spec_to_bytes(job.spec)}))
+        turn.effects.append(Reply(event.client, {"job": job.id, "spec": spec_bytes_of(job)}))
 
     def _view(self, job: Job, turn: Turn) -> dict[str, Any]:
         view = views.job_view(self._node, job, turn.now)

@@ -89,7 +89,9 @@ class Orders:
         """Note what an hour costs from now on, of one machine or of all alike."""
         price = "none" if body.value < 0 else f"{body.value / MILLIONTHS:g} an hour"
         if is_hardware_price(rec.pk):
-            turn.note("price", f"{rec.pk[9:].decode(errors='replace')}: {price}"[:MAX_TEXT], actor=body.actor[:MAX_TEXT])
+            turn.note(
+                "price", f"{rec.pk[9:].decode(errors='replace')}: {price}"[:MAX_TEXT], actor=body.actor[:MAX_TEXT]
+            )
             return
         node = unpack_node(rec.pk[:_NODE_BYTES])
         turn.note("price", f"{self._registry.name_of(node)}: {price}", node=node, actor=body.actor[:MAX_TEXT])

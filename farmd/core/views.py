@@ -6,11 +6,15 @@ the number of frames. Called by `farmd.core.door`.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from math import inf
 from typing import TYPE_CHECKING, Any
 
 from farmd.core.bitmap import Mark
+from farmd.core.costviews import cost_view
+from farmd.core.edits import edit_views
 from farmd.core.jobstatus import task_state
+from farmd.core.nodeorders import price_view
 from farmd.core.resultviews import away_groups, away_tasks, holders_of, output_view, whereabouts_of
 from farmd.core.room import store_view
 from protocol.errors import NotFound
@@ -65,6 +69,7 @@ def node_view(node: Node, which: NodeId, now: Instant) -> dict[str, Any]:
         "name": body.name,
         "state": _node_state(node, which, busy=bool(running)).value,
         "reason": _why_idle(node, which),
+        "held_until_ms": _held_until_ms(node, which),
         "address": body.address,
         "cores": body.cores,
         "ram_bytes": body.ram_bytes,
@@ -81,7 +86,14 @@ def node_view(node: Node, which: NodeId, now: Instant) -> dict[str, Any]:
         "load": advert.load if advert is not None else None,
         **store_view(advert),
         "store_fault": node.room.quota.fault if which == node.id else "",
+        **price_view(node, which),
     }
+
+
+def _held_until_ms(node: Node, which: NodeId) -> int:
+    """Return when a hold ends by itself, 0 if there is none or somebody has to end it."""
+    hold = node.registry.hold_of(which)
+    return hold.until_ms if hold is not None else 0
 
 
 def _why_idle(node: Node, which: NodeId) -> str:
@@ -137,6 +149,10 @@ def job_view(node: Node, job: Job, now: Instant, *, brief: bool = False, frames:
         "eta_s": _eta_s(node, job, status),
         "reason": None if status.reason is None else _reason(status.reason),
         "version": node.chronicle.version_of(job.id),
+        "project": spec.project,
+        "labels": dict(spec.labels),
+        "archived": job.archived,
+        "cost_micros": job.costs.total.cost,
     }
     return view if brief else view | _job_details(node, job, status)
 
@@ -174,7 +190,11 @@ def _job_details(node: Node, job: Job, status: JobStatus) -> dict[str, Any]:
             "cores": spec.requirements.cores,
             "gpus": spec.requirements.gpus,
             "vram_bytes": spec.requirements.vram_bytes,
+            "renderer_version": spec.requirements.renderer_version,
         },
+        "limits": asdict(spec.limits),
+        "edits": edit_views(job),
+        "costs": cost_view(job.costs.total),
     }
 
 
