@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
-from farmctl.context import Session, common_options, pass_session
+from farmctl.context import Session, common_options, set_colour
 from farmctl.errors import install_hook, report
 from farmctl.lazy import Branch, Leaf, Tree
 from protocol.errors import FarmError, UserError
@@ -25,6 +25,8 @@ _SHORT: Final = "Shortcuts"
 _AT: Final = "farmctl.commands."
 _JOB: Final = _AT + "job:"
 _CONTROL: Final = _AT + "control:"
+
+_USER: Final = _AT + "user:"
 
 _JOB_VERBS: Final = {
     "list": Leaf(_JOB + "list_jobs", "List jobs.", "Look"),
@@ -53,6 +55,8 @@ TREE: Final[dict[str, Leaf | Branch]] = {
     "cancel": Leaf(_CONTROL + "cancel", "Stop a job for ever; finished frames stay.", _SHORT),
     "events": Leaf(_AT + "events:events", "Show what happened, and who did it.", _SHORT),
     "doctor": Leaf(_AT + "doctor:doctor", "Check this machine and its node.", _SHORT),
+    "help": Leaf(_AT + "help:show_help", "Explain a topic, or a command.", _SHORT),
+    "schema": Leaf(_AT + "schema:schema", "Print the schema of what -o json prints.", _SHORT),
     "completion": Leaf(_AT + "completion:completion", "Print the completion script of a shell.", _SHORT),
     "job": Branch(
         "What is to be rendered.",
@@ -64,6 +68,9 @@ TREE: Final[dict[str, Leaf | Branch]] = {
         "The pieces of a job: frames, chunks, tiles.",
         {
             "list": Leaf(_AT + "task:list_tasks", "List the tasks of a job."),
+            "show": Leaf(_AT + "task:show", "Show one task and every try of it."),
+            "logs": Leaf(_AT + "logs:logs", "Show what its renderer printed."),
+            "retry": Leaf(_AT + "task:retry", "Render it again, even if it is done."),
             "thumbnail": Leaf(_AT + "task:thumbnail", "Fetch a small view of a finished frame."),
         },
         ("farmctl task list JOB", "farmctl task list JOB --state failed -o wide", "farmctl task thumbnail JOB 12"),
@@ -86,6 +93,15 @@ TREE: Final[dict[str, Leaf | Branch]] = {
         ("farmctl scene analyse shot.blend", "farmctl scene analyse shot.ma --repair"),
         _NOUNS,
     ),
+    "asset": Branch(
+        "The files that jobs need.",
+        {
+            "list": Leaf(_AT + "asset:list_assets", "List the files that a job needs."),
+            "show": Leaf(_AT + "asset:show", "Say how much it is, and which machines hold it."),
+        },
+        ("farmctl asset show JOB", "farmctl asset list JOB -o wide"),
+        _NOUNS,
+    ),
     "path": Branch(
         "Rules for paths: what is written in scenes, and where that is.",
         {
@@ -97,20 +113,46 @@ TREE: Final[dict[str, Leaf | Branch]] = {
         (r"farmctl path add 'Y:\show' /mnt/show", r"farmctl path test 'Y:\show\tex\a.png'", "farmctl path list"),
         _NOUNS,
     ),
+    "user": Branch(
+        "The people of the farm: roles, tokens, keys.",
+        {
+            "list": Leaf(_USER + "list_users", "List people and their roles.", "Look"),
+            "show": Leaf(_USER + "show", "Show one person, with tokens and keys.", "Look"),
+            "me": Leaf(_USER + "me", "Say who you are here, and what you may.", "Look"),
+            "add": Leaf(_USER + "add", "List a person.", "Change"),
+            "role": Leaf(_USER + "role", "Give a person another role.", "Change"),
+            "remove": Leaf(_USER + "remove", "List a person no longer.", "Change"),
+            "token": Leaf(_USER + "token", "Make a token for HTTP.", "Prove"),
+            "key": Leaf(_USER + "key", "Make your key, to ask other machines.", "Prove"),
+            "revoke": Leaf(_USER + "revoke", "Make a token or key good for nothing.", "Prove"),
+        },
+        ("farmctl user me", "farmctl user add anna --role wrangler", "farmctl user token anna --label laptop"),
+        _NOUNS,
+    ),
     "farm": Branch(
         "The farm as a whole.",
-        {"status": Leaf(_AT + "farm:farm_status", "Show leader, machines and jobs.")},
-        ("farmctl farm status", "farmctl farm status -o json"),
+        {
+            "status": Leaf(_AT + "farm:farm_status", "Show leader, machines and jobs."),
+            "doctor": Leaf(_AT + "farm:farm_doctor", "Check the farm as a whole."),
+        },
+        ("farmctl farm status", "farmctl farm doctor", "farmctl farm status -o json"),
         _NOUNS,
     ),
     "config": Branch(
         "The settings of this command line.",
-        {"show": Leaf(_AT + "config:show", "Show every setting, and where it comes from.")},
-        ("farmctl config show --origin",),
+        {
+            "show": Leaf(_AT + "config:show", "Show every setting, and where it comes from."),
+            "validate": Leaf(_AT + "config:validate", "Find what is wrong with the files."),
+            "path": Leaf(_AT + "config:path", "Print where the files are looked for."),
+            "set": Leaf(_AT + "config:set_value", "Write a setting into a file."),
+        },
+        ("farmctl config show --origin", "farmctl config set output wide", "farmctl config validate"),
         _NOUNS,
     ),
 }
 
+_WITHOUT_SETTINGS: Final = ("config", "help", "schema", "completion")
+"""What works with a broken configuration file, and helps to mend it."""
 EXAMPLES: Final = (
     "farmctl submit shot.blend --frames 1-100 --output ~/renders/shot",
     "farmctl why JOB",
@@ -168,12 +210,19 @@ def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> 
     ],
     no_args_is_help=True,
 )
-@pass_session
-def cli(session: Session) -> None:
+@click.pass_context
+def cli(ctx: click.Context) -> None:
     """Submit to, watch and steer a render farm, by way of any of its nodes."""
     from farmctl.settings import apply_settings
 
-    apply_settings(session)
+    session = ctx.ensure_object(Session)
+    try:
+        apply_settings(session)
+    except UserError:
+        if ctx.invoked_subcommand not in _WITHOUT_SETTINGS:
+            raise
+    if session.color is not None:
+        set_colour(ctx, session.color)
 
 
 def main() -> None:

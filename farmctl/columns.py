@@ -110,7 +110,7 @@ def _seen(row: View, _now: int) -> str:
     return format_age(float(row["last_seen_s"])) if row.get("last_seen_s") is not None else ""
 
 
-def _cause(row: View, _now: int) -> str:
+def cause_text(row: View, _now: int = 0) -> str:
     """Name a failure class; one that a newer node made up is shown by its number."""
     number = row.get("cause")
     return "" if not number else _CAUSES.get(number, str(number))
@@ -167,7 +167,7 @@ TASKS: Final = Listing(
         Column("COPIES", _copies),
         Column("RESULT", result_text),
         Column("GENERATION", text("generation"), wide=True, right=True),
-        Column("CAUSE", _cause, wide=True),
+        Column("CAUSE", cause_text, wide=True),
         Column("TEXT", text("text")),
     ),
     "index",

@@ -1,15 +1,17 @@
 """Settings of the command line: flags > environment FARM_* > project .farm.toml > user > /etc/farm.
 
-Three settings exist, all about this program: which node, which output, which progress. They stand in a table
-`[farmctl]`, so that a file may serve other programs too. A file that is not there costs one failed open.
+Four settings exist, all about this program: which node, which output, which progress, which colour. They stand in a
+table `[farmctl]`, so that a file may serve other programs too. A file that is not there costs one failed open.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from farmctl.forms import ColourMode, Format, ProgressMode
 from protocol.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,11 +21,32 @@ if TYPE_CHECKING:
 
 SETTINGS: Final[dict[str, tuple[str, ...]]] = {
     "node": (),
-    "output": ("table", "wide", "json", "jsonl", "name"),
-    "progress": ("auto", "tty", "plain", "none"),
+    "output": tuple(form.value for form in Format),
+    "progress": tuple(mode.value for mode in ProgressMode),
+    "color": tuple(mode.value for mode in ColourMode),
 }
 """Names, and which words each takes; none named: any text."""
-DEFAULTS: Final = {"node": "", "output": "table", "progress": "auto"}
+DEFAULTS: Final = {"node": "", "output": "table", "progress": "auto", "color": "auto"}
+MEANINGS: Final = {
+    "node": "Node to talk to: HOST:PORT or a data dir; empty finds one on this machine.",
+    "output": "How data is printed.",
+    "progress": "How waiting is shown.",
+    "color": "When output is coloured.",
+}
+VARIABLES: Final = {
+    "FARM_NODE": "node to talk to: HOST:PORT or a data dir",
+    "FARM_OUTPUT": "how data is printed: table, wide, json, jsonl, name, csv",
+    "FARM_PROGRESS": "how waiting is shown: auto, tty, plain, none",
+    "FARM_COLOR": "when output is coloured: auto, always, never",
+    "FARM_DEBUG": "1 shows a traceback with errors",
+    "FARM_DATA_DIR": "where this machine's daemon keeps its data, if not in the usual place",
+    "NO_COLOR": "anything: no colour",
+    "TERM": "dumb: no colour, no bar",
+    "XDG_CONFIG_HOME": "where farm/config.toml of the user is; ~/.config",
+}
+"""Variables that are read, and what for."""
+_HEADING: Final = re.compile(r"\s*\[([^\]]*)\]")
+_AT_LINE: Final = re.compile(r"\(at line (\d+)")
 
 
 class Setting(NamedTuple):
@@ -32,6 +55,21 @@ class Setting(NamedTuple):
     name: str
     value: str
     origin: str
+
+
+class Fault(NamedTuple):
+    """What is wrong with a file, and in which line; 0 if no line is to blame."""
+
+    path: Path
+    line: int
+    what: str
+    why: str
+    hint: str
+
+    def error(self) -> UsageError:
+        """Make the error that stops a command."""
+        where = f"{self.path}:{self.line}" if self.line else str(self.path)
+        return UsageError(f"{where}: {self.what}", self.why, self.hint)
 
 
 def apply_settings(session: Session) -> None:
@@ -52,41 +90,76 @@ def from_files() -> list[Setting]:
         UsageError: A file cannot be read, or holds a setting that does not exist.
     """
     found: dict[str, Setting] = {}
-    for path in files():
-        for setting in _read(path):
+    for path in files().values():
+        settings, faults = read(path)
+        if faults:
+            raise faults[0].error()
+        for setting in settings:
             found.setdefault(setting.name, setting)
     return list(found.values())
 
 
-def files() -> Iterator[Path]:
-    """Name the files that are looked for, strongest first."""
+def files() -> dict[str, Path]:
+    """Name the files that are looked for, strongest first: of the project, the user, the machine."""
     here = Path.cwd()
-    yield next((folder / ".farm.toml" for folder in (here, *here.parents) if (folder / ".farm.toml").is_file()), here)
-    yield Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "farm" / "config.toml"
-    yield Path("/etc/farm/config.toml")
+    folders = (folder for folder in (here, *here.parents) if (folder / ".farm.toml").is_file())
+    user = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "farm" / "config.toml"
+    return {
+        "project": next(folders, here) / ".farm.toml",
+        "user": user,
+        "system": Path("/etc/farm/config.toml"),
+    }
 
 
-def _read(path: Path) -> Iterator[Setting]:
+def read(path: Path) -> tuple[list[Setting], list[Fault]]:
+    """Read one file: what it sets, and all that is wrong with it."""
     if not path.is_file():
-        return
+        return [], []
     import tomllib
 
     try:
-        table: Any = tomllib.loads(path.read_text(encoding="utf-8")).get("farmctl", {})
+        text = path.read_text(encoding="utf-8")
+        table: Any = tomllib.loads(text).get("farmctl", {})
     except (OSError, ValueError) as error:
-        raise UsageError(f"cannot read {path}", str(error), "correct the file, or move it away") from error
+        at = _AT_LINE.search(str(error))
+        why = str(error.strerror if isinstance(error, OSError) else error)
+        return [], [Fault(path, int(at[1]) if at else 0, "it cannot be read", why, "correct the file, or move it away")]
     if not isinstance(table, dict):
-        raise UsageError(f"{path}: farmctl is not a table", "settings stand below a heading", "write [farmctl]")
-    for name, value in table.items():
-        if name not in SETTINGS:
-            from protocol.human import nearest_word
+        why = "settings stand below a heading"
+        return [], [Fault(path, line_of(text, "farmctl"), "farmctl is not a table", why, "write [farmctl]")]
+    faults = [fault for name, value in table.items() for fault in _faults(path, text, name, value)]
+    return [Setting(name, value, str(path)) for name, value in table.items() if isinstance(value, str)], faults
 
-            meant = nearest_word(name, SETTINGS) or ", ".join(SETTINGS)
-            raise UsageError(f"{path}: no setting {name!r}", "farmctl does not know it", f"did you mean {meant}?")
-        words = SETTINGS[name]
-        if not isinstance(value, str) or (words and value not in words):
-            expected = " or ".join(words) or "a text"
-            raise UsageError(
-                f"{path}: {name} = {value!r}", f"it is {expected}", f'write {name} = "{words[0] if words else ""}"'
-            )
-        yield Setting(name, value, str(path))
+
+def _faults(path: Path, text: str, name: str, value: object) -> Iterator[Fault]:
+    line = line_of(text, name)
+    if name not in SETTINGS:
+        from protocol.human import nearest_word
+
+        meant = nearest_word(name, SETTINGS)
+        hint = f"did you mean {meant}?" if meant else f"known are: {', '.join(SETTINGS)}"
+        yield Fault(path, line, f"no setting {name!r}", "farmctl does not know it", hint)
+        return
+    reason = refusal(name, value)
+    if reason:
+        yield Fault(path, line, f"{name} = {value!r}", reason, f'write {name} = "{DEFAULTS[name]}"')
+
+
+def refusal(name: str, value: object) -> str:
+    """Say why a setting cannot have a value; "" if it can."""
+    words = SETTINGS[name]
+    if isinstance(value, str) and (not words or value in words):
+        return ""
+    return f"it is {' or '.join(words) or 'a text'}"
+
+
+def line_of(text: str, name: str) -> int:
+    """Return the line where a setting of the table [farmctl] stands, from 1; 0 if it is not found."""
+    table = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        heading = _HEADING.match(line)
+        table = heading[1].strip() if heading else table
+        key = line.partition("=")[0].strip().strip("\"'")
+        if (table == "farmctl" and key == name) or (not table and key in (name, f"farmctl.{name}")):
+            return number
+    return 0

@@ -1,4 +1,4 @@
-"""`farmctl farm status` and its shortcut `farmctl status`."""
+"""`farmctl farm status|doctor` and the shortcut `farmctl status`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from farmctl.lazy import Verb
 
 if TYPE_CHECKING:
     from farmctl.output import View
+    from protocol.exitcodes import ExitCode
 
 
 @click.command("status", cls=Verb, examples=("farmctl farm status", "farmctl farm status -o json | jq -r .leader"))
@@ -19,6 +20,15 @@ if TYPE_CHECKING:
 def farm_status(session: Session) -> None:
     """Show leader, machines and jobs, as the node sees them."""
     show_farm(session)
+
+
+@click.command("doctor", cls=Verb, examples=("farmctl farm doctor", "farmctl farm doctor -o json"))
+@pass_session
+def farm_doctor(session: Session) -> ExitCode:
+    """Check the farm as a whole: leader, machines, versions, space; exit code 1 if something needs attention."""
+    from farmctl.checkup import checks_of, print_checks
+
+    return print_checks(session, checks_of(session.call("farm.status")))
 
 
 @click.command("status", cls=Verb, examples=("farmctl status", "farmctl status JOB"))

@@ -1,22 +1,23 @@
-"""`farmctl task ...`: look at the pieces of a job."""
+"""`farmctl task list|show|retry|logs|thumbnail`: the pieces of a job."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from farmctl.context import Session, pass_session
 from farmctl.lazy import Verb
-from farmctl.options import job_argument
-from farmctl.selecting import select_job
-from protocol.errors import UserError
+from farmctl.options import change_options, filter_option, job_argument, wait_options
+from farmctl.selecting import keep_chosen, select_job
+from protocol.errors import UsageError, UserError
 from protocol.states import TaskState
 
 if TYPE_CHECKING:
     from farmctl.output import View
+    from protocol.exitcodes import ExitCode
 
 _PAGE: Final = 1_000
 
@@ -32,14 +33,17 @@ _PAGE: Final = 1_000
 )
 @job_argument
 @click.option("--state", type=click.Choice([state.value for state in TaskState]), default=None, help="Only this state.")
+@filter_option("attempts>1,node=ws07,memory>8G: all must hold; needs all tasks, so it leaves --limit out.")
 @click.option("--limit", type=click.IntRange(0), default=200, show_default=True, help="So many at most; 0: all.")
 @click.option("--offset", type=click.IntRange(0), default=0, help="Leave so many out first.")
 @pass_session
 def list_tasks(session: Session, job_word: str, state: str | None, limit: int, offset: int) -> None:
     """List the tasks of a job: where each stands, on which machine, and why it failed."""
     from farmctl.columns import TASKS
+    from farmctl.filters import TASK_FIELDS
 
     job = select_job(session, job_word)
+    limit = 0 if session.chosen else limit
     tasks: list[View] = []
     while True:
         count = min(_PAGE, limit - len(tasks)) if limit else _PAGE
@@ -47,10 +51,65 @@ def list_tasks(session: Session, job_word: str, state: str | None, limit: int, o
         tasks += document["tasks"]
         if len(document["tasks"]) < count or len(tasks) in (limit, document["total"] - offset):
             break
-    document["tasks"] = tasks
+    document["tasks"] = keep_chosen(session, tasks, TASK_FIELDS)
     session.printer.listing(document, TASKS)
     if offset + len(tasks) < document["total"] and session.printer.is_for_people:
         session.note(f"{len(tasks)} of {document['total']} tasks are shown; --limit 0 shows all")
+
+
+@click.command(
+    "show",
+    cls=Verb,
+    examples=("farmctl task show JOB 12", "farmctl task show JOB --task 3 -o json | jq .tries"),
+)
+@job_argument
+@click.argument("frame", type=int, required=False)
+@click.option("--task", type=click.IntRange(0), help="The task of this number, instead of a frame.")
+@pass_session
+def show(session: Session, job_word: str, frame: int | None, task: int | None) -> None:
+    """Show the task of FRAME: every try of it, where and how long, what went wrong, and why it waits."""
+    from farmctl.taskcard import task_card
+
+    which = _which(frame, task)
+    document: View = session.call("task.show", job=select_job(session, job_word), **which)
+    session.printer.one(document, str(document.get("index", "")), task_card)
+
+
+def _which(frame: int | None, task: int | None) -> dict[str, int]:
+    """Say which task is meant.
+
+    Raises:
+        UsageError: Neither a frame nor a task is named, or both.
+    """
+    if (frame is None) is (task is None):
+        raise UsageError(
+            "one task is needed here", "name a frame of it, or its number", "farmctl task show JOB 12, or --task 3"
+        )
+    return {"frame": frame} if frame is not None else {"task": task or 0}
+
+
+@click.command(
+    "retry",
+    cls=Verb,
+    examples=("farmctl task retry JOB 7,12-14 --why 'fireflies'", "farmctl task retry JOB 7 --wait"),
+)
+@job_argument
+@click.argument("frames")
+@change_options
+@click.option("--wait", is_flag=True, help="Wait until the job has ended; its end is the exit code.")
+@wait_options
+@pass_session
+def retry(session: Session, /, job_word: str, frames: str, why: str, **wish: Any) -> int | ExitCode:
+    """Render the tasks of FRAMES again, even those that are done."""
+    from farmctl.changing import change
+    from farmctl.follow import Wish, follow_all
+    from protocol.frames import parse_frames
+
+    jobs = [select_job(session, job_word)]
+    code = change(session, jobs, "retry", why=why, frames=str(parse_frames(frames)))
+    if code or session.dry_run or not wish["wait"]:
+        return code
+    return follow_all(session, jobs, Wish(wish["timeout"], stop_at_gate=wish["stop_at_gate"]))
 
 
 @click.command(

@@ -11,7 +11,8 @@ from click.testing import CliRunner, Result
 
 from farmctl.cli import cli
 from farmctl.context import Session
-from protocol.ids import JobId, task_id_of
+from farmd.ingest.manifest import Manifest, ManifestEntry, encode_manifest
+from protocol.ids import BlobAddress, JobId, task_id_of
 
 if TYPE_CHECKING:
     from farmctl.output import View
@@ -183,6 +184,37 @@ def node_view(**changes: Any) -> View:
     return view | changes
 
 
+def try_view(number: int, state: str, **changes: Any) -> View:
+    view: View = {
+        "attempt": f"42.{NODE_B}.{number}",
+        "state": state,
+        "generation": 1,
+        "node": NODE_B,
+        "node_name": "n02",
+        "started_ms": NOW_MS - 600_000,
+        "ended_ms": NOW_MS - 540_000,
+        "seconds": 60.0,
+        "peak_ram_bytes": 3 << 30,
+        "exit_code": 1,
+        "cause": 0,
+        "text": "",
+    }
+    return view | changes
+
+
+FILES = encode_manifest(
+    Manifest(
+        "/home/ada",
+        "fire_v3.blend",
+        (
+            ManifestEntry("fire_v3.blend", 80 << 20, NOW_MS - 3_600_000, 0o644, 1, b"m" * 16),
+            ManifestEntry("tex/wood.png", 5 << 20, NOW_MS - 86_400_000, 0o644, 2**64 - 1, bytes(16)),
+        ),
+    )
+)
+MANIFEST = BlobAddress(7, len(FILES), b"f" * 16)
+
+
 def farm() -> dict[str, Any]:
     """Return the answers of a small farm."""
     nodes = [
@@ -203,7 +235,7 @@ def farm() -> dict[str, Any]:
             "jobs": {"total": 2, "pending": 1, "running": 1, "completed": 0, "failed": 0, "cancelled": 0},
         },
         "node.list": {"schema": "farm.nodes.v1", "nodes": nodes},
-        "node.show": lambda node: nodes[node == NODE_B],
+        "node.show": lambda node: {"schema": "farm.node.v1", **nodes[node == NODE_B]},
         "job.list": {"schema": "farm.jobs.v1", "jobs": [job_view(), paused_view()]},
         "job.show": lambda job: job_view() if job == JOB else paused_view(),
         "task.list": {
@@ -277,6 +309,53 @@ def farm() -> dict[str, Any]:
                     "nearest": [],
                 },
             ],
+        },
+        "task.show": {
+            "schema": "farm.task.v1",
+            "job": JOB,
+            "index": 1,
+            "frames": "2-5",
+            "state": "failed",
+            "test": False,
+            "generation": 1,
+            "attempts": 2,
+            "copies": 0,
+            "node": NODE_B,
+            "node_name": "n02",
+            "text": "2 files are missing",
+            "last_lines": "loading\n\u001b[31mno such file: wood.png",
+            "tries": [try_view(1, "stopped", cause=7), try_view(2, "failed", cause=5, text="2 files are missing")],
+            "reasons": [],
+        },
+        "asset.show": {
+            "schema": "farm.assets.v1",
+            "job": JOB,
+            "name": "fire_v3",
+            "scene": "fire_v3.blend",
+            "manifest": str(MANIFEST),
+            "manifest_bytes": MANIFEST.size,
+            "holders": [{"id": NODE_A, "name": "ws07", "alive": True}, {"id": NODE_B, "name": "n02", "alive": False}],
+            "here": False,
+            "missing_bytes": 5 << 20,
+        },
+        "blob.get": lambda blob, offset, limit: {"data": FILES[offset : offset + limit], "size": len(FILES)},
+        "path.list": {
+            "schema": "farm.paths.v1",
+            "rules": [
+                {
+                    "written": "Y:/show",
+                    "becomes": "/mnt/show",
+                    "platform": "any",
+                    "actor": "ada",
+                    "set_at_ms": NOW_MS - 60_000,
+                    "note": "since the move",
+                }
+            ],
+        },
+        "path.test": lambda path: {
+            "schema": "farm.path-test.v1",
+            "path": path,
+            "platforms": [{"platform": "linux", "becomes": "/mnt/show/a.png", "rule": None}],
         },
         "events": lambda after, limit, job=None: {
             "events": [
