@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 MAX_INBOX = 20_000
 TOLD = (
     "leader", "submitted", "pause", "resume", "cancel", "delete", "approve", "reject", "retry", "priority", "hold",
-    "release", "origin-rotated", "replica-diverged", "replica-conflict", "store-failed", "store-healed", "evicted",
+    "release", "drain", "edit", "archive", "unarchive", "price", "origin-rotated", "replica-diverged", "replica-conflict", "store-failed", "store-healed", "evicted",
     "attempts-lost", "peer-corrupt", "peer-lies", "blob-corrupt", "result-lost", "delivery-failed", "manifest-unreadable", "member.epoch", "peer-error", "started",
 )  # fmt: skip
 """Notes that stand in the story."""

@@ -45,6 +45,8 @@ FIELDS = {
     "reject": JobField.GATE,
     "priority": JobField.PRIORITY,
     "retry": JobField.REQUEUE,
+    "archive": JobField.ARCHIVED,
+    "unarchive": JobField.ARCHIVED,
 }
 FOLDED = (
     "done_count", "cancelled", "priority", "paused_by_person", "paused_by_failures", "gate", "rendered", "spec", "costs",
@@ -60,6 +62,12 @@ def rows_told(machine: Machine, op: str, args: dict[str, Any], data: dict[str, A
     elif op == "job.control":
         start = pack_job(data["job"]) + bytes((FIELDS[args["action"]],))
         keys = [key for key in rows if key[0] == Kind.JOB_CONTROL and key[1].startswith(start)]
+    elif op == "job.edit":
+        starts = tuple(pack_job(data["job"]) + bytes((field,)) for field in (JobField.EDITED, JobField.PRIORITY))
+        keys = [key for key in rows if key[0] == Kind.JOB_CONTROL and key[1].startswith(starts)]
+    elif op == "node.price":
+        prices = (NodeField.PRICE, NodeField.HARDWARE_PRICE)
+        keys = [key for key in rows if key[0] == Kind.NODE_CONTROL and key[1][8] in prices]
     elif op.startswith("path."):
         keys = [(int(Kind.PATH_RULE), path_rule_pk(data["rule"]["written"], data["rule"]["platform"]))]
     elif op.startswith("user."):
