@@ -50,6 +50,18 @@ def complete_path_prefixes(ctx: click.Context, _param: click.Parameter, incomple
     ]
 
 
+def complete_users(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer the names of people."""
+    from click.shell_completion import CompletionItem
+
+    rows = _rows(ctx, "user.list", "users", name="name")
+    return [
+        CompletionItem(str(row["name"]), help=str(row.get("role", "")))
+        for row in rows
+        if str(row["name"]).startswith(incomplete)
+    ]
+
+
 def complete_filter(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Offer the fields that rows can be chosen by; after `state=`, the states. Asks nobody."""
     from click.shell_completion import CompletionItem

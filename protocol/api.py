@@ -34,6 +34,7 @@ MAX_SMALL_BYTES = 3 << 20
 """Of data in one `blob.put_small`, which carries many files of at most one chunk; their names come on top."""
 MAX_SMALL_FILES = 4_000
 MAX_OP_CHARS = 64
+MAX_SAID_CHARS = 128
 OP_CANCEL = "cancel"
 """Args {"id": n}: I no longer wait for request n. Has no response."""
 API_MARK = b"api"
@@ -59,6 +60,8 @@ class Request(NamedTuple):
     args: dict[str, Any]
     acting_for: str = ""
     """Name of a person in whose name and with whose role it is asked: from a door of the daemon's own user alone."""
+    said_by: str = ""
+    """Who asks with the keys of a machine, for the history; believed of a node alone, and gives no rights."""
 
 
 class Response(NamedTuple):
@@ -102,7 +105,10 @@ def unpack_request(data: bytes) -> Request:
     acting_for = fields[4] if len(fields) > 4 else ""
     if type(acting_for) is not str or (acting_for and not is_user_name(acting_for)):
         raise PeerError("a request in the name of nobody")
-    return Request(number, op, args, acting_for)
+    said_by = fields[5] if len(fields) > 5 else ""
+    if type(said_by) is not str or len(said_by) > MAX_SAID_CHARS or not said_by.isprintable():
+        raise PeerError("a request by nobody")
+    return Request(number, op, args, acting_for, said_by)
 
 
 def pack_response(response: Response) -> bytes:

@@ -7,8 +7,9 @@
             ...
 
 A target is a data dir, or HOST:PORT of a node; without one it is $FARM_NODE, or the default data dir. HOST:PORT of a
-daemon on this machine leads to its Unix socket. A daemon elsewhere is asked over its node socket with the keys of the
-caller's own data dir ($FARM_DATA_DIR or the default one), which must be admitted there; the other's public key comes
+daemon on this machine leads to its Unix socket. A daemon elsewhere is asked over its node socket with the person's own
+keys (`protocol.places.user_key_path`), or else with those of the caller's data dir ($FARM_DATA_DIR or the default one):
+either must be known there; the other's public key comes
 from the local daemon (operation `node.key`, args {"address": HOST:PORT} -> {"public_key": 32 bytes}), so an impostor
 at that address is never spoken to.
 
@@ -54,9 +55,7 @@ TIMEOUT_S = 5.0
 class Client:
     """Asks one question at a time and waits for the answer."""
 
-    def __init__(
-        self, target: str | Path | None = None, timeout_s: float = TIMEOUT_S, *, acting_for: str = ""
-    ) -> None:
+    def __init__(self, target: str | Path | None = None, timeout_s: float = TIMEOUT_S, *, acting_for: str = "") -> None:
         self.target = _find(target, timeout_s)
         self.timeout_s = timeout_s
         self._wire = _Wire(self.target, acting_for)
@@ -116,9 +115,7 @@ class Client:
 class AsyncClient:
     """Asks many questions at once, in one event loop; to be used as `async with`."""
 
-    def __init__(
-        self, target: str | Path | None = None, timeout_s: float = TIMEOUT_S, *, acting_for: str = ""
-    ) -> None:
+    def __init__(self, target: str | Path | None = None, timeout_s: float = TIMEOUT_S, *, acting_for: str = "") -> None:
         self.timeout_s = timeout_s
         self._named = target
         self._acting_for = acting_for
@@ -220,6 +217,15 @@ class AsyncClient:
         await self.close()
 
 
+def new_key_pair() -> tuple[bytes, bytes]:
+    """Make a CURVE key pair: public and secret key, 32 raw bytes each."""
+    import zmq
+    from zmq.utils import z85
+
+    public_key, secret_key = (z85.decode(key) for key in zmq.curve_keypair())
+    return public_key, secret_key
+
+
 class _Wire:
     """One DEALER with its context, and the numbers of requests."""
 
@@ -251,7 +257,7 @@ class _Wire:
     def ask(self, op: str, args: dict[str, Any]) -> int:
         """Send a request and return its number."""
         self._last += 1
-        self._send(Request(self._last, op, args, self._acting_for))
+        self._send(Request(self._last, op, args, self._acting_for, self.target.own_name))
         return self._last
 
     def cancel(self, number: int) -> None:

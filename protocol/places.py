@@ -19,6 +19,7 @@ SOCKET_NAME = "client.sock"
 ADDRESS_NAME = "client.addr"
 """Holds the real path of the socket where the data dir's own is too long."""
 KEY_NAME = "identity.key"
+USER_KEY_NAME = "user.key"
 MAX_SOCKET_PATH_BYTES = 107
 """sun_path of Linux has 108 bytes, one of them the end mark."""
 SYSTEM_RUNTIME_DIR = Path("/run/farmd")
@@ -39,6 +40,12 @@ def default_data_dirs() -> tuple[Path, ...]:
     share = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     dirs = Path(share) / "farmd", SYSTEM_DATA_DIR
     return dirs[::-1] if os.geteuid() == 0 else dirs
+
+
+def user_key_path() -> Path:
+    """Return where this person's own key pair is kept, with which farmctl asks nodes of other machines."""
+    config = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    return Path(config) / "farm" / USER_KEY_NAME
 
 
 def user_runtime_dir() -> Path:
@@ -195,6 +202,30 @@ def read_secret_file(path: Path) -> str:
     if mode & 0o077:
         raise UserError(f"{path} is not secret", "other users of this machine may read it", f"chmod 600 {path}")
     return text
+
+
+def write_secret(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, whole or not at all, durably.
+
+    Raises:
+        UserError: It cannot be written.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        draft.unlink(missing_ok=True)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise UserError(f"cannot write {path}", str(error.strerror), "look at who owns the folder") from error
 
 
 def read_key_file(path: Path) -> tuple[bytes, bytes]:

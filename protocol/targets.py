@@ -7,6 +7,7 @@ Unix socket is tried at once, and a remote address is never used without the pub
 from __future__ import annotations
 
 import os
+import pwd
 import re
 import socket
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from protocol.places import (
     find_socket,
     read_key_file,
     running_daemons,
+    user_key_path,
 )
 
 _HOST_PORT = re.compile(r"(?P<host>\[[0-9a-fA-F:.%a-z]+\]|[^/:\s]+):(?P<port>\d{1,5})")
@@ -38,6 +40,8 @@ class Target:
     endpoint: str
     server_key: bytes = b""
     own_keys: tuple[bytes, bytes] = field(default=(b"", b""), repr=False)
+    own_name: str = ""
+    """For the machine's own keys: which person asks, for the history."""
 
     @property
     def remote(self) -> bool:
@@ -151,11 +155,7 @@ def _same_host(one: str, other: str) -> bool:
 def _remote(address: str, key_of: KeyOf) -> Target:
     data_dir = _default_data_dir()
     hint = f"run farmctl on {address.rpartition(':')[0]}, or start the daemon of this machine and try again"
-    try:
-        own_keys = read_key_file(data_dir / KEY_NAME)
-    except NotFound as error:
-        why = f"{data_dir} has no key that this farm knows"
-        raise Unreachable(f"cannot talk to {address} from here", why, hint) from error
+    own_keys, own_name = _own_keys(data_dir, address, hint)
     try:
         key = key_of(data_dir, address)
     except Unreachable as error:
@@ -165,4 +165,25 @@ def _remote(address: str, key_of: KeyOf) -> Target:
         raise Unreachable(
             f"cannot talk to {address} from here", "no node of this farm listens there", "farmctl node list"
         )
-    return Target(address, f"tcp://{address}", key, own_keys)
+    return Target(address, f"tcp://{address}", key, own_keys, own_name)
+
+
+def _own_keys(data_dir: Path, address: str, hint: str) -> tuple[tuple[bytes, bytes], str]:
+    """Read the keys to ask with, the person's own if there are any; for the machine's, also say which person asks."""
+    own = user_key_path()
+    if own.exists():
+        return read_key_file(own), ""
+    try:
+        return read_key_file(data_dir / KEY_NAME), _who_asks()
+    except NotFound as error:
+        why = f"{data_dir} has no key that this farm knows"
+        raise Unreachable(f"cannot talk to {address} from here", why, hint) from error
+    except NotAllowed as error:
+        why = f"the key of {data_dir} is the daemon's, and you have none of your own"
+        raise NotAllowed(f"may not talk to {address}", why, "make one and let it be known: farmctl user key") from error
+
+
+def _who_asks() -> str:
+    with suppress(KeyError):
+        return f"{pwd.getpwuid(os.geteuid()).pw_name}@{socket.gethostname().partition('.')[0]}"
+    return ""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from farmd.core import events as ev
 from farmd.core.effects import AnswerJoin
+from farmd.core.users import KEY
 from protocol import messages as ms
 from protocol.bodies import KeyBody, pack_body
 from protocol.errors import PeerError
@@ -154,6 +155,8 @@ class Dispatch:
         if fault:
             turn.note("join-refused", f"{event.name} at {event.address}: {fault}")
             turn.effects.append(AnswerJoin(event.door, False, fault))
+        elif not fault and node.users.holder_of(KEY, event.public_key) is not None:
+            fault = "this is the key of a person"
             return
         if not node.registry.is_admitted(joiner):
             key = KeyBody(event.public_key, event.role or "node", node.id)

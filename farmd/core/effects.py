@@ -71,6 +71,13 @@ class Trust:
 
 
 @dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
+class TrustPeople:
+    """Take client requests of exactly these people from now on, as (public key, name); they may say nothing else."""
+
+    people: tuple[tuple[bytes, str], ...]
+
+
 class AnswerJoin:
     """Answer a join request: admitted or refused, with members as (address, public key)."""
 
@@ -316,6 +323,7 @@ Effect = (
     | Tidy
     | RemoveCheckouts
     | Deliver
+    | TrustPeople
     | ReadLog
     | ReadBlob
     | Note

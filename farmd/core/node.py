@@ -236,6 +236,7 @@ class Node:
         if self.leader.pump(turn):
             self.verdicts.review(turn)
             self.rerender.review(turn)
+        self.users.follow_keys(turn)
             self.fold(turn)
         self.links.follow_keys(turn)
 

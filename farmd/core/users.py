@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from farmd.core.effects import TrustPeople
 from protocol.bodies import CredentialBody, UserBody, unpack_body
 from protocol.clock import wall_ms_of
 from protocol.errors import PeerError
@@ -22,6 +23,7 @@ from protocol.records import Kind, Rank
 if TYPE_CHECKING:
     from typing import Any
 
+    from farmd.core.turn import Turn
     from protocol.records import Rec
 
 PROOF_BYTES = 32
@@ -43,6 +45,8 @@ class Users:
         self._rows: dict[str, User] = {}
         self._credentials: dict[str, dict[str, CredentialBody]] = {}
         self._owners: dict[bytes, dict[tuple[str, str], None]] = {}
+        self._dirty = False
+        self._told: tuple[tuple[bytes, str], ...] = ()
 
     def apply(self, rec: Rec) -> None:
         """Take a row that stands; rows of other kinds change nothing."""
@@ -52,6 +56,7 @@ class Users:
             name, is_credential, credential = rec.pk.decode().partition("\0")
         except UnicodeDecodeError:
             return
+        self._dirty = True
         if is_credential:
             self._apply_credential(name, credential, rec)
         elif name == EVERYBODY or is_user_name(name):
@@ -75,6 +80,16 @@ class Users:
         if rec.rank < Rank.ENDED and len(body.proof) == PROOF_BYTES:
             known[credential] = body
             self._owners.setdefault(body.proof, {})[name, credential] = None
+
+    def follow_keys(self, turn: Turn) -> None:
+        """Have client requests of exactly the listed keys taken."""
+        if not self._dirty:
+            return
+        self._dirty = False
+        people = tuple((key, name) for key in self.keys() if (name := self.holder_of(KEY, key)) is not None)
+        if people != self._told:
+            self._told = people
+            turn.effects.append(TrustPeople(people))
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
@@ -126,7 +141,7 @@ class Users:
     def keys(self) -> list[bytes]:
         """Return the public keys of all people."""
         found = [body for name in self.names() for body in self.credentials(name).values()]
-        return [body.proof for body in found if body.what == KEY]
+        return list(dict.fromkeys(body.proof for body in found if body.what == KEY))
 
     def view(self, name: str) -> dict[str, Any]:
         """Describe a person for clients: no token and no hash of one."""

@@ -31,6 +31,7 @@ class RealHands:
             ef.AnswerJoin: lambda effect: transport.answer_join(
                 effect.door, JoinReply(effect.admitted, effect.reason, effect.members)
             ),
+            ef.TrustPeople: lambda effect: transport.trust_people(effect.people),
             ef.Reply: lambda effect: door.reply(effect.client, effect.data, effect.error),
             ef.StartAttempt: runner.start,
             ef.StopAttempt: runner.stop,

@@ -134,6 +134,7 @@ class Daemon:
             on_lanes=self._zap.admit_to_lanes,
         )
 
+            on_person=self._on_person,
     async def _serve(self, address: str, opened: Opened, on_ready: Callable[[str], None]) -> None:
         transport = self._transport
         assert transport is not None
@@ -325,7 +326,11 @@ class Daemon:
     # -- clients of other nodes, bugs -----------------------------------------------------------------------------
 
     def _on_api(self, node: NodeId, data: bytes, answer: Callable[[bytes], bool]) -> None:
-        caller = Caller(f"node {node}", same_user=False, connection=node.encode())
+        caller = Caller(f"node {node}", same_user=False, connection=node.encode(), vouches=True)
+        self._door.receive(data, caller, answer)
+
+    def _on_person(self, name: str, data: bytes, answer: Callable[[bytes], bool]) -> None:
+        caller = Caller(name, same_user=False, connection=name.encode(), user=name, proof="key")
         self._door.receive(data, caller, answer)
 
     def _on_bug(self, event: Event, error: Exception) -> None:

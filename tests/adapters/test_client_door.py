@@ -17,7 +17,7 @@ from farmd.adapters.client_door import door as door_module
 from farmd.adapters.zap import Zap
 from farmd.core.events import ClientAsked, ClientLeft
 from protocol.api import Request, Response, pack_request, unpack_response
-from protocol.errors import NotFound, PeerError, UserError
+from protocol.errors import NotAllowed, NotFound, PeerError, UserError
 from protocol.places import find_socket, process_start
 from tests.adapters.loopback import closing, run, until
 
@@ -345,6 +345,83 @@ def test_equal_numbers_of_two_connections_are_two_requests(tmp_path: Path) -> No
     run(story())
 
 
+def test_own_user_asks_in_the_name_of_a_person_with_no_more_than_that_persons_rights(tmp_path: Path) -> None:
+    async def story() -> None:
+        door = Door(tmp_path)
+        door.dealer.send(pack_request(Request(1, "job.list", {}, acting_for="anna")))
+        (asked,) = await door.asked()
+        assert (asked.actor, asked.user, asked.proof, asked.same_user) == ("anna", "anna", "token", False)
+
+    run(story())
+
+
+def test_nobody_else_asks_in_the_name_of_others(tmp_path: Path) -> None:
+    async def story() -> None:
+        door = Door(tmp_path)
+        for caller in (CALLER, Caller("ben@ws07", same_user=False, user="ben", proof="local")):
+            answers: list[bytes] = []
+
+            def answer(response: bytes, answers: list[bytes] = answers) -> bool:
+                answers.append(response)
+                return True
+
+            door.door.receive(pack_request(Request(4, "job.list", {}, acting_for="anna")), caller, answer)
+            error = unpack_response(answers[0]).error
+            assert error is not None
+            assert (error[0], error[1]) == (6, f"{caller.actor} may not ask in the name of anna")
+        assert door.events == []
+
+    run(story())
+
+
+@pytest.mark.parametrize("name", ["Anna", "a b", "x" * 65, "*"])
+def test_request_in_the_name_of_nobody_is_refused(tmp_path: Path, name: str) -> None:
+    async def story() -> None:
+        door = Door(tmp_path)
+        door.dealer.send(pack_request(Request(1, "job.list", {}, acting_for=name)))
+        error = (await door.response()).error
+        assert error is not None
+        assert error[0] == 2
+        assert door.events == []
+
+    run(story())
+
+
+def test_another_node_is_believed_who_asked_there_and_a_person_is_not(tmp_path: Path) -> None:
+    async def story() -> None:
+        door = Door(tmp_path)
+        data = pack_request(Request(4, "job.list", {}, said_by="anna@ws08"))
+        door.door.receive(data, Caller("node b", same_user=False, vouches=True), lambda _response: True)
+        door.door.receive(data, Caller("ben", same_user=False, user="ben", proof="key"), lambda _response: False)
+        assert [asked.actor for asked in await door.asked(2)] == ["anna@ws08", "ben"]
+
+    run(story())
+
+
+def test_handler_is_asked_only_for_what_the_caller_may_do(tmp_path: Path) -> None:
+    async def story() -> None:
+        handled: list[str] = []
+
+        async def handle(asked: ClientAsked) -> None:
+            handled.append(asked.op)
+
+        def check(asked: ClientAsked) -> None:
+            if asked.args.get("bad"):
+                raise NotAllowed("anna may not send files", "", "")
+
+        door = Door(tmp_path, handlers={"blob.put": handle}, check=check)
+        door.ask(1, "blob.put", bad=True)
+        error = (await door.response()).error
+        assert error is not None
+        assert error[0] == 6
+        assert handled == []
+        door.ask(2, "blob.put")
+        assert (await door.response()).error is None
+        assert handled == ["blob.put"]
+
+    run(story())
+
+
 # -- who may come in ----------------------------------------------------------------------------------------------
 
 
@@ -380,6 +457,21 @@ def test_own_user_root_and_group_are_served_and_nobody_else(tmp_path: Path, monk
         door._gid = 4321
         assert door.serves(1001, 4321)
         assert not door.serves(999_999, 1001)
+
+    run(story())
+
+
+def test_own_user_and_root_are_no_persons_and_everybody_else_is_who_the_kernel_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story() -> None:
+        door = Door(tmp_path).door
+        monkeypatch.setattr(os, "getuid", lambda: 1000)
+        monkeypatch.setattr(door_module, "_user_name", lambda uid: f"u{uid}")
+        own, root, other = door._caller(1000), door._caller(0), door._caller(1001)
+        assert (own.user, own.same_user, own.may_act) == ("", True, True)
+        assert (root.user, root.same_user, root.may_act) == ("", False, True)
+        assert (other.user, other.proof, other.same_user, other.may_act) == ("u1001", "local", False, False)
 
     run(story())
 

@@ -20,7 +20,7 @@ from protocol.codec import MAX_JOIN_BYTES, encode
 from protocol.errors import Unreachable, UserError
 from protocol.ids import BlobAddress, NodeId, node_id_of
 from protocol.messages import Hello, JoinAsk, JoinReply, PieceIs, Ping, PingAck
-from tests.adapters.loopback import FARM, link, new_keys, pair, raw_dealer, run, start_node, until
+from tests.adapters.loopback import FARM, closing, link, new_keys, pair, raw_dealer, run, start_node, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -303,6 +303,50 @@ def test_client_request_of_a_trusted_key_is_handed_on_and_answered() -> None:
         await until(lambda: len(asked) == 3)
         assert {node for node, _, _ in asked} == {node_id_of(keys.public)}
         assert len({answer for _, _, answer in asked}) == 2, "one for each connection"
+
+    run(story())
+
+
+def test_key_of_a_person_may_ask_as_a_client_and_say_nothing_else() -> None:
+    async def story() -> None:
+        asked: list[tuple[str, bytes]] = []
+
+        def on_person(name: str, request: bytes, answer: Callable[[bytes], bool]) -> None:
+            asked.append((name, request))
+            assert answer(b"yes")
+
+        one, keys = start_node(on_person=on_person, judge=judge), new_keys()
+        one.transport.trust_people([(keys.public, "anna")])
+        dealer = raw_dealer(one, keys)
+        dealer.send_multipart([b"api", b"question"])
+        await until(lambda: dealer.poll(0))
+        assert dealer.recv_multipart() == [b"api", b"yes"]
+        assert asked == [("anna", b"question")]
+        for said in (Ping(1), Hello(1, 1, FARM, 1, "127.0.0.1:1"), JoinAsk(b"good", "127.0.0.1:1", "ws99")):
+            dealer.send(encode(said))
+        dealer.send_multipart([b"api", b"x", b"y"])
+        await until(lambda: one.transport.tally.bad == 4)
+        assert one.events == [], "no message, no request to join"
+
+    run(story())
+
+
+def test_stream_to_a_person_ends_when_the_key_is_revoked_and_the_connection_when_it_speaks() -> None:
+    async def story() -> None:
+        answers: list[Callable[[bytes], bool]] = []
+        one, keys = start_node(on_person=lambda _name, _request, answer: answers.append(answer)), new_keys()
+        one.transport.trust_people([(keys.public, "anna")])
+        dealer = raw_dealer(one, keys)
+        dealer.send_multipart([b"api", b"follow"])
+        await until(lambda: answers)
+        assert answers[0](b"first")
+        one.transport.trust_people([])
+        assert not answers[0](b"second")
+        gone = dealer.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        closing(gone.close)
+        dealer.send_multipart([b"api", b"more"])
+        await until(lambda: gone.poll(0))
+        assert len(answers) == 1
 
     run(story())
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -24,7 +25,7 @@ from protocol.api import (
     unpack_request,
     unpack_response,
 )
-from protocol.client import AsyncClient, Client
+from protocol.client import AsyncClient, Client, new_key_pair
 from protocol.errors import (
     InvariantBroken,
     NotAllowed,
@@ -47,6 +48,7 @@ def no_daemon_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     monkeypatch.setenv("FARM_DATA_DIR", str(tmp_path / "own"))
     monkeypatch.delenv("FARM_NODE", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setattr(places, "SYSTEM_RUNTIME_DIR", tmp_path / "absent" / "farmd")
     (tmp_path / "own").mkdir()
 
@@ -275,6 +277,21 @@ def test_remote_node_is_spoken_to_with_its_key_and_ours(tmp_path: Path, daemons:
         assert client.target.remote
 
 
+def test_own_key_of_a_person_goes_before_that_of_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    _own_key(tmp_path)
+    machine = find_target("ws07:7000", lambda *_: bytes(32))
+    assert machine.own_name.endswith(f"@{socket.gethostname().partition('.')[0]}")
+    public, secret = new_key_pair()
+    places.user_key_path().parent.mkdir(parents=True)
+    places.write_secret(places.user_key_path(), places.format_key_file(public, secret))
+    person = find_target("ws07:7000", lambda *_: bytes(32))
+    assert (person.own_keys, person.own_name) == ((public, secret), "")
+    places.user_key_path().chmod(0o644)
+    with pytest.raises(UserError, match="is not secret"):
+        find_target("ws07:7000", lambda *_: bytes(32))
+
+
 @pytest.mark.parametrize("answer", [None, {}, {"public_key": b"short"}, {"public_key": "text"}])
 def test_remote_node_without_a_known_key_is_unreachable(
     tmp_path: Path, daemons: Callable[..., Daemon], answer: Any
@@ -366,7 +383,7 @@ def test_bytes_that_are_no_response_are_refused(data: bytes) -> None:
 
 
 def test_field_that_a_newer_version_adds_is_ignored() -> None:
-    assert unpack_request(b"\x96\x01\x01\xa1x\x80\xa0\x07") == Request(1, "x", {})
+    assert unpack_request(b"\x97\x01\x01\xa1x\x80\xa0\xa0\x07") == Request(1, "x", {})
 
 
 def test_response_that_is_not_plain_data_is_our_own_bug() -> None:

@@ -30,6 +30,7 @@ from farmd.core.effects import (
     Trust,
     Unlink,
     VerifyBlob,
+    TrustPeople,
     WritePack,
     WritePiece,
 )
@@ -105,6 +106,8 @@ class SimHands:
             case Reply():
                 self._world.on_reply(self.node, effect)
             case AnswerJoin():
+            case TrustPeople():
+                pass  # people ask at the door itself here
                 self._world.on_join_answer(self.node, effect)
             case StartAttempt():
                 self._start(effect)

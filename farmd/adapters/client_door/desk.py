@@ -45,6 +45,7 @@ class Caller:
         user: The person whose role counts; empty for who has none: the daemon's own user, root, another node.
         proof: What that person was recognised by: "local" or "key".
         may_act: It may ask in the name of others.
+        vouches: It is believed whom it names for the history.
     """
 
     actor: str
@@ -53,6 +54,7 @@ class Caller:
     user: str = ""
     proof: str = ""
     may_act: bool = False
+    vouches: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,9 +203,8 @@ def _asked(client: int, request: Request, caller: Caller) -> ClientAsked:
     if request.acting_for:
         name = request.acting_for
         return ClientAsked(client, request.op, request.args, name, same_user=False, user=name, proof="token")
-    return ClientAsked(
-        client, request.op, request.args, caller.actor, caller.same_user, user=caller.user, proof=caller.proof
-    )
+    actor = request.said_by if caller.vouches and request.said_by else caller.actor
+    return ClientAsked(client, request.op, request.args, actor, caller.same_user, user=caller.user, proof=caller.proof)
 
 
 def packed(response: Response) -> bytes:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,7 @@ from zmq.utils import z85
 
 from protocol.errors import NotFound, UserError
 from protocol.ids import NodeId, node_id_of
-from protocol.places import KEY_NAME, damaged, format_key_file, read_key_file
+from protocol.places import KEY_NAME, damaged, format_key_file, read_key_file, write_secret
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -162,27 +161,3 @@ def _read_farm(data_dir: Path) -> FarmFacts | None:
     if len(farm.verify_key) != 32:
         raise damaged(path)
     return farm
-
-
-def write_secret(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, whole or not at all, durably.
-
-    Raises:
-        UserError: It cannot be written.
-    """
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        draft.unlink(missing_ok=True)
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        raise UserError(f"cannot write {path}", str(error.strerror), "run as the owner of the data dir") from error

@@ -24,11 +24,10 @@ from farmd.adapters.identity.keys import (
     make_keys,
     refuse_second_farm,
     write_farm,
-    write_secret,
 )
 from protocol.codec import decoder_of
 from protocol.errors import NotAllowed, NotFound, PeerError, UserError
-from protocol.places import KEY_NAME, damaged, read_secret_file
+from protocol.places import KEY_NAME, damaged, read_secret_file, write_secret
 from protocol.plaindata import unpack
 
 if TYPE_CHECKING:

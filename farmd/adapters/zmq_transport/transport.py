@@ -4,7 +4,8 @@ The sender of a message is the key that CURVE proved (`User-Id`, set by the ZAP 
 at the moment the message is read; never a routing id, never a field. So a revoked key is silenced at once, on open
 connections too, and they are cut when it speaks. Whatever a sender does wrong costs that message and a count.
 
-A trusted key may send messages, and client requests (first frame "api"). Any other key may send a `JoinAsk`.
+A trusted key may send messages, and client requests (first frame "api"); the key of a person client requests alone. Any
+other key may send a `JoinAsk`.
 Hello is the first message on each of our connections; until a peer's is seen, the common version is assumed.
 All calls, all callbacks: the event loop's thread. Events are handed over synchronously; the receiver queues them.
 """
@@ -64,12 +65,13 @@ GOODBYE_MS = 200
 class ReturnPath:
     """Where the answer to a client request goes; two of one connection are equal, so they also name it."""
 
-    send: Callable[[list[bytes]], bool]
+    send: Callable[[str, list[bytes]], bool]
     routing_id: bytes
+    user: str
 
     def __call__(self, response: bytes) -> bool:
-        """Send a response; False if the client is gone."""
-        return self.send([self.routing_id, API_MARK, response])
+        """Send a response; False if the client is gone, or its key is good no longer."""
+        return self.send(self.user, [self.routing_id, API_MARK, response])
 
 
 class ZmqTransport:
@@ -85,7 +87,8 @@ class ZmqTransport:
         judge: Says of a join token which role it grants and what is wrong with it ("" = nothing).
         on_api: Takes a client request of a trusted key: node, request, and where to answer (hashable; equal for
             equal connections).
-        on_trust: Told the trusted keys; the ZAP handler's `trust`.
+        on_person: The same for a person's key: name, request, and where to answer.
+        on_trust: Told the trusted keys, those of people too; the ZAP handler's `trust`.
         on_lanes: Told where the words for the second port stand; the ZAP handler's `admit_to_lanes`.
     """
 
@@ -100,6 +103,7 @@ class ZmqTransport:
         epoch: int = 0,
         judge: Callable[[bytes], tuple[str, str]] = lambda _token: ("", "this node admits nobody"),
         on_api: Callable[[NodeId, bytes, Callable[[bytes], bool]], None] | None = None,
+        on_person: Callable[[str, bytes, Callable[[bytes], bool]], None] | None = None,
         on_trust: Callable[[Iterable[bytes]], None] = lambda _keys: None,
         on_lanes: Callable[[Mapping[bytes, bytes]], None] = lambda _words: None,
         now: Callable[[], float] = time.monotonic,
@@ -107,9 +111,10 @@ class ZmqTransport:
         self.tally = Tally()
         self.address = ""
         self._context, self._keys, self._listen = context, keys, listen
-        self._on_event, self._on_api, self._on_trust = on_event, on_api, on_trust
+        self._on_event, self._on_api, self._on_person, self._on_trust = on_event, on_api, on_person, on_trust
         self._farm, self._epoch, self._now = farm, epoch, now
         self._nodes: dict[str, NodeId] = {}
+        self._people: dict[str, str] = {}
         self._revoked: set[str] = set()
         self._dialling = Dialling(self._open_link, now)
         self._links = self._dialling.links
@@ -202,12 +207,22 @@ class ZmqTransport:
         nodes = {key.hex(): node_id_of(key) for key in known}
         self._revoked = (self._revoked | self._nodes.keys()) - nodes.keys()
         self._nodes = nodes
-        self._on_trust(known)
+        self._tell_trusted()
         for node in self._dialling.not_among(known):
             self.unlink(node)
         members = set(nodes.values())
         self._lanes.keep(members)
         self._epochs = {node: epoch for node, epoch in self._epochs.items() if node in members}
+
+    def trust_people(self, people: Iterable[tuple[bytes, str]]) -> None:
+        """Take client requests, and nothing else, of exactly these people: public keys (raw) with names."""
+        known = {key.hex(): name for key, name in people}
+        self._revoked = (self._revoked | self._people.keys()) - known.keys()
+        self._people = known
+        self._tell_trusted()
+
+    def _tell_trusted(self) -> None:
+        self._on_trust([bytes.fromhex(user) for user in (*self._nodes, *self._people)])
 
     def answer_join(self, door: int, reply: JoinReply) -> bool:
         """Answer a join request; False if whoever asked is gone."""
@@ -259,8 +274,11 @@ class ZmqTransport:
             PeerError: The sender may not say this, or nobody could read it.
         """
         head = frames[0].bytes
+        if node is None and user in self._people:
+            self._hear_person(routing_id, user, [frame.bytes for frame in frames])
+            return
         if len(frames) > 1 and (node is None or head == API_MARK or len(frames) > 2):
-            self._hear_api(routing_id, node, [frame.bytes for frame in frames])
+            self._hear_api(routing_id, user, node, [frame.bytes for frame in frames])
             return
         if len(frames) > 1:
             message = decode_bulk(head, frames[1].buffer)
@@ -301,12 +319,20 @@ class ZmqTransport:
             self._epochs[node] = hello.epoch
             self.send(node, self._hello())
 
-    def _hear_api(self, routing_id: bytes, node: NodeId | None, frames: list[bytes]) -> None:
-        if len(frames) != 2 or frames[0] != API_MARK or node is None or self._on_api is None:
+    def _hear_api(self, routing_id: bytes, user: str, node: NodeId | None, frames: list[bytes]) -> None:
+        if node is None or self._on_api is None:
             raise PeerError("client request that is not accepted here")
-        if len(frames[1]) > MAX_API_BYTES:
-            raise PeerError(f"client request of {len(frames[1])} bytes")
-        self._on_api(node, frames[1], ReturnPath(self._answer, routing_id))
+        self._on_api(node, _request_in(frames), ReturnPath(self._answer_client, routing_id, user))
+
+    def _hear_person(self, routing_id: bytes, user: str, frames: list[bytes]) -> None:
+        """A person's key asks as a client does; the nodes' protocol is not for it, not even to join."""
+        if self._on_person is None or frames[0] != API_MARK:
+            raise PeerError("a person's key speaks as a node does")
+        self._on_person(self._people[user], _request_in(frames), ReturnPath(self._answer_client, routing_id, user))
+
+    def _answer_client(self, user: str, frames: list[bytes]) -> bool:
+        """Answer a client, while its key is good: a stream that began before a revocation ends with it."""
+        return (user in self._nodes or user in self._people) and self._answer(frames)
 
     def _answer(self, frames: list[bytes]) -> bool:
         try:
@@ -350,6 +376,19 @@ class ZmqTransport:
         if self._last[0] is not message:
             self._last = (message, encode(message))
         return self._last[1]
+
+
+def _request_in(frames: list[bytes]) -> bytes:
+    """Return the request of a message of a client.
+
+    Raises:
+        PeerError: It is none.
+    """
+    if len(frames) != 2 or frames[0] != API_MARK:
+        raise PeerError("client request that is not accepted here")
+    if len(frames[1]) > MAX_API_BYTES:
+        raise PeerError(f"client request of {len(frames[1])} bytes")
+    return frames[1]
 
 
 def _user_of(frame: zmq.Frame) -> str:

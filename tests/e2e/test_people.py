@@ -1,0 +1,136 @@
+"""People, on real daemons: roles at every door, tokens, keys of people, and who is named in every log."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pytest
+
+from protocol.client import Client, new_key_pair
+from protocol.errors import NotAllowed, Unreachable, UserError
+from protocol.places import format_key_file, user_key_path, write_secret
+from tests.e2e.farm import until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.e2e.farm import Farm, Member
+
+pytestmark = pytest.mark.e2e
+
+
+def as_person(member: Member, name: str) -> Client:
+    return Client(member.data_dir, acting_for=name)
+
+
+def actors(member: Member, what: str) -> set[str]:
+    return {event["actor"] for event in member.events() if event["what"] == what}
+
+
+def refused(call: object) -> NotAllowed:
+    with pytest.raises(NotAllowed) as error:
+        call()  # type: ignore[operator]
+    return error.value
+
+
+def test_a_role_holds_on_every_node_and_every_log_names_the_person(farm: Farm) -> None:
+    a, b = farm.start("a", "b")
+    assert a.ctl("user", "add", "anna").returncode == 0
+    assert a.ctl("user", "add", "ben", "--role", "wrangler").returncode == 0
+    until(lambda: len(b.ask("user.list")["users"]) == 3, "b knows them")
+    job = a.submit("--command", "sleep 60", "--frames", "1-3")
+    until(lambda: b.job(job), "b knows the job")
+    with as_person(b, "anna") as anna, as_person(b, "ben") as ben:
+        error = refused(lambda: anna.call("job.control", job=job, action="pause"))
+        assert error.what == f"anna may not pause job {job}"
+        assert b.state(job) != "paused"
+        assert ben.call("job.control", job=job, action="pause")["state"] == "paused"
+        refused(lambda: anna.call("node.hold"))
+        refused(lambda: anna.call("user.role", name="anna", role="admin"))
+        refused(lambda: anna.call("user.check", token="farm_x"))
+        assert anna.call("user.me") == {"schema": "farm.me.v1", "user": "anna", "role": "artist", "actor": "anna"}
+    until(lambda: actors(a, "pause") == {"ben"}, "a's log names ben")
+    assert actors(b, "pause") == {"ben"}
+
+
+def test_a_token_is_good_at_every_node_until_it_is_revoked(farm: Farm) -> None:
+    a, b = farm.start("a", "b")
+    a.ctl_json("user", "add", "anna", "--role", "viewer")
+    made = a.ctl_json("user", "token", "anna", "--label", "laptop")
+    checked = until(lambda: b.ask("user.check", token=made["token"]), "b knows the token")
+    assert checked == {"user": "anna", "role": "viewer"}
+    assert made["token"].encode() not in b"".join(path.read_bytes() for path in b.data_dir.glob("*.db*"))
+    assert b.ctl("user", "revoke", "anna", made["id"]).returncode == 0
+
+    def is_refused() -> bool:
+        with suppress(NotAllowed):
+            a.ask("user.check", token=made["token"])
+            return False
+        return True
+
+    until(is_refused, "a knows that it was revoked")
+
+
+def test_a_persons_key_asks_a_remote_node_with_that_persons_role_until_it_is_revoked(
+    farm: Farm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = farm.start("a", "b")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("FARM_DATA_DIR", str(a.data_dir))
+    monkeypatch.setattr("protocol.targets.running_daemons", lambda: iter(()))  # as on a machine far from b
+    a.ctl_json("user", "add", "anna")
+    public, secret = new_key_pair()
+    user_key_path().parent.mkdir(parents=True)
+    write_secret(user_key_path(), format_key_file(public, secret))
+
+    with Client(b.address, timeout_s=1.0) as stranger, pytest.raises(Unreachable):
+        stranger.call("user.me")
+    made = a.ctl_json("user", "key", "anna", "--public", public.hex())
+
+    def hears() -> dict[str, str]:
+        with Client(b.address, timeout_s=1.0) as anna:
+            answer: dict[str, str] = anna.call("user.me")
+            return answer
+
+    assert until(hears, "b knows the key") == {
+        "schema": "farm.me.v1", "user": "anna", "role": "artist", "actor": "anna",
+    }  # fmt: skip
+    job = a.submit("--command", "sleep 60", "--frames", "1-3")
+    until(lambda: b.job(job), "b knows the job")
+    with Client(b.address) as anna:
+        refused(lambda: anna.call("job.control", job=job, action="pause"))
+        refused(lambda: anna.call("user.check", token="farm_x"))
+        a.ctl_json("user", "role", "anna", "wrangler")
+        until(lambda: anna.call("user.me")["role"] == "wrangler", "b knows the role")
+        assert anna.call("job.control", job=job, action="pause")["state"] == "paused"
+        until(lambda: actors(a, "pause") == {"anna"}, "a's log names anna")
+        a.ctl_json("user", "revoke", "anna", made["id"])
+
+        def is_silent() -> bool:
+            with suppress(Unreachable):
+                anna.timeout_s = 0.5
+                anna.call("user.me")
+                return False
+            return True
+
+        until(is_silent, "the open connection is good for nothing")
+
+
+def test_another_machines_key_still_does_everything_and_the_log_names_who_used_it(
+    farm: Farm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = farm.start("a", "b")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("FARM_DATA_DIR", str(a.data_dir))
+    monkeypatch.setattr("protocol.targets.running_daemons", lambda: iter(()))
+    with Client(b.address) as client:
+        assert client.target.remote
+        client.call("node.hold", why="I work here")
+        with (
+            pytest.raises(UserError, match="may not ask in the name of anna"),
+            Client(b.address, acting_for="anna") as x,
+        ):
+            x.call("user.me")
+    assert actors(b, "hold") == {client.target.own_name}
+    assert client.target.own_name
