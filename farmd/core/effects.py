@@ -71,7 +71,6 @@ class Trust:
 
 
 @dataclass(frozen=True, slots=True)
-@dataclass(frozen=True, slots=True)
 class TrustPeople:
     """Take client requests of exactly these people from now on, as (public key, name); they may say nothing else."""
 
@@ -79,6 +78,7 @@ class TrustPeople:
 
 
 class AnswerJoin:
+@dataclass(frozen=True, slots=True)
     """Answer a join request: admitted or refused, with members as (address, public key)."""
 
     door: int
