@@ -11,6 +11,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from protocol.ids import AttemptRef, BlobAddress, JobId, NodeId
+from protocol.logquery import LogExcerpt, LogQuery
 from protocol.records import Rec
 
 # -- who is there (SWIM) ------------------------------------------------------------------------------------------
@@ -461,6 +462,27 @@ class SafeIs(NamedTuple):
     findings: tuple[Finding, ...] = ()
 
 
+class LogSeek(NamedTuple):
+    """Look into an attempt's log where it ran; answered by `LogSought`, at once or when there is news."""
+
+    ask: int
+    ref: AttemptRef
+    query: LogQuery
+
+
+class LogSought(NamedTuple):
+    """What was found there."""
+
+    ask: int
+    excerpt: LogExcerpt
+
+
+class LogLeave(NamedTuple):
+    """Nobody waits any more for the answer to this `LogSeek`."""
+
+    ask: int
+
+
 # -- joining ------------------------------------------------------------------------------------------------------
 
 
@@ -514,7 +536,7 @@ Message = (
     | HaveAsk | HaveIs | PieceAsk | PieceIs | PieceRefused | Keep | LogAsk | LogIs | Doubt
     | PackAsk | PackIs | PartIs | PartHas | PledgeAsk | PledgeIs
     | SafeAsk | SafeIs
-    | Hello | JoinAsk | JoinReply | Lane
+    | Hello | JoinAsk | JoinReply | Lane | LogSeek | LogSought | LogLeave
 )  # fmt: skip
 
 TAGS: dict[int, type[Message]] = {
@@ -527,5 +549,6 @@ TAGS: dict[int, type[Message]] = {
     58: Doubt, 70: PackAsk, 71: PackIs, 72: PartIs, 73: PartHas, 80: PledgeAsk, 81: PledgeIs,
     90: SafeAsk, 91: SafeIs,
     60: Hello, 61: JoinAsk, 62: JoinReply, 63: Lane,
+    100: LogSeek, 101: LogSought, 102: LogLeave,
 }  # fmt: skip
 """Wire numbers; for ever."""

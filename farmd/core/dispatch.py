@@ -43,6 +43,7 @@ class Dispatch:
                 node.door.ask(turn, event)
             case ev.ClientLeft(client):
                 node.door.left(client)
+                node.logs.left(turn, client)
             case ev.Measured():
                 node.measure(turn, event)
             case ev.StoreFailed(error):
@@ -83,7 +84,9 @@ class Dispatch:
             case ev.Delivered():
                 node.outputs.on_delivered(turn, event)
             case ev.LogRead():
-                node.logs.on_read(turn, event)
+                node.logs.bytes.on_read(turn, event)
+            case ev.LogFound():
+                node.logs.on_found(turn, event)
             case _:
                 self._files(turn, event)
 
@@ -235,10 +238,8 @@ class Dispatch:
                 node.room.pledges.on_ask(turn, sender, message)
             case ms.PledgeIs():
                 node.room.eviction.on_pledge(turn, sender, message)
-            case ms.LogAsk():
-                node.logs.on_ask(turn, sender, message)
-            case ms.LogIs():
-                node.logs.on_is(turn, sender, message)
+            case ms.LogAsk() | ms.LogIs() | ms.LogSeek() | ms.LogSought() | ms.LogLeave():
+                self._logs(turn, sender, message)
             case ms.SafeAsk():
                 node.door.off_duty.on_ask(turn, sender, message)
             case ms.SafeIs():
@@ -247,6 +248,22 @@ class Dispatch:
                 node.membership.greeted(turn, sender, epoch, address)
             case _:
                 self._pieces(turn, sender, message)
+
+    def _logs(
+        self, turn: Turn, sender: NodeId, message: ms.LogAsk | ms.LogIs | ms.LogSeek | ms.LogSought | ms.LogLeave
+    ) -> None:
+        logs = self._node.logs
+        match message:
+            case ms.LogAsk():
+                logs.bytes.on_ask(turn, sender, message)
+            case ms.LogIs():
+                logs.bytes.on_is(turn, sender, message)
+            case ms.LogSeek():
+                logs.on_seek(turn, sender, message)
+            case ms.LogSought():
+                logs.on_sought(turn, sender, message)
+            case ms.LogLeave():
+                logs.on_leave(turn, sender, message)
 
     def _pieces(self, turn: Turn, sender: NodeId, message: ms.Message) -> None:
         node = self._node

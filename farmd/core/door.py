@@ -92,11 +92,11 @@ class Door:
             "task.list": self._task_list,
             "task.thumbnail": self._thumbnail,
             "why": self._why,
-            "logs": self._logs,
             "result.list": self._result_list,
             "doctor": self._doctor,
         }
         self._operations.update(Inspecting(node, self.explain).operations)
+        self._operations.update(node.logs.operations)
         for orders in (Controls(node), NodeOrders(node), Revising(node), Accounts(node)):
             self._operations.update(orders.operations)
         for machine in (PathOrders(node, acknowledge), UserOrders(node, acknowledge), *self._waiting):
@@ -199,11 +199,3 @@ class Door:
 
     def _doctor(self, turn: Turn, event: ClientAsked) -> None:
         turn.effects.append(Reply(event.client, views.doctor(self._node, turn.now)))
-
-    def _logs(self, turn: Turn, event: ClientAsked) -> None:
-        job = job_of(self._node, event)
-        task = event.args.get("task")
-        if not isinstance(task, int):
-            frame = event.args.get("frame")
-            task = task_of(job, frame) if isinstance(frame, int) else None
-        self._node.logs.ask(turn, event, job, task)

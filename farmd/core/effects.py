@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from protocol.bodies import OutputFact
     from protocol.ids import AttemptRef, BlobAddress, JobId, NodeId
     from protocol.jobspec import JobSpec
+    from protocol.logquery import LogQuery
     from protocol.messages import Message
     from protocol.pathrules import PathRule
     from protocol.records import Rec
@@ -280,6 +281,22 @@ class ReadLog:
 
 
 @dataclass(frozen=True, slots=True)
+class SeekLog:
+    """Look into an attempt's log. Answered by `LogFound`."""
+
+    ask: int
+    ref: AttemptRef
+    query: LogQuery
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveLog:
+    """Nobody waits for this answer any more: end the search, if it is one."""
+
+    ask: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReadBlob:
     """Read a small blob as a whole, for a client. Answered by `BlobRead`."""
 
@@ -325,6 +342,8 @@ Effect = (
     | Deliver
     | TrustPeople
     | ReadLog
+    | SeekLog
+    | LeaveLog
     | ReadBlob
     | Note
 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from protocol.bodies import OutputFact
     from protocol.ids import AttemptRef, BlobAddress, JobId, NodeId
+    from protocol.logquery import LogExcerpt
     from protocol.messages import Message
 
 
@@ -267,6 +268,14 @@ class LogRead:
 
 
 @dataclass(frozen=True, slots=True)
+class LogFound:
+    """Answer to `SeekLog`."""
+
+    ask: int
+    excerpt: LogExcerpt
+
+
+@dataclass(frozen=True, slots=True)
 class BlobRead:
     """Answer to `ReadBlob`: its bytes, or None if it is not here."""
 
@@ -340,6 +349,7 @@ Event = (
     | CheckoutsFound
     | Delivered
     | LogRead
+    | LogFound
     | BlobRead
     | Measured
     | StoreFailed

@@ -1,7 +1,12 @@
-"""Logs read where a frame ran, from any node, without a shared drive.
+"""Logs looked into where a frame ran, from any node, without a shared drive.
 
-A client's question goes to the node that ran the attempt (or is answered here) and comes back in pieces of at most
-`LIMIT_BYTES`. Nothing is kept but who asked.
+A question for the log of an attempt goes to the node that ran it (or is answered here), is answered there from its
+disk, and only the lines that were asked for come back (`farmd.core.logasks` tells what can be asked). Nothing of a log
+is kept: only who asked. A question that waits for news waits at the node that has the log, which looks four times a
+second; so one question and one answer cross the network for each piece of news, however far the viewer is.
+
+Whoever leaves is forgotten at both ends. A node that goes away while somebody waits for it is noticed within a second.
+Called by `farmd.core.node` and its door. Never reads: the adapter does, when told by `SeekLog`.
 """
 
 from __future__ import annotations
@@ -9,164 +14,241 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from farmd.core.effects import ReadLog, Reply
-from protocol.errors import NotFound
-from protocol.frames import FrameSet
-from protocol.ids import TaskIndex, pack_job, pack_node
-from protocol.messages import LogAsk, LogIs
-from protocol.states import AttemptState
+from farmd.core.effects import LeaveLog, Reply, SeekLog
+from farmd.core.logasks import away_view, excerpt_view, find_attempt, query_of
+from farmd.core.logbytes import LogBytes, silence
+from farmd.core.loglists import LogLists
+from protocol.errors import PeerError
+from protocol.ids import pack_job, pack_node
+from protocol.logquery import LogExcerpt
+from protocol.messages import LogLeave, LogSeek, LogSought
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from farmd.core.attempts import Attempt
-    from farmd.core.events import ClientAsked, LogRead
-    from farmd.core.job import Job
+    from farmd.core.events import ClientAsked, LogFound
+    from farmd.core.node import Node
     from farmd.core.turn import Turn
-    from protocol.ids import NodeId
+    from protocol.ids import AttemptRef, NodeId
+    from protocol.logquery import LogQuery
 
-LIMIT_BYTES = 256 << 10
 PATIENCE_S = 5.0
-SHOWN_LETTERS = 80
-"""So much of a list of frames is told to a person."""
+SEARCH_PATIENCE_S = 12.0
+"""A search answers after 2 s; before it there may be others."""
+LOOK_S = 0.25
+"""Pause between two looks for news."""
+PEER_LOOK_S = 1.0
+"""Pause between two looks whether the node that has the log is still there."""
+MAX_WAIT_S = 30.0
+MAX_OF_PEER = 256
+"""Open questions of one node; more are not answered."""
 
 
 @dataclass(slots=True)
-class _Asked:
-    """Somebody waits for a part of a log: a client here, or another node."""
+class _Seek:
+    """An open question for lines.
 
-    client: int | None
-    peer: NodeId | None
-    peer_ask: int
-    attempt: Attempt | None
+    Attributes:
+        ref: Whose log.
+        query: What is asked.
+        tell: Takes the answer, None if none came.
+        due: When patience ends.
+        client: Who waits here, or None.
+        peer: Who waits at another node, by its number of the question, or None.
+        at: Who has the log.
+        until: When waiting for news ends; before it an answer without news is none.
+        look_at: When the next look is due, if one is.
+        running: The attempt was running when the log was looked into last.
+    """
+
+    ref: AttemptRef
+    query: LogQuery
+    tell: Callable[[Turn, LogExcerpt | None], None]
     due: float
+    client: int | None = None
+    peer: tuple[NodeId, int] | None = None
+    at: NodeId | None = None
+    until: float = 0.0
+    look_at: float | None = None
+    running: bool = False
 
 
 class Logs:
-    """Routes questions for logs."""
+    """Routes questions for lines of logs; answers `log.*`.
 
-    def __init__(self, node: NodeId, *, is_alive: Callable[[NodeId], bool], name_of: Callable[[NodeId], str]) -> None:
+    Attributes:
+        bytes: Routes questions for their bytes.
+    """
+
+    def __init__(self, node: Node) -> None:
         self._node = node
-        self._is_alive = is_alive
-        self._name_of = name_of
-        self._asked: dict[int, _Asked] = {}
+        self._seeks: dict[int, _Seek] = {}
         self._number = 0
+        self.bytes = LogBytes(node)
+        self.operations: Mapping[str, Callable[[Turn, ClientAsked], None]] = {
+            "logs": self.bytes.ask,
+            **dict.fromkeys(("log.tail", "log.read", "log.find", "log.follow"), self._lines),
+            "log.list": LogLists(node, self).answer,
+        }
 
-    def ask(self, turn: Turn, event: ClientAsked, job: Job, task: int | None) -> None:
-        """Answer a client: the newest attempt of the task, or of the job's most telling task.
+    # -- lines ----------------------------------------------------------------------------------------------------
 
-        Raises:
-            NotFound: Nothing has run yet, or the machine that has the log is away.
-        """
-        attempt = _attempt_of(job, task, event.args.get("attempt"))
-        if attempt is None:
-            raise _nothing_yet(job, task)
-        offset, limit = _int(event.args.get("offset"), 0), _int(event.args.get("limit"), LIMIT_BYTES)
-        limit = max(1, min(limit, LIMIT_BYTES))
-        self._number += 1
-        asked = _Asked(event.client, None, 0, attempt, turn.now.mono + PATIENCE_S)
-        if attempt.node == self._node:
-            turn.effects.append(ReadLog(self._number, attempt.ref, offset, limit))
-        elif self._is_alive(attempt.node):
-            turn.send(attempt.node, LogAsk(self._number, attempt.ref, offset, limit))
+    def _lines(self, turn: Turn, event: ClientAsked) -> None:
+        """Answer a client with lines of the log of an attempt."""
+        job, attempt = find_attempt(self._node, event)
+        query = query_of(event, job.spec.renderer)
+        if not self._is_there(attempt.node):
+            turn.effects.append(Reply(event.client, away_view(self._node, job, attempt, turn.now)))
+            return
+
+        def tell(turn: Turn, excerpt: LogExcerpt | None) -> None:
+            self._answer(turn, event.client, attempt, excerpt)
+
+        self.seek(turn, attempt, query, tell, client=event.client)
+
+    def _answer(self, turn: Turn, client: int, attempt: Attempt, excerpt: LogExcerpt | None) -> None:
+        job = self._node.jobs.get(attempt.ref.job)
+        if job is None:
+            turn.effects.append(Reply(client, error=(5, "the job is no more", "it was deleted", "")))
+        elif excerpt is None and not self._is_there(attempt.node):
+            turn.effects.append(Reply(client, away_view(self._node, job, attempt, turn.now)))
+        elif excerpt is None:
+            turn.effects.append(Reply(client, error=silence(self._node.registry.name_of(attempt.node))))
+        elif excerpt.fault:
+            fault = (1, "the log gives no answer", excerpt.fault, "")
+            turn.effects.append(Reply(client, error=fault))
         else:
-            where = self._name_of(attempt.node)
-            raise NotFound(
-                f"the log is on {where}, which does not answer",
-                attempt.body.last_lines[-200:] or "logs stay where a frame ran",
-                f"try again when {where} is back",
-            )
-        self._asked[self._number] = asked
+            turn.effects.append(Reply(client, excerpt_view(self._node, job, attempt, excerpt)))
 
-    def on_ask(self, turn: Turn, sender: NodeId, message: LogAsk) -> None:
-        """Another node asks for a log that should be here.
+    def seek(
+        self,
+        turn: Turn,
+        attempt: Attempt,
+        query: LogQuery,
+        tell: Callable[[Turn, LogExcerpt | None], None],
+        *,
+        client: int | None = None,
+        patience_s: float = 0.0,
+    ) -> None:
+        """Ask the node that has a log; `tell` is called once, in a later turn.
+
+        Args:
+            turn: The present turn.
+            attempt: Whose log.
+            query: What is asked.
+            tell: Takes the answer, or None.
+            client: Whose leaving ends it.
+            patience_s: When it ends in any case; 0 = as usual for the question.
+        """
+        now = turn.now.mono
+        wait_s = min(query.wait_ms / 1000, MAX_WAIT_S) if query.size >= 0 else 0.0
+        usual_s = SEARCH_PATIENCE_S if query.pattern or query.how else PATIENCE_S
+        asked = _Seek(attempt.ref, query, tell, now + wait_s + (patience_s or usual_s), client, at=attempt.node)
+        number = self._open(asked)
+        if attempt.node == self._node.id:
+            asked.until = now + wait_s
+            self._look(turn, number, asked)
+        else:
+            asked.look_at = now + PEER_LOOK_S
+            turn.send(attempt.node, LogSeek(number, attempt.ref, query), volatile=True)
+
+    def _open(self, asked: _Seek) -> int:
+        self._number += 1
+        self._seeks[self._number] = asked
+        return self._number
+
+    def _look(self, turn: Turn, number: int, asked: _Seek) -> None:
+        asked.running = asked.ref in self._node.worker.live
+        asked.look_at = None
+        turn.effects.append(SeekLog(number, asked.ref, asked.query))
+
+    def on_seek(self, turn: Turn, sender: NodeId, message: LogSeek) -> None:
+        """Another node asks for lines of a log that should be here.
 
         Raises:
-            PeerError: It names no attempt; the name becomes a path, which must not lead out of the logs.
+            PeerError: It names no attempt (the name becomes a path, which must not lead out of the logs), or has more
+                questions open than it should.
         """
         pack_job(message.ref.job)
         pack_node(message.ref.attempt.leader)
-        self._number += 1
-        self._asked[self._number] = _Asked(None, sender, message.ask, None, turn.now.mono + PATIENCE_S)
-        limit = max(1, min(message.limit, LIMIT_BYTES))
-        turn.effects.append(ReadLog(self._number, message.ref, message.offset, limit))
+        if sum(asked.peer is not None and asked.peer[0] == sender for asked in self._seeks.values()) >= MAX_OF_PEER:
+            raise PeerError(f"{sender} has {MAX_OF_PEER} questions for logs open")
 
-    def on_read(self, turn: Turn, event: LogRead) -> None:
-        """The log was read here."""
-        asked = self._asked.pop(event.ask, None)
+        def tell(turn: Turn, excerpt: LogExcerpt | None) -> None:
+            turn.send(sender, LogSought(message.ask, excerpt or LogExcerpt(found=False)), volatile=True)
+
+        now, query = turn.now.mono, message.query
+        wait_s = min(max(0, query.wait_ms) / 1000, MAX_WAIT_S) if query.size >= 0 else 0.0
+        asked = _Seek(message.ref, query, tell, now + wait_s + SEARCH_PATIENCE_S, peer=(sender, message.ask))
+        asked.until = now + wait_s
+        self._look(turn, self._open(asked), asked)
+
+    def on_found(self, turn: Turn, event: LogFound) -> None:
+        """The log was looked into here."""
+        asked = self._seeks.get(event.ask)
         if asked is None:
             return
-        if asked.peer is not None:
-            answer = LogIs(asked.peer_ask, event.found, event.offset, event.size, event.data)
-            turn.send(asked.peer, answer, volatile=True)
-        else:
-            self._answer(turn, asked, event)
+        excerpt = event.excerpt
+        waits = asked.query.size >= 0 and asked.running and not excerpt.fault and turn.now.mono < asked.until
+        if waits and (excerpt.size <= asked.query.size or not excerpt.found):
+            asked.look_at = min(turn.now.mono + LOOK_S, asked.until)
+            return
+        del self._seeks[event.ask]
+        asked.tell(turn, excerpt._replace(running=asked.running))
 
-    def on_is(self, turn: Turn, sender: NodeId, message: LogIs) -> None:
+    def on_sought(self, turn: Turn, sender: NodeId, message: LogSought) -> None:
         """Another node answers."""
-        asked = self._asked.get(message.ask)
-        if asked is not None and asked.attempt is not None and asked.attempt.node == sender:
-            del self._asked[message.ask]
-            self._answer(turn, asked, message)
+        asked = self._seeks.get(message.ask)
+        if asked is not None and asked.at == sender:
+            del self._seeks[message.ask]
+            asked.tell(turn, message.excerpt)
 
-    def _answer(self, turn: Turn, asked: _Asked, read: LogRead | LogIs) -> None:
-        attempt = asked.attempt
-        assert asked.client is not None
-        assert attempt is not None
-        data = {
-            "found": read.found,
-            "node": attempt.node,
-            "node_name": self._name_of(attempt.node),
-            "attempt": str(attempt.id),
-            "task": attempt.task,
-            "offset": read.offset,
-            "size": read.size,
-            "data": read.data,
-            "ended": attempt.state != AttemptState.RUNNING,
-        }
-        turn.effects.append(Reply(asked.client, data))
+    def on_leave(self, turn: Turn, sender: NodeId, message: LogLeave) -> None:
+        """At another node nobody waits any more."""
+        for number, asked in list(self._seeks.items()):
+            if asked.peer == (sender, message.ask):
+                self._drop(turn, number, asked)
+
+    def left(self, turn: Turn, client: int) -> None:
+        """A client no longer waits."""
+        for number, asked in list(self._seeks.items()):
+            if asked.client == client:
+                self._drop(turn, number, asked)
+
+    def _drop(self, turn: Turn, number: int, asked: _Seek) -> None:
+        del self._seeks[number]
+        if asked.at is not None and asked.at != self._node.id:
+            turn.send(asked.at, LogLeave(number), volatile=True)
+        else:
+            turn.effects.append(LeaveLog(number))
+
+    def _is_there(self, node: NodeId) -> bool:
+        return node == self._node.id or self._node.membership.is_alive(node)
+
+    # -- time -----------------------------------------------------------------------------------------------------
 
     def next_deadline(self) -> float | None:
-        """When the first asker has waited long enough."""
-        if not self._asked:
-            return None
-        return min((asked.due for asked in self._asked.values()), default=None)
+        """When the first of those who wait has waited long enough, or a look is due."""
+        reads_due = self.bytes.next_deadline()
+        if not self._seeks:
+            return reads_due
+        times = [
+            asked.due if asked.look_at is None else min(asked.due, asked.look_at) for asked in self._seeks.values()
+        ]
+        return min(times) if reads_due is None else min(reads_due, *times)
 
     def on_timer(self, turn: Turn) -> None:
-        """Tell those who have waited long enough."""
-        for number, asked in list(self._asked.items()):
-            if asked.due > turn.now.mono:
-                continue
-            del self._asked[number]
-            if asked.client is not None and asked.attempt is not None:
-                where = self._name_of(asked.attempt.node)
-                fault = (7, "the log did not arrive", f"{where} did not answer in {PATIENCE_S:.0f} s", "try again")
-                turn.effects.append(Reply(asked.client, error=fault))
-
-
-def _attempt_of(job: Job, task: int | None, wanted: object) -> Attempt | None:
-    """Choose the attempt whose log is meant: as named, else the newest; of a job, running and failed ones first."""
-    tasks = [TaskIndex(task)] if task is not None else list(job.tasks.touched())
-    attempts = [attempt for index in tasks for attempt in job.tasks.attempts_of(index)]
-    if isinstance(wanted, str) and wanted:
-        attempts = [attempt for attempt in attempts if str(attempt.id) == wanted]
-    urgent = (AttemptState.FAILED, AttemptState.RUNNING)
-    return max(attempts, key=lambda attempt: (attempt.state in urgent, attempt.started_ms, attempt.id), default=None)
-
-
-def _nothing_yet(job: Job, task: int | None) -> NotFound:
-    """Say that a task has not run yet, and which have."""
-    ran = [index for index in job.tasks.touched() if job.tasks.attempts_of(index)]
-    if task is None or task in ran or not ran:
-        return NotFound(f"job {job.id} has no log yet", "nothing of it has run", f"farmctl why {job.id}")
-    frames = FrameSet.of(job.plan.frames_of(TaskIndex(task)))
-    name = f"frame {frames} has" if len(frames) == 1 else f"frames {frames} have"
-    shown = str(FrameSet.of(frame for index in ran for frame in job.plan.frames_of(index)))
-    if len(shown) > SHOWN_LETTERS:
-        shown = shown[:SHOWN_LETTERS].rpartition(",")[0] + " and more"
-    why = f"these have: {shown}"
-    return NotFound(f"{name} not run yet", why, f"farmctl why {job.id} --frame {frames.first}")
-
-
-def _int(value: object, default: int) -> int:
-    return value if type(value) is int else default
+        """Look again, and tell those who have waited long enough."""
+        now = turn.now.mono
+        for number, asked in list(self._seeks.items()):
+            is_gone = asked.at is not None and not self._is_there(asked.at)
+            if asked.due <= now or (is_gone and asked.look_at is not None and asked.look_at <= now):
+                self._drop(turn, number, asked)
+                asked.tell(turn, None)
+            elif asked.look_at is not None and asked.look_at <= now:
+                if asked.at is None or asked.at == self._node.id:
+                    self._look(turn, number, asked)
+                else:
+                    asked.look_at = now + PEER_LOOK_S
+        self.bytes.on_timer(turn)

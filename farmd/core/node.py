@@ -156,7 +156,7 @@ class Node:
         self.releasing = Releasing(self)
         self.releasing = Releasing(self)
         self.thumbnails = Thumbnails(self.id, jobs=self.jobs, swarm=self.swarm, name_of=self.registry.name_of)
-        self.logs = Logs(self.id, is_alive=self.membership.is_alive, name_of=self.registry.name_of)
+        self.logs = Logs(self)
         self.acknowledge = Acknowledge(
             self.gossip,
             leader=lambda: self.election.leader,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from farmd.adapters.client_door import ClientDoor
     from farmd.adapters.runner import Runner
     from farmd.adapters.zmq_transport import ZmqTransport
+    from farmd.daemon.loglooking import LogLooking
     from farmd.daemon.storage import Storage
 
 _LOG = logging.getLogger("farmd")
@@ -22,7 +23,9 @@ _LOG = logging.getLogger("farmd")
 class RealHands:
     """`Hands` port of a daemon."""
 
-    def __init__(self, *, transport: ZmqTransport, door: ClientDoor, runner: Runner, storage: Storage) -> None:
+    def __init__(
+        self, *, transport: ZmqTransport, door: ClientDoor, runner: Runner, storage: Storage, logs: LogLooking
+    ) -> None:
         self._table: dict[type, Callable[[Any], object]] = {
             ef.Send: lambda effect: transport.send(effect.to, effect.message),
             ef.Link: lambda effect: transport.link(effect.node, effect.address, effect.public_key),
@@ -49,6 +52,8 @@ class RealHands:
             ef.RemoveCheckouts: storage.evicting.remove_checkouts,
             ef.Deliver: storage.deliver,
             ef.ReadLog: storage.read_log,
+            ef.SeekLog: logs.seek,
+            ef.LeaveLog: logs.leave,
             ef.ReadBlob: storage.read_blob,
         }
 

@@ -23,6 +23,7 @@ from farmd.adapters.clock import BootClock, boot_id
 from farmd.adapters.discovery import Discovery
 from farmd.adapters.identity import forget_token, judge_token, read_token, waiting_token
 from farmd.adapters.joblog import JobLogs
+from farmd.adapters.joblog.seeking import Seeker
 from farmd.adapters.runner import Runner, RunnerSettings, Tools
 from farmd.adapters.service import ServiceManager
 from farmd.adapters.store import SqliteStore
@@ -35,6 +36,7 @@ from farmd.core.events import Measured, PeerHeardOf, Stopping
 from farmd.core.life import Loaded, Self
 from farmd.core.node import Node
 from farmd.daemon.hands import RealHands
+from farmd.daemon.loglooking import LogLooking
 from farmd.daemon.operations import Operations
 from farmd.daemon.pictures import StoredThumbnails
 from farmd.daemon.software import installed_version
@@ -154,7 +156,8 @@ class Daemon:
         handlers, check = operations.handlers, node.door.permissions.check
         door = ClientDoor(self._zap.context, self._settings.data_dir, self._post, handlers, check=check)
         self._door = door
-        hands = RealHands(transport=transport, door=door, runner=runner, storage=storage)
+        self._looking = LogLooking(Seeker(self._logs, errors_of, level_of), self._post)
+        hands = RealHands(transport=transport, door=door, runner=runner, storage=storage, logs=self._looking)
         self._driver = Driver(node, clock=self._clock, store=self._store, hands=hands, on_bug=self._on_bug)
         transport.trust([body.public_key for body in node.registry.keys.values()])
         transport.start()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -11,11 +11,14 @@ from farmd.core.logs import Logs
 from farmd.core.turn import Instant, Turn
 from protocol.errors import PeerError
 from protocol.ids import AttemptId, AttemptRef, JobId, NodeId, TaskIndex
-from protocol.messages import Heartbeat, HeartbeatNack, LogAsk, PreVoteReply, VoteAsk, VoteReply
+from protocol.logquery import LogQuery
+from protocol.messages import Heartbeat, HeartbeatNack, LogAsk, LogSeek, PreVoteReply, VoteAsk, VoteReply
 from tests.core.cluster import Cluster, node_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from farmd.core.node import Node
 
 JOB, LEADER = JobId("0" * 16), node_id(1)
 
@@ -54,8 +57,10 @@ def test_term_that_no_key_of_an_attempt_can_hold_is_not_entered(turn: Turn, mess
     ("job", "leader"), [("../../etc/passwd", LEADER), ("\0" * 16, LEADER), (JOB, "../" * 5), ("", LEADER)]
 )
 def test_log_whose_name_would_lead_out_of_the_logs_is_not_read(turn: Turn, job: str, leader: str) -> None:
-    logs = Logs(node_id(0), is_alive=lambda node: True, name_of=str)
+    logs = Logs(cast("Node", None))  # what names no attempt is refused before anything is looked up
     ref = AttemptRef(JobId(job), TaskIndex(0), AttemptId(1, NodeId(leader), 0))
 
     with pytest.raises(PeerError):
-        logs.on_ask(turn, LEADER, LogAsk(1, ref, 0, 100))
+        logs.bytes.on_ask(turn, LEADER, LogAsk(1, ref, 0, 100))
+    with pytest.raises(PeerError):
+        logs.on_seek(turn, LEADER, LogSeek(1, ref, LogQuery()))

@@ -13,6 +13,7 @@ from farmd.core.effects import (
     Deliver,
     EvictBlobs,
     FindBlobs,
+    LeaveLog,
     Link,
     ListBlobs,
     ReadBlob,
@@ -22,6 +23,7 @@ from farmd.core.effects import (
     ReadPiece,
     RemoveCheckouts,
     Reply,
+    SeekLog,
     Send,
     SettleBlobs,
     StartAttempt,
@@ -44,6 +46,7 @@ from farmd.core.events import (
     BlobsSettled,
     BlobVerified,
     Delivered,
+    LogFound,
     LogRead,
     ManifestRead,
     PackWritten,
@@ -63,6 +66,7 @@ if TYPE_CHECKING:
     from farmd.core.events import Event
     from protocol.messages import Message
     from tests.sim.blobs import Blobs
+    from tests.sim.simlogs import SimLogs
 
 PIECE_S = 0.05
 """Until a piece of a large file is on its way: so that a transfer takes long enough for something to happen."""
@@ -87,6 +91,7 @@ class SimHands:
         self._post = post
         self.blobs = blobs
         self.processes: dict[AttemptRef, Process] = {}
+        self.logs: SimLogs = world.by_id[node].logs
         self.links: dict[NodeId, None] = {}
         self.trusted: dict[NodeId, None] = {}
         self.stash: list[Effect] | None = None
@@ -145,10 +150,20 @@ class SimHands:
                 self._deliver(effect)
             case ReadBlob():
                 self._later(BlobRead(effect.ask, self.blobs.held.get(effect.blob)))
-            case ReadLog():
-                self._later(LogRead(effect.ask, False, 0, 0, b""))
+            case ReadLog() | SeekLog() | LeaveLog():
+                self._look_into_log(effect)
             case _:
                 raise AssertionError(f"unexpected effect {effect}")
+
+    def _look_into_log(self, effect: ReadLog | SeekLog | LeaveLog) -> None:
+        match effect:
+            case ReadLog():
+                part = self.logs.read(effect.ref, effect.offset, effect.limit)
+                self._later(LogRead(effect.ask, part is not None, *(part or (0, 0, b""))))
+            case SeekLog():
+                self._later(LogFound(effect.ask, self.logs.seek(effect.ref, effect.query)))
+            case LeaveLog():
+                self.logs.left.append(effect.ask)
 
     def _transfer(self, effect: ReadPiece | WritePiece | ReadPack | WritePack) -> None:
         match effect:
@@ -268,6 +283,7 @@ class SimHands:
         if process is None:
             return
         loop = asyncio.get_running_loop()
+        self.logs.print(ref, f"at {loop.time():.0f} s")
         self._post(AttemptProgressed(ref, max(0.0, 1.0 - (process.ends_at - loop.time()) / seconds)))
         process.beat = loop.call_later(1.0, self._beat, ref, seconds)
 
@@ -275,6 +291,7 @@ class SimHands:
         process = self.processes.pop(ref)
         if process.beat is not None:
             process.beat.cancel()
+        self.logs.print(ref, f"ended: {text}" if text else "ended")
         outputs: tuple[OutputFact, ...] = ()
         if cause == 0 and process.effect.spec.output_name is not None:
             outputs = tuple(self._output_of(ref, frame) for frame in process.effect.frames)

@@ -19,6 +19,7 @@ from tests.sim.ageing import Ageing
 from tests.sim.blobs import Blobs
 from tests.sim.disk import SimDisk
 from tests.sim.hands import SimHands
+from tests.sim.simlogs import SimLogs
 
 if TYPE_CHECKING:
     import asyncio
@@ -79,6 +80,7 @@ class Machine:
         self.disk = SimDisk(Random(f"{world.seed}/disk/{index}"))
         self.blobs = Blobs()
         self.ageing = Ageing(self)
+        self.logs = SimLogs()
         self.driver: SimDriver | None = None
         self.hands: SimHands | None = None
         self.lives = 0

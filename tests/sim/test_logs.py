@@ -1,0 +1,124 @@
+"""Logs read from afar while machines leave, come back and die, on simulated time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from farmd.core.events import ClientLeft
+from protocol.jobspec import GateMode, GateSpec
+from tests.core.small_farm import Farm, play
+
+if TYPE_CHECKING:
+    from protocol.ids import AttemptRef
+
+
+async def running(farm: Farm, job: str, machine: int) -> AttemptRef:
+    """Wait until an attempt of a job runs on a machine."""
+    found: list[AttemptRef] = []
+
+    def runs() -> bool:
+        found[:] = [ref for ref in farm.machines[machine].node.worker.live if ref.job == job]
+        return bool(found)
+
+    await farm.until(runs)
+    return found[0]
+
+
+async def on_one_machine(farm: Farm, machine: int) -> tuple[str, AttemptRef]:
+    """Let one machine render a job of one long frame, and return its attempt."""
+    for index, other in enumerate(farm.machines):
+        if index != machine:
+            await farm.data("node.hold", node=other.name)
+    farm.world.mean_frame_s = 20.0
+    job = await farm.submit(frames="1", gate=GateSpec(GateMode.OFF, ()))
+    return job, await running(farm, job, machine)
+
+
+def texts(answer: Any) -> list[str]:
+    return [line["text"] for line in answer["lines"]]
+
+
+def test_log_of_another_machine_is_followed_to_its_end_line_by_line() -> None:
+    async def scene(farm: Farm) -> None:
+        job, ref = await on_one_machine(farm, 1)
+        seen, offset, size, answers = [], 0, 0, 0
+        while True:
+            answer = await farm.data("log.follow", 0, 30, job=job, offset=offset, size=size, patience_s=10)
+            assert answer["node_name"] == "n01"
+            seen += texts(answer)
+            offset, size, answers = answer["next"], answer["size"], answers + 1
+            if answer["ended"] and not answer["lines"]:
+                break
+        assert seen == farm.machines[1].logs.texts[ref].decode().splitlines()
+        assert seen[-1].startswith("ended")
+        assert answers <= len(seen) + 3, "each answer brought something"
+
+    play(scene, 2)
+
+
+def test_follow_of_a_machine_that_dies_says_so_within_seconds() -> None:
+    async def scene(farm: Farm) -> None:
+        job, _ = await on_one_machine(farm, 1)
+        client = farm.world.ask(farm.machines[0], "log.follow", job=job, offset=1 << 20, patience_s=30)
+        await asyncio.sleep(0.5)
+        farm.machines[1].crash()
+        began = farm.world.loop.time()
+        await farm.until(lambda: client in farm.world.answers, 30)
+        answer = farm.world.answers[client]
+        assert answer.error is None
+        assert answer.data["away"]["node_name"] == "n01"
+        assert answer.data["away"]["why"] == "it does not answer"
+        assert not answer.data["found"]
+        assert farm.world.loop.time() - began < 8
+
+    play(scene, 2)
+
+
+def test_log_of_a_machine_that_is_off_is_told_where_it_is_and_since_when() -> None:
+    async def scene(farm: Farm) -> None:
+        job, ref = await on_one_machine(farm, 1)
+        await farm.until(lambda: ref not in farm.machines[1].node.worker.live)
+        await asyncio.sleep(2)
+        left_ms = farm.machines[0].clock.now().wall_ms
+        farm.machines[1].leave()
+        await asyncio.sleep(3)
+        answer = await farm.data("log.tail", job=job)
+        assert not answer["found"]
+        assert answer["away"]["why"] == "it was shut down"
+        assert abs(answer["away"]["since_ms"] - left_ms) < 3000
+        rows = (await farm.data("log.list", job=job))["attempts"]
+        assert [(row["here"], row["size"]) for row in rows] == [(False, None)]
+        farm.machines[1].start()
+        await asyncio.sleep(10)
+        rows = (await farm.data("log.list", job=job))["attempts"]
+        assert [(row["here"], row["size"]) for row in rows] == [(True, len(farm.machines[1].logs.texts[ref]))]
+        assert texts(await farm.data("log.tail", job=job, lines=1))[0].startswith("ended")
+
+    play(scene, 2)
+
+
+def test_viewer_that_leaves_is_forgotten_at_both_ends() -> None:
+    async def scene(farm: Farm) -> None:
+        job, _ = await on_one_machine(farm, 1)
+        here, there = farm.machines
+        client = farm.world.ask(here, "log.follow", job=job, offset=1 << 20, patience_s=30)
+        await farm.until(lambda: there.node.logs.next_deadline() is not None)
+        here._post(ClientLeft(client))
+        await asyncio.sleep(1)
+        assert here.node.logs.next_deadline() is None
+        assert there.node.logs.next_deadline() is None
+        assert there.logs.left, "the disk was told, too"
+
+    play(scene, 2)
+
+
+def test_question_that_gets_lost_is_an_error_after_some_seconds() -> None:
+    async def scene(farm: Farm) -> None:
+        job, _ = await on_one_machine(farm, 1)
+        farm.machines[1].node.logs.on_seek = lambda *_args: None  # type: ignore[method-assign]  # as an older version
+        answer = await farm.ask("log.tail", 0, 20, job=job)
+        assert answer.error is not None
+        assert answer.error[:2] == (7, "the log did not arrive")
+
+    play(scene, 2)
