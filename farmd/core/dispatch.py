@@ -155,11 +155,11 @@ class Dispatch:
         fault = event.fault
         if not fault and node.registry.is_revoked(joiner):
             fault = "this key was evicted from the farm"
+        elif not fault and node.users.holder_of(KEY, event.public_key) is not None:
+            fault = "this is the key of a person"
         if fault:
             turn.note("join-refused", f"{event.name} at {event.address}: {fault}")
             turn.effects.append(AnswerJoin(event.door, False, fault))
-        elif not fault and node.users.holder_of(KEY, event.public_key) is not None:
-            fault = "this is the key of a person"
             return
         if not node.registry.is_admitted(joiner):
             key = KeyBody(event.public_key, event.role or "node", node.id)

@@ -78,8 +78,8 @@ class TrustPeople:
     people: tuple[tuple[bytes, str], ...]
 
 
-class AnswerJoin:
 @dataclass(frozen=True, slots=True)
+class AnswerJoin:
     """Answer a join request: admitted or refused, with members as (address, public key)."""
 
     door: int
@@ -323,6 +323,7 @@ Effect = (
     | Link
     | Unlink
     | Trust
+    | TrustPeople
     | AnswerJoin
     | Reply
     | StartAttempt
@@ -340,7 +341,6 @@ Effect = (
     | Tidy
     | RemoveCheckouts
     | Deliver
-    | TrustPeople
     | ReadLog
     | SeekLog
     | LeaveLog

@@ -236,9 +236,9 @@ class Node:
         if self.leader.pump(turn):
             self.verdicts.review(turn)
             self.rerender.review(turn)
-        self.users.follow_keys(turn)
             self.fold(turn)
         self.links.follow_keys(turn)
+        self.users.follow_keys(turn)
 
     def fold(self, turn: Turn) -> None:
         """Let every change of a row have its consequences here."""

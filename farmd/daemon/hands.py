@@ -31,10 +31,10 @@ class RealHands:
             ef.Link: lambda effect: transport.link(effect.node, effect.address, effect.public_key),
             ef.Unlink: lambda effect: transport.unlink(effect.node),
             ef.Trust: lambda effect: transport.trust(effect.keys),
+            ef.TrustPeople: lambda effect: transport.trust_people(effect.people),
             ef.AnswerJoin: lambda effect: transport.answer_join(
                 effect.door, JoinReply(effect.admitted, effect.reason, effect.members)
             ),
-            ef.TrustPeople: lambda effect: transport.trust_people(effect.people),
             ef.Reply: lambda effect: door.reply(effect.client, effect.data, effect.error),
             ef.StartAttempt: runner.start,
             ef.StopAttempt: runner.stop,

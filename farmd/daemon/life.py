@@ -132,11 +132,11 @@ class Daemon:
             epoch=epoch,
             judge=self._judge,
             on_api=self._on_api,
+            on_person=self._on_person,
             on_trust=self._zap.trust,
             on_lanes=self._zap.admit_to_lanes,
         )
 
-            on_person=self._on_person,
     async def _serve(self, address: str, opened: Opened, on_ready: Callable[[str], None]) -> None:
         transport = self._transport
         assert transport is not None

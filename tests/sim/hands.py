@@ -30,9 +30,9 @@ from farmd.core.effects import (
     StopAttempt,
     Tidy,
     Trust,
+    TrustPeople,
     Unlink,
     VerifyBlob,
-    TrustPeople,
     WritePack,
     WritePiece,
 )
@@ -106,13 +106,13 @@ class SimHands:
             case Send():
                 if effect.to in self.links:
                     self._world.on_send(self.node, effect)
+            case TrustPeople():
+                pass  # people ask at the door itself here
             case Link() | Unlink() | Trust():
                 self._connect(effect)
             case Reply():
                 self._world.on_reply(self.node, effect)
             case AnswerJoin():
-            case TrustPeople():
-                pass  # people ask at the door itself here
                 self._world.on_join_answer(self.node, effect)
             case StartAttempt():
                 self._start(effect)
