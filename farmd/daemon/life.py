@@ -41,8 +41,10 @@ from farmd.daemon.operations import Operations
 from farmd.daemon.pictures import StoredThumbnails
 from farmd.daemon.software import installed_version
 from farmd.daemon.storage import Storage
+from farmd.daemon.webdoor import web_child
 from farmd.driver import Driver
 from farmd.renderers import images
+from farmd.renderers.errorlines import errors_of, level_of
 from farmd.renderers.registry import find_renderers
 from protocol.bodies import FarmBody, NodeBody
 from protocol.codec import NEWEST_VERSION, OLDEST_VERSION
@@ -204,6 +206,7 @@ class Daemon:
             _LOG.warning("the end took longer than %g s; what is left is ended hard", GOODBYE_S)
         self._driver.close()
         door.close()
+        self._looking.close()
         storage.close()
 
     # -- what the core is told ------------------------------------------------------------------------------------
