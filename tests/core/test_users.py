@@ -6,11 +6,13 @@ import hashlib
 from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
+import jsonschema_rs
 import pytest
 
 from farmd.core.users import KEY, TOKEN, Users
 from protocol.bodies import CredentialBody, UserBody, pack_body
 from protocol.records import Kind, Rec, credential_pk, user_pk
+from protocol.schemas import SCHEMAS
 from tests.core.small_farm import Farm, play
 
 if TYPE_CHECKING:
@@ -145,6 +147,26 @@ def test_a_token_is_told_once_kept_as_its_hash_and_good_until_it_is_revoked() ->
         assert refused.error[0] == 6
         again = await farm.ask("user.token", name="anna", token=DRAWN)
         assert again.error is not None, "revoked is for ever"
+
+    play(scene)
+
+
+def test_every_answer_is_as_its_schema_says() -> None:
+    async def scene(farm: Farm) -> None:
+        answers = [
+            await farm.data("user.add", name="anna", role="viewer"),
+            await farm.data("user.token", name="anna", token=DRAWN),
+            await farm.data("user.key", name="anna", public_key=KEY_BYTES, dry_run=True),
+            await farm.data("user.role", name="*", role="viewer"),
+            await farm.data("user.list"),
+            await farm.data("user.show", name="*"),
+            await farm.data("user.me"),
+        ]
+        for answer in answers:
+            jsonschema_rs.validate(SCHEMAS[answer["schema"]], answer)
+        made = answers[1]["id"]
+        revoked = await farm.data("user.revoke", name="anna", id=made)
+        jsonschema_rs.validate(SCHEMAS["farm.user.v1"], revoked)
 
     play(scene)
 

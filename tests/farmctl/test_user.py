@@ -6,11 +6,13 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import click
+import jsonschema_rs
 import pytest
 
 from farmctl.completing import complete_users
 from protocol.errors import NotAllowed, NotFound, UserError
 from protocol.places import read_key_file
+from protocol.schemas import SCHEMAS
 from tests.farmctl.fakes import NOW_MS, FakeNode, run, session_for
 
 if TYPE_CHECKING:
@@ -54,6 +56,12 @@ def test_list_shows_roles_and_that_of_everybody_else(node: FakeNode) -> None:
     assert lines[2].split() == ["*", "(not", "listed)", "artist"]
     assert run(node, "user", "list", "-q").stdout == "anna\n*\n"
     assert json.loads(run(node, "user", "list", "--json").stdout) == LISTED
+
+
+@pytest.mark.parametrize("words", ["list", "show anna", "me", "add ben", "role anna viewer", "token", "revoke anna 3"])
+def test_json_of_every_command_is_as_its_schema_says(node: FakeNode, words: str) -> None:
+    document = json.loads(run(node, "user", *words.split(), "-o", "json").stdout)
+    jsonschema_rs.validate(SCHEMAS[document["schema"]], document)
 
 
 def test_show_names_tokens_by_id_and_label(node: FakeNode) -> None:

@@ -1,0 +1,53 @@
+"""Documents about people: who is listed, with which role, and what proves who they are."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from protocol.people import ROLES
+from protocol.schemas.parts import STORED, Schema, document, flag, instant, items, maybe, text, thing, word
+
+_CREDENTIAL: Final = thing(
+    {
+        "id": text("names it; no secret"),
+        "label": text("what for; may be empty"),
+        "made_ms": instant("when it was made"),
+        "actor": text("who made it"),
+    }
+)
+_USER: Final = thing(
+    {
+        "name": text('of the account on the machines; "*" stands for everybody who is not listed'),
+        "role": word("what the person may do", ROLES),
+        "full_name": text("for people; may be empty"),
+        "listed": flag("there is a row of it"),
+        "actor": text("who set it; empty: nobody did"),
+        "set_at_ms": maybe(instant("when that was")),
+        "tokens": items(_CREDENTIAL, "tokens that are good"),
+        "keys": items(_CREDENTIAL, "keys that are good"),
+    }
+)
+_CHANGED: Final = {
+    **STORED,
+    "changed": flag("this request changed it"),
+    "dry_run": flag("nothing was changed"),
+    "id": text("the token or key that was made or revoked"),
+    "what": word("which of the two was revoked", ("token", "key")),
+    "token": text("the token itself, in the answer that made it alone"),
+}
+DOCUMENTS: Final[dict[str, Schema]] = {
+    "farm.users.v1": document(
+        "farm.users.v1", "All people.", {"users": items(_USER, "by name; last who is not listed")}
+    ),
+    "farm.user.v1": document("farm.user.v1", "One person, and what became of an order.", {"user": _USER}, _CHANGED),
+    "farm.me.v1": document(
+        "farm.me.v1",
+        "Who asks, as the node sees it.",
+        {
+            "user": text("the person"),
+            "role": word("what that person may do there", ROLES),
+            "actor": text("the name in the history"),
+        },
+    ),
+}
+"""By name."""
