@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 DEFAULT_LISTEN = "0.0.0.0:7777"
+DEFAULT_WEB = "127.0.0.1:8766"
+DEFAULT_BOARD = "127.0.0.1:8765"
 INTERRUPTED = 130
 _DATA_DIR = click.option(
     "--data-dir",
@@ -186,6 +188,24 @@ def join(ctx: click.Context, data_dir: Path | None, token: str) -> None:
 )
 @click.option("--mdns/--no-mdns", default=True, help="Look for other nodes by multicast DNS.")
 @click.option(
+    "--web",
+    is_flag=False,
+    flag_value=DEFAULT_WEB,
+    default="",
+    envvar="FARM_WEB",
+    metavar="[HOST:PORT]",
+    help=f"Serve HTTP too, by a process of its own; alone it means {DEFAULT_WEB}.  [env: FARM_WEB]",
+)
+@click.option(
+    "--board",
+    is_flag=False,
+    flag_value=DEFAULT_BOARD,
+    default="",
+    envvar="FARM_BOARD",
+    metavar="[HOST:PORT]",
+    help=f"Serve the board too, likewise; alone it means {DEFAULT_BOARD}.  [env: FARM_BOARD]",
+)
+@click.option(
     "--log-level",
     default="warning",
     show_default=True,
@@ -201,6 +221,43 @@ def run(ctx: click.Context, /, data_dir: Path | None, log_level: str, seeds: tup
     logging.basicConfig(level=log_level.upper(), format="%(levelname)s %(message)s", stream=sys.stderr)
     settings = RunSettings(data_dir=_data_dir(ctx, data_dir), join=seeds, **options)
     asyncio.run(_run(settings))
+
+
+@main.command()
+@_DATA_DIR
+@click.option("--listen", default=DEFAULT_WEB, show_default=True, metavar="HOST:PORT", help='Where to listen; "" = not.')
+@click.option("--board", default="", metavar="HOST:PORT", help="Serve the board there, too.")
+@click.option(
+    "--scenes",
+    multiple=True,
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    envvar="FARM_WEB_SCENES",
+    help="Folder of this machine whose scenes may be named by path; may be repeated.  [env: FARM_WEB_SCENES]",
+)
+@click.option(
+    "--quota",
+    "quota_bytes",
+    default="256G",
+    show_default=True,
+    callback=lambda _ctx, _param, text: _size(text),
+    envvar="FARM_WEB_QUOTA",
+    help="Most bytes of one user's files on their way in.  [env: FARM_WEB_QUOTA]",
+)
+@click.option(
+    "--open-metrics", is_flag=True, envvar="FARM_WEB_OPEN_METRICS", help="Serve /metrics to whoever asks, without token."
+)
+@click.option("--with-parent", is_flag=True, hidden=True, help="End when standard input is closed.")
+@click.pass_context
+def web(ctx: click.Context, /, data_dir: Path | None, **options: Any) -> None:
+    """Serve HTTP as a client of this machine's daemon; `farmd run --web` starts this by itself."""
+    try:
+        from farmd.web.server import serve
+        from farmd.web.settings import WebSettings
+    except ModuleNotFoundError as error:
+        why, hint = f"{error.name} is not installed", "pip install 'farmd[web]', or leave --web out"
+        raise UserError("HTTP cannot be served", why, hint, code=2) from error
+    logging.basicConfig(level="WARNING", format="%(levelname)s %(message)s", stream=sys.stderr)
+    serve(WebSettings(data_dir=_data_dir(ctx, data_dir), **options), _say)
 
 
 def _size(text: str) -> int:

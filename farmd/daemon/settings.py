@@ -23,6 +23,8 @@ class RunSettings:
         transfer_limit_bytes_s: Most bytes of files from other machines, and as many to them; 0 = no limit.
         store_quota_bytes: Most bytes of blobs in the content store; 0 = no limit.
         mdns: Look for other nodes by multicast DNS.
+        web: HOST:PORT where HTTP is served by a child; empty = not.
+        board: The same of the board.
     """
 
     data_dir: Path
@@ -34,3 +36,5 @@ class RunSettings:
     transfer_limit_bytes_s: int = 0
     store_quota_bytes: int = 0
     mdns: bool = True
+    web: str = ""
+    board: str = ""

@@ -1,0 +1,1 @@
+"""The HTTP door: a process of its own that is a client of the daemon."""

@@ -1,0 +1,114 @@
+"""Who asks: a bearer token, which the daemon alone can tell the owner of.
+
+Tokens are never kept, never logged, and taken from the Authorization header only: an address is written into logs and
+histories. Wrong ones are counted by the address that they come from; past the limit nothing is asked of the daemon for
+that address until time has passed, but for tokens that were good before: whoever tries tokens behind a proxy shuts
+out nobody else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from farmd.web.errors import Refusal
+from protocol.errors import NotAllowed, NotFound, UsageError
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from farmd.web.farm import Farm
+
+WRONG_AT_ONCE: Final = 10
+WRONG_REFILL_S: Final = 6.0
+"""After so long one more wrong token is looked at."""
+MAX_ADDRESSES: Final = 4096
+MAX_KNOWN: Final = 1024
+MAX_TOKEN_CHARS: Final = 256
+_HINT: Final = "send Authorization: Bearer TOKEN; an admin makes one with: farmctl user token NAME"
+
+
+@dataclass(slots=True)
+class _Tries:
+    """How many wrong tokens an address may still bring, as of an instant."""
+
+    left: float
+    at: float
+
+
+class Gate:
+    """Lets in who brings a good token."""
+
+    def __init__(self, farm: Farm) -> None:
+        self._farm = farm
+        self._tries: OrderedDict[str, _Tries] = OrderedDict()
+        self._good: OrderedDict[bytes, None] = OrderedDict()
+
+    async def user_of(self, request: Request) -> str:
+        """Return the name of the user whose token a request brings.
+
+        Raises:
+            Refusal: It brings none, a wrong one, or the address has brought too many wrong ones.
+            UserError: The daemon does not answer.
+        """
+        token = token_in(request)
+        address = request.client.host if request.client is not None else ""
+        mark = hashlib.sha256(token.encode()).digest()
+        left, wait_s = self._left(address)
+        if left < 1 and mark not in self._good:
+            why = f"{WRONG_AT_ONCE} wrong ones came from {address}"
+            raise Refusal(
+                429, "no more tokens are looked at", why, "wait", headers={"Retry-After": str(int(wait_s) + 1)}
+            )
+        try:
+            answer = await self._farm.call("", "user.check", token=token)
+        except (NotAllowed, NotFound, UsageError):
+            self._good.pop(mark, None)
+            self._note_wrong(address, left)
+            raise _no_token("the token is not valid", "it was revoked, is mistyped, or of another farm") from None
+        self._note_good(mark)
+        return str(answer["user"])
+
+    def _left(self, address: str) -> tuple[float, float]:
+        """Return how many tries an address has left, and how long until there is one."""
+        known, now = self._tries.get(address), time.monotonic()
+        if known is None:
+            return WRONG_AT_ONCE, 0.0
+        left = min(WRONG_AT_ONCE, known.left + (now - known.at) / WRONG_REFILL_S)
+        return left, max(0.0, (1 - left) * WRONG_REFILL_S)
+
+    def _note_wrong(self, address: str, left: float) -> None:
+        self._tries[address] = _Tries(left - 1, time.monotonic())
+        self._tries.move_to_end(address)
+        while len(self._tries) > MAX_ADDRESSES:
+            self._tries.popitem(last=False)
+
+    def _note_good(self, mark: bytes) -> None:
+        self._good[mark] = None
+        self._good.move_to_end(mark)
+        while len(self._good) > MAX_KNOWN:
+            self._good.popitem(last=False)
+
+
+def token_in(request: Request) -> str:
+    """Return the token that a request brings.
+
+    Raises:
+        Refusal: There is none, or what is there is none.
+    """
+    given = request.headers.getlist("authorization")
+    if not given:
+        raise _no_token("a token is needed", "the request brings none")
+    scheme, _, token = given[0].partition(" ")
+    token = token.strip()
+    plain = token.isascii() and token.isprintable() and 0 < len(token) <= MAX_TOKEN_CHARS
+    if len(given) > 1 or scheme.lower() != "bearer" or not plain or " " in token:
+        raise _no_token("the token cannot be read", "the Authorization header has another form")
+    return token
+
+
+def _no_token(what: str, why: str) -> Refusal:
+    return Refusal(401, what, why, _HINT, headers={"WWW-Authenticate": 'Bearer realm="farm"'})

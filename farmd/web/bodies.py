@@ -1,0 +1,150 @@
+"""Bodies of requests: read in pieces, never more than is allowed, never longer than is patient.
+
+A body is looked at in this order: what its head says of its size, its kind, its bytes as they come. JSON is read
+strictly: one object, no NaN, no number that is no number elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.requests import ClientDisconnect
+
+from farmd.web.errors import Refusal
+from farmd.web.settings import GRACE_S, IDLE_S, LEAST_BYTES_S
+from protocol.human import format_size
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.requests import Request
+
+_JSON: Final = ("application/json", "")
+_LARGE_AT_ONCE: Final = asyncio.Semaphore(4)
+"""So many large JSON bodies are held in memory at a time; each may take tens of megabytes when it is read."""
+_LARGE_BYTES: Final = 1 << 20
+
+
+def declared_bytes(request: Request) -> int | None:
+    """Return the size that a request says its body has; None if it comes in chunks.
+
+    Raises:
+        Refusal: It says none, or something that is no size.
+    """
+    text = request.headers.get("content-length")
+    if text is None:
+        return None
+    if not text.isascii() or not text.isdigit() or len(text) > 18:
+        raise Refusal(400, "the Content-Length cannot be read", f"{text[:40]!r} is no size", "leave it to your client")
+    return int(text)
+
+
+async def pieces(request: Request, most: int) -> AsyncIterator[bytes]:
+    """Yield a body as it comes.
+
+    Args:
+        request: Whose body.
+        most: Bytes; more are refused when they come.
+
+    Raises:
+        Refusal: It is too large, or comes too slowly.
+        ClientDisconnect: The client has gone.
+    """
+    stream, loop = request.stream().__aiter__(), asyncio.get_running_loop()
+    began, came = loop.time(), 0
+    while True:
+        try:
+            piece = await asyncio.wait_for(anext(stream), IDLE_S)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise _too_slow(f"nothing came for {IDLE_S:.0f} s") from None
+        came += len(piece)
+        if came > most:
+            raise too_large(most)
+        late_s = loop.time() - began - GRACE_S
+        if late_s > 0 and came < late_s * LEAST_BYTES_S:
+            raise _too_slow(f"less than {LEAST_BYTES_S} bytes a second came")
+        if piece:
+            yield piece
+
+
+def _too_slow(why: str) -> Refusal:
+    return Refusal(408, "the body was not waited for", why, "send it again, and what is kept is not sent twice")
+
+
+def too_large(most: int) -> Refusal:
+    """Say that a body is too large."""
+    return Refusal(413, "the body is too large", f"at most {format_size(most)} are taken", "send less at a time")
+
+
+async def json_object(request: Request, most: int) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Args:
+        request: Whose body.
+        most: Bytes.
+
+    Raises:
+        Refusal: It is too large, too slow, of another kind, or no object.
+    """
+    size = declared_bytes(request)
+    if size is not None and size > most:
+        raise too_large(most)
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in _JSON:
+        raise Refusal(415, "the body is no JSON", f"its type is {kind[:60]!r}", "send Content-Type: application/json")
+    if (size or most) <= _LARGE_BYTES:
+        return _object_in(await _all_of(request, most))
+    async with _LARGE_AT_ONCE:
+        return await asyncio.to_thread(_object_in, await _all_of(request, most))
+
+
+async def _all_of(request: Request, most: int) -> bytes:
+    return b"".join([piece async for piece in pieces(request, most)])
+
+
+def _object_in(data: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(data or b"{}", parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise Refusal(
+            400, "the body cannot be read", f"it is not JSON: {str(error)[:120]}", "send one object"
+        ) from error
+    if not isinstance(found, dict):
+        raise Refusal(400, "the body cannot be read", "it holds no JSON object", "send {…}")
+    return found
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+async def drained(request: Request, most: int) -> bool:
+    """Take what is left of a small body, so that the connection can be kept; False if it had better be closed."""
+    if not _has_body(request):
+        return True
+    if (declared_bytes_or(request, most + 1)) > most:
+        return False
+    try:
+        async with asyncio.timeout(2.0):
+            async for _ in pieces(request, most):
+                pass
+    except (Refusal, ClientDisconnect, TimeoutError, RuntimeError):  # RuntimeError: it was read to its end before
+        return False
+    return True
+
+
+def declared_bytes_or(request: Request, otherwise: int) -> int:
+    """Return the size that a body is said to have, or something else where that cannot be read."""
+    try:
+        size = declared_bytes(request)
+    except Refusal:
+        return otherwise
+    return otherwise if size is None else size
+
+
+def _has_body(request: Request) -> bool:
+    return request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers

@@ -1,0 +1,88 @@
+"""Questions to the daemon on behalf of users: one connection for each user, the least recently used closed first.
+
+Whoever a token belongs to is named to the daemon (`acting_for`), which alone decides what that user may do and writes
+the name into each event. This process has no rights of its own towards its clients: without a user nothing is asked
+but whose a token is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, Final
+
+from protocol.client import AsyncClient
+from protocol.errors import FarmError, Unreachable, UserError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+    from pathlib import Path
+
+MAX_USERS: Final = 64
+"""Connections that are kept open."""
+AT_ONCE: Final = 32
+"""Questions that wait for an answer of the daemon: it serves dashboards and farmctl too."""
+CALL_S: Final = 10.0
+
+
+class Farm:
+    """The daemon, as one user or as this program itself (user "")."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._data_dir = data_dir
+        self._clients: OrderedDict[str, AsyncClient] = OrderedDict()
+        self._opening = asyncio.Lock()
+        self._at_once = asyncio.Semaphore(AT_ONCE)
+
+    async def call(self, user: str, op: str, /, *, limit_s: float = CALL_S, **args: Any) -> Any:
+        """Ask for one operation and return its data.
+
+        Args:
+            user: In whose name; "" = this program's own.
+            op: The operation.
+            limit_s: So long the daemon may take.
+            args: Of the operation.
+
+        Raises:
+            UserError: The daemon says no, or nothing.
+        """
+        async with self._at_once:
+            client = await self._client(user)
+            parts: AsyncGenerator[Any, None] = client.stream(op, wait_s=limit_s, **args)
+            try:
+                async for data in parts:
+                    return data
+                raise Unreachable("the daemon gave an empty answer", "", "try again")
+            except UserError:
+                raise
+            except FarmError as error:
+                raise Unreachable("the daemon's answer cannot be read", str(error), "compare versions") from error
+            finally:
+                await parts.aclose()
+
+    async def _client(self, user: str) -> AsyncClient:
+        async with self._opening:
+            client = self._clients.get(user)
+            if client is None:
+                client = self._clients[user] = await AsyncClient(self._data_dir, acting_for=user).open()
+            self._clients.move_to_end(user)
+            if len(self._clients) > MAX_USERS:
+                _, oldest = self._clients.popitem(last=False)
+                asyncio.get_running_loop().call_later(2 * CALL_S, _close_soon, oldest)
+            return client
+
+    async def close(self) -> None:
+        """End all connections."""
+        while self._clients:
+            _, client = self._clients.popitem()
+            await client.close()
+
+
+_closing: set[asyncio.Task[None]] = set()
+
+
+def _close_soon(client: AsyncClient) -> None:
+    """Close a connection after those who still wait on it have had their answers."""
+    task = asyncio.get_running_loop().create_task(client.close())
+    _closing.add(task)
+    task.add_done_callback(_closing.discard)

@@ -1,0 +1,211 @@
+"""The bytes of files: sent in as many tries as it takes, each going on where the last one stopped.
+
+`PUT /api/files/{md5}` takes a file whole, or a part of it that `Content-Range: bytes A-B/TOTAL` names and that begins
+where what is here ends. What came stays when the client goes. When the last byte is here, the file is hashed: only if it
+is what its MD5 says, and its xxHash64 where that was declared, the daemon gets it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from starlette.responses import JSONResponse, Response
+
+from farmd.web.bodies import declared_bytes, pieces
+from farmd.web.errors import Refusal
+from farmd.web.sending import address_of_file, missing, send_file
+from farmd.web.settings import MAX_FILE_BYTES
+from protocol.human import format_size
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from farmd.web.endpoints import Asked
+    from farmd.web.spool import Mine
+    from protocol.ids import BlobAddress
+
+_RANGE: Final = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15})", re.ASCII)
+_BATCH_BYTES: Final = 1 << 20
+"""So much is gathered before a thread writes it."""
+_sending: set[tuple[str, str]] = set()
+"""User and MD5 of what is being written: two writers of one part would damage it."""
+
+
+class Span(NamedTuple):
+    """The part of a file that a request carries.
+
+    Attributes:
+        offset: Where it begins.
+        length: Of it.
+        total: Of the file.
+    """
+
+    offset: int
+    length: int
+    total: int
+
+
+def span_of(content_range: str | None, length: int | None) -> Span:
+    """Read which part of a file a request carries.
+
+    Args:
+        content_range: The header.
+        length: Of the body; None if it comes in chunks.
+
+    Raises:
+        Refusal: It does not say, or contradicts itself.
+    """
+    if content_range is None:
+        if length is None:
+            raise Refusal(411, "how large is the file?", "the request says no length", "send Content-Length")
+        return _possible(Span(0, length, length))
+    found = _RANGE.fullmatch(content_range.strip())
+    if found is None:
+        raise Refusal(
+            416, "the Content-Range cannot be read", f"{content_range[:60]!r}", "write: bytes 0-1048575/5000000"
+        )
+    first, last, total = map(int, found.groups())
+    if first > last or last >= total or (length is not None and length != last - first + 1):
+        raise Refusal(416, "the Content-Range cannot be", "it contradicts itself, or the length", "leave it out")
+    return _possible(Span(first, last - first + 1, total))
+
+
+def _possible(span: Span) -> Span:
+    if span.total > MAX_FILE_BYTES:
+        raise Refusal(413, "the file is too large", f"at most {format_size(MAX_FILE_BYTES)} are taken")
+    return span
+
+
+async def put_file(asked: Asked) -> Response:
+    """Take a file, or a part of one."""
+    md5, xxh64 = asked.path["md5"].lower(), await _declared_xxh64(asked)
+    mine = asked.parts.spool.user(asked.user)
+    arrived = mine.arrived(md5)
+    if arrived is not None and not await missing(asked, (arrived,)):
+        return JSONResponse(_view(md5, arrived.size, arrived.size, arrived), 200, {"Connection": "close"})
+    span = span_of(asked.request.headers.get("content-range"), declared_bytes(asked.request))
+    key = asked.user, md5
+    if key in _sending:
+        raise Refusal(409, "the file is being sent already", "another request writes it", "wait until that has ended")
+    _sending.add(key)
+    try:
+        await _take(asked, mine, md5, span)
+        have = mine.have_bytes(md5)
+        if have < span.total:
+            return JSONResponse(_view(md5, have, span.total, None), 202, {"Upload-Offset": str(have)})
+        blob = await _finish(asked, mine, md5, xxh64)
+    finally:
+        _sending.discard(key)
+    return JSONResponse(_view(md5, blob.size, blob.size, blob), 201)
+
+
+async def _declared_xxh64(asked: Asked) -> int | None:
+    """Return the xxHash64 that was declared for the file: in this request, or in a list.
+
+    Raises:
+        Refusal: It is none.
+    """
+    text: str | None = asked.query.xxhash
+    if text is not None:
+        return int(text)
+    return await asyncio.to_thread(asked.parts.spool.declared_xxh64, asked.user, asked.path["md5"].lower())
+
+
+async def _take(asked: Asked, mine: Mine, md5: str, span: Span) -> None:
+    """Write what a request carries behind what is here.
+
+    Raises:
+        Refusal: It begins elsewhere, or there is no room.
+    """
+    have = mine.have_bytes(md5)
+    if span.offset != have and not (span.offset == 0 and span.length == span.total):
+        raise Refusal(
+            409,
+            f"the file goes on at {have}",
+            f"the request begins at {span.offset}",
+            f"send Content-Range: bytes {have}-…/{span.total}",
+            headers={"Upload-Offset": str(have)},
+            more={"have_bytes": have},
+        )
+    await asyncio.to_thread(mine.check_room, span.total - min(have, span.total))
+    await _write_pieces(asked, mine.part(md5), span)
+
+
+async def _write_pieces(asked: Asked, part: Path, span: Span) -> None:
+    descriptor = await asyncio.to_thread(os.open, part, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    batch: list[bytes] = []
+    size, at = 0, span.offset
+
+    async def flush() -> None:
+        nonlocal size, at
+        data = b"".join(batch)
+        batch.clear()
+        size = 0
+        at += await asyncio.to_thread(_write_at, descriptor, data, at)
+
+    try:
+        os.ftruncate(descriptor, span.offset)
+        try:
+            async for piece in pieces(asked.request, span.length):
+                batch.append(piece)
+                size += len(piece)
+                if size >= _BATCH_BYTES:
+                    await flush()
+        finally:
+            await flush()
+    except OSError as error:
+        raise Refusal(409, "the file cannot be kept", str(error.strerror), "tell the admin of this machine") from error
+    finally:
+        os.close(descriptor)
+
+
+def _write_at(descriptor: int, data: bytes, offset: int) -> int:
+    done = 0
+    while done < len(data):
+        done += os.pwrite(descriptor, memoryview(data)[done:], offset + done)
+    return done
+
+
+async def _finish(asked: Asked, mine: Mine, md5: str, xxh64: int | None) -> BlobAddress:
+    """Verify a complete file and hand it over.
+
+    Raises:
+        Refusal: Its content is not what was declared.
+    """
+    part = mine.part(md5)
+    blob = await asyncio.to_thread(address_of_file, part)
+    wrong = "MD5" if blob.md5.hex() != md5 else "xxHash64" if xxh64 not in (None, blob.xxh64) else ""
+    if wrong:
+        mine.forget(md5)
+        found = blob.md5.hex() if wrong == "MD5" else str(blob.xxh64)
+        raise Refusal(422, "the file is not what was declared", f"its {wrong} is {found}", "hash it and send it again")
+    await send_file(asked, blob, part)
+    await asyncio.to_thread(mine.note_arrived, blob)
+    return blob
+
+
+async def show_file(asked: Asked) -> Response:
+    """Tell how much of a file is here."""
+    md5 = asked.path["md5"].lower()
+    mine = asked.parts.spool.user(asked.user)
+    arrived = mine.arrived(md5)
+    if arrived is not None and await missing(asked, (arrived,)):
+        arrived = None
+    have = arrived.size if arrived is not None else mine.have_bytes(md5)
+    if arrived is None and not have:
+        raise Refusal(404, "nothing of this file is here", "you have sent none of it", "PUT /api/files/{md5}")
+    headers = {"Upload-Offset": str(have), "Upload-Complete": "?1" if arrived is not None else "?0"}
+    return JSONResponse(_view(md5, have, arrived.size if arrived is not None else None, arrived), 200, headers)
+
+
+def _view(md5: str, have: int, size: int | None, blob: BlobAddress | None) -> dict[str, Any]:
+    return {
+        "hash": md5,
+        "have_bytes": have,
+        "size": size,
+        "complete": blob is not None,
+        "xxhash": str(blob.xxh64) if blob is not None else None,
+    }

@@ -1,0 +1,47 @@
+"""The farm, its machines and its events, under /api/v1."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from farmd.web.endpoints import Asked
+
+
+async def show_farm(asked: Asked) -> dict[str, Any]:
+    """Show the farm as this node sees it."""
+    return dict(await asked.call("farm.status"))
+
+
+async def list_nodes(asked: Asked) -> dict[str, Any]:
+    """List machines."""
+    return dict(await asked.call("node.list"))
+
+
+async def show_node(asked: Asked) -> dict[str, Any]:
+    """Show one machine."""
+    return dict(await asked.call("node.show", node=asked.path["node"]))
+
+
+def ordering(op: str) -> Callable[[Asked], Awaitable[dict[str, Any]]]:
+    """Return the handler that gives one order to a machine."""
+
+    async def order(asked: Asked) -> dict[str, Any]:
+        why = asked.body.why if asked.body is not None else None
+        return dict(await asked.call(op, node=asked.path["node"], **({"why": why} if why else {})))
+
+    return order
+
+
+async def show_me(asked: Asked) -> dict[str, Any]:
+    """Say whose token this is, and what it may."""
+    return dict(await asked.call("user.me"))
+
+
+async def list_events(asked: Asked) -> dict[str, Any]:
+    """List who did what, the newest last."""
+    query: dict[str, Any] = asked.query.model_dump(exclude_none=True)
+    wait_s = query.pop("wait_s")
+    return dict(await asked.call("event.list", limit_s=wait_s + 10, patience_s=wait_s, **query))

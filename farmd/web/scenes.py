@@ -1,0 +1,187 @@
+"""`POST /api/scene/analyse` and `POST /api/scene/upload`: what a scene needs, and which files are still to be sent.
+
+A scene is a file of this machine below a folder that the administrator named, or one that its owner has sent. For the
+latter a tree is made in which each declared file has its place: those that are scenes themselves with their content, all
+others as holes of the right name, since of a texture nothing is looked at but that it is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import tempfile
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from farmd.scenes.readers import FORMATS
+from farmd.scenes.renderbus.lists import File, write_upload
+from farmd.scenes.renderbus.paths import server_path
+from farmd.web.errors import Refusal
+from farmd.web.layout import place_in_tree, plain_path, rules_into
+from farmd.web.sending import missing
+from farmd.web.spool import Declared
+from protocol.api import MAX_CHUNK_BYTES
+from protocol.human import counted
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+
+    from farmd.web.endpoints import Asked
+    from farmd.web.schemas import FileRow
+    from protocol.ids import BlobAddress
+
+SCHEMA: Final = "farm.upload.v1"
+_ENDINGS: Final = "|".join(kind.names for kind in FORMATS)
+_MAX_READ_BYTES: Final = 4 << 30
+"""Of all scenes that one analysis reads."""
+
+
+async def analyse_scene(asked: Asked) -> dict[str, Any]:
+    """Say what a scene needs."""
+    body = asked.body
+    if body.scene_hash is None:
+        declared = await asyncio.to_thread(_declared_for, asked, body.scene_file)
+    else:
+        scene_md5 = body.scene_hash.lower()
+        files = await asyncio.to_thread(asked.parts.spool.user(asked.user).get_set, scene_md5)
+        declared = scene_md5, files or [Declared(plain_path(body.scene_file), scene_md5, 0)]
+    if declared is not None:
+        return await _analyse_sent(asked, *declared)
+    scene, folders = path_here(asked, body.scene_file)
+    return await asked.parts.analyst.analyse(scene, folders)
+
+
+def _declared_for(asked: Asked, written: str) -> tuple[str, list[Declared]] | None:
+    """Find the newest list whose scene has this path."""
+    for scene_md5, files in asked.parts.spool.user(asked.user).sets():
+        for file in files:
+            if file.md5 == scene_md5 and file.local == written.replace("\\", "/"):
+                return scene_md5, files
+    return None
+
+
+def path_here(asked: Asked, written: str) -> tuple[Path, tuple[Path, ...]]:
+    """Return a scene of this machine that may be read, and the folders that all it needs must lie in.
+
+    Raises:
+        Refusal: It is none of those that may be, whether it is there or not.
+    """
+    folders = asked.parts.settings.scenes
+    real = os.path.realpath(written) if written.startswith("/") and "\0" not in written else ""
+    roots = [os.path.realpath(folder) for folder in folders]
+    if not any(real.startswith(f"{root.rstrip('/')}/") for root in roots):
+        why = "it is not below a folder whose scenes may be named, and you have sent no file of this name"
+        raise Refusal(403, f"{written[:120]!r} is not read", why, "send it, or: farmd web --scenes DIR")
+    return Path(real), folders
+
+
+async def _analyse_sent(asked: Asked, scene_md5: str, files: Sequence[Declared]) -> dict[str, Any]:
+    mine = asked.parts.spool.user(asked.user)
+    arrived = {file: blob for file in files if (blob := mine.arrived(file.md5)) is not None}
+    scene = next(file for file in files if file.md5 == scene_md5)
+    if scene not in arrived or await missing(asked, (arrived[scene],)):
+        raise Refusal(
+            409, "the scene is not here yet", f"{scene.local} was declared", f"PUT /api/files/{scene_md5}, then again"
+        )
+    async with _tree(mine.root) as tree:
+        await _fill(asked, tree, files, arrived)
+        rules = rules_into(str(tree), [file.local for file in files])
+        return await asked.parts.analyst.analyse(tree / place_in_tree(scene.local), (tree,), rules, _names(rules))
+
+
+def _names(rules: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Say what paths in a tree are called by who sent them; the longest first."""
+    return {here: written for written, here in sorted(rules, key=lambda rule: -len(rule[1]))}
+
+
+@asynccontextmanager
+async def _tree(root: Path) -> AsyncIterator[Path]:
+    folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="tree-", dir=root))
+    try:
+        yield folder
+    finally:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+async def _fill(asked: Asked, tree: Path, files: Iterable[Declared], arrived: Mapping[Declared, BlobAddress]) -> None:
+    room = _MAX_READ_BYTES
+    for file in files:
+        path, blob = tree / place_in_tree(file.local), arrived.get(file)
+        await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
+        is_scene = re.fullmatch(_ENDINGS, path.suffix.lower()) is not None
+        if is_scene and blob is not None and blob.size <= room:
+            room -= blob.size
+            await _bring(asked, blob, path)
+        elif not is_scene:
+            await asyncio.to_thread(_hole, path, blob.size if blob is not None else 0)
+
+
+def _hole(path: Path, size: int) -> None:
+    with path.open("wb") as file:
+        file.truncate(size)
+
+
+async def _bring(asked: Asked, blob: BlobAddress, path: Path) -> None:
+    with path.open("wb") as file:
+        offset = 0
+        while offset < blob.size:
+            answer = await asked.call("blob.get", blob=str(blob), offset=offset, limit=MAX_CHUNK_BYTES)
+            offset += file.write(answer["data"])
+            if not answer["data"]:
+                return
+
+
+async def upload_scene(asked: Asked) -> dict[str, Any]:
+    """Take the list of files of a scene, and say which of them are still to be sent."""
+    scene_md5 = asked.body.scene_hash.lower()
+    files = declared_files(asked.body.files)
+    scene = next((file for file in files if file.md5 == scene_md5), None)
+    if scene is None:
+        raise Refusal(422, "scene_hash names no file", "no file of the list has this hash", "list the scene too")
+    await asyncio.to_thread(asked.parts.spool.declare, asked.user, scene_md5, files)
+    rows = [File(file.local, 0, 0, file.md5, file.xxh64) for file in files]
+    return {"schema": SCHEMA, **write_upload({}, scene.local, rows), "lacking": await lacking(asked, files)}
+
+
+def declared_files(rows: Sequence[FileRow]) -> list[Declared]:
+    """Read a list of files.
+
+    Raises:
+        UserError: A path is none, or one is named twice.
+    """
+    files: dict[str, Declared] = {}
+    for row in rows:
+        file = Declared(plain_path(row.local), row.hash.lower(), int(row.xxhash))
+        if files.setdefault(file.local, file) != file:
+            raise Refusal(422, f"{file.local[:120]!r} is listed twice", "with two contents", "list each file once")
+    return list(files.values())
+
+
+async def lacking(asked: Asked, files: Sequence[Declared]) -> list[dict[str, Any]]:
+    """List the files that are still to be sent, each content once, and how much of each is here."""
+    mine = asked.parts.spool.user(asked.user)
+    by_md5 = {file.md5: file for file in files}
+    blobs = await asyncio.to_thread(lambda: {md5: mine.arrived(md5) for md5 in by_md5})
+    gone = await missing(asked, [blob for blob in blobs.values() if blob is not None])
+    rows = []
+    for md5, file in by_md5.items():
+        blob = blobs[md5]
+        if blob is None or str(blob) in gone or file.xxh64 not in (0, blob.xxh64):
+            have = mine.have_bytes(md5)
+            rows.append({"local": file.local, "server": server_path(file.local), "hash": md5, "have_bytes": have})
+    return rows
+
+
+def lacking_refusal(rows: Sequence[dict[str, Any]]) -> Refusal:
+    """Say that files are still to be sent."""
+    shown = ", ".join(str(row["local"]) for row in rows[:3]) + (" …" if len(rows) > 3 else "")
+    return Refusal(
+        409,
+        f"{counted(len(rows), 'file')} still to be sent",
+        shown[:300],
+        "PUT /api/files/{hash}, then again",
+        more={"lacking": list(rows[:1000])},
+    )

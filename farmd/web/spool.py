@@ -1,0 +1,211 @@
+"""Files on their way in: each user's own folder, a part of each file, and what is known of those that arrived.
+
+A file belongs to whoever sent it: nobody learns here whether somebody else has sent the same one, and a job can be made
+only of files that its owner has sent. Names on disk are made here, of the user's name and hexadecimal digits; what a
+client writes never becomes a path.
+
+Layout below the spool: `u-<user>/<md5>.part`, `u-<user>/<md5>.json` (arrived: the blob's address), `u-<user>/sets/
+<scene md5>.json` (the list that was declared for a scene).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from farmd.web.errors import Refusal
+from farmd.web.settings import SPOOL_DAYS
+from protocol.errors import PeerError
+from protocol.human import format_size
+from protocol.ids import BlobAddress, parse_blob_address
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_USER: Final = re.compile(r"[A-Za-z0-9._@-]{1,64}")
+_MD5: Final = re.compile(r"[0-9a-f]{32}")
+_RESERVE_BYTES: Final = 1 << 30
+"""Of the disk stays free for the daemon's own records."""
+MAX_SETS: Final = 100
+"""Of one user; the oldest go."""
+
+
+class Declared(NamedTuple):
+    """One file of a list.
+
+    Attributes:
+        local: Where the artist's machine has it.
+        md5: Hexadecimal digits.
+        xxh64: xxHash64, seed 0.
+    """
+
+    local: str
+    md5: str
+    xxh64: int
+
+
+class Spool:
+    """All of it. Methods touch the disk: call them from a thread where much is read or written."""
+
+    def __init__(self, root: Path, quota_bytes: int) -> None:
+        self._root = root
+        self._quota_bytes = quota_bytes
+        self._declared: dict[str, dict[str, int]] = {}
+
+    def open(self) -> None:
+        """Make the folder, for this user alone, and clean up what nobody went on with."""
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._root.chmod(0o700)
+        oldest = time.time() - SPOOL_DAYS * 86_400
+        for path in self._root.glob("u-*/*.part"):
+            with suppress(OSError):
+                if path.stat().st_mtime < oldest:
+                    path.unlink()
+        for path in (*self._root.glob("tree-*"), *self._root.glob("u-*/*.draft")):
+            with suppress(OSError):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def user(self, name: str) -> Mine:
+        """Return what belongs to one user.
+
+        Raises:
+            Refusal: The name is none that a user can have.
+        """
+        if not _USER.fullmatch(name):
+            raise Refusal(403, "nothing can be sent", f"{name[:40]!r} is no name of a user", "ask an admin")
+        folder = self._root / f"u-{name}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return Mine(folder, self._root, self._quota_bytes)
+
+    def declared_xxh64(self, name: str, md5: str) -> int | None:
+        """Return the xxHash64 that a user declared for a file in the newest list that names it.
+
+        Raises:
+            Refusal: The name is none that a user can have.
+        """
+        known = self._declared.get(name)
+        if known is None:
+            lists = [files for _, files in self.user(name).sets()]
+            known = self._declared[name] = {file.md5: file.xxh64 for files in reversed(lists) for file in files}
+        return known.get(md5)
+
+    def declare(self, name: str, scene_md5: str, files: list[Declared]) -> None:
+        """Remember the files of a scene.
+
+        Raises:
+            Refusal: The name is none that a user can have.
+        """
+        self.declared_xxh64(name, scene_md5)  # what was declared before is known from now on
+        self.user(name).put_set(scene_md5, files)
+        self._declared[name] |= {file.md5: file.xxh64 for file in files}
+
+
+class Mine:
+    """What one user has sent."""
+
+    def __init__(self, folder: Path, root: Path, quota_bytes: int) -> None:
+        self._folder = folder
+        self._quota_bytes = quota_bytes
+        self.root = root
+
+    # -- files ------------------------------------------------------------------------------------------------------
+
+    def part(self, md5: str) -> Path:
+        """Where a file that is on its way lies."""
+        return self._folder / f"{_digits(md5)}.part"
+
+    def have_bytes(self, md5: str) -> int:
+        """Return how much of a file lies here."""
+        try:
+            return self.part(md5).stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def arrived(self, md5: str) -> BlobAddress | None:
+        """Return the address of a file that arrived; the daemon may have dropped it since."""
+        try:
+            return parse_blob_address(str(_read(self._folder / f"{_digits(md5)}.json")["blob"]))
+        except (FileNotFoundError, KeyError, ValueError, PeerError):
+            return None
+
+    def note_arrived(self, blob: BlobAddress) -> None:
+        """Remember a file that the daemon has now, and let go of what lies here of it."""
+        md5 = blob.md5.hex()
+        _write(self._folder / f"{md5}.json", {"blob": str(blob)})
+        self.part(md5).unlink(missing_ok=True)
+
+    def forget(self, md5: str) -> None:
+        """Let go of everything that is known of a file."""
+        for name in (f"{_digits(md5)}.json", f"{md5}.part"):
+            (self._folder / name).unlink(missing_ok=True)
+
+    def check_room(self, more_bytes: int) -> None:
+        """Check that so much more may come.
+
+        Raises:
+            Refusal: The user's quota or the disk is full.
+        """
+        held = sum(path.stat().st_size for path in self._folder.glob("*.part"))
+        if held + more_bytes > self._quota_bytes:
+            why = f"{format_size(held)} are on their way in already, of at most {format_size(self._quota_bytes)}"
+            raise Refusal(413, "there is no room for the file", why, "finish what was begun, or ask an admin")
+        free = shutil.disk_usage(self._folder).free - _RESERVE_BYTES
+        if more_bytes > free:
+            raise Refusal(413, "there is no room for the file", "the disk of this machine is full", "try another node")
+
+    # -- lists ------------------------------------------------------------------------------------------------------
+
+    def put_set(self, scene_md5: str, files: list[Declared]) -> None:
+        """Remember the files of a scene."""
+        sets = self._folder / "sets"
+        sets.mkdir(mode=0o700, exist_ok=True)
+        _write(sets / f"{_digits(scene_md5)}.json", {"files": [list(file) for file in files]})
+        for path in sorted(sets.glob("*.json"), key=_changed_at)[:-MAX_SETS]:
+            path.unlink(missing_ok=True)
+
+    def get_set(self, scene_md5: str) -> list[Declared] | None:
+        """Return the files that were declared for a scene; None if none were."""
+        try:
+            rows = _read(self._folder / "sets" / f"{_digits(scene_md5)}.json")["files"]
+            return [Declared(str(local), str(md5), int(xxh64)) for local, md5, xxh64 in rows]
+        except (FileNotFoundError, KeyError, ValueError, TypeError):
+            return None
+
+    def sets(self) -> Iterator[tuple[str, list[Declared]]]:
+        """Go through the lists, the newest first: MD5 of the scene, and the files."""
+        for path in sorted((self._folder / "sets").glob("*.json"), key=_changed_at, reverse=True):
+            files = self.get_set(path.stem)
+            if files is not None:
+                yield path.stem, files
+
+
+def _digits(md5: str) -> str:
+    if not _MD5.fullmatch(md5):
+        raise Refusal(422, f"{md5[:40]!r} is no MD5", "it has 32 hexadecimal digits", "hash the file again")
+    return md5
+
+
+def _changed_at(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _read(path: Path) -> dict[str, Any]:
+    found = json.loads(path.read_bytes())
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} holds no object")  # noqa: TRY004  # whoever reads damaged files expects this
+    return found
+
+
+def _write(path: Path, plain: dict[str, Any]) -> None:
+    draft = path.with_suffix(f".{os.getpid()}.draft")
+    draft.write_text(json.dumps(plain), encoding="utf-8")
+    draft.replace(path)
