@@ -174,6 +174,10 @@ class Root(Tree):
     ) -> NoReturn:
         """Run one command line and exit with its code."""
         session = extra["obj"] = extra.get("obj") or Session()
+        if "_FARMCTL_COMPLETE" in os.environ:
+            from farmctl.shells import register
+
+            register()
         try:
             code = super().main(args, prog_name or "farmctl", complete_var, standalone_mode=False, **extra)
         except BrokenPipeError:

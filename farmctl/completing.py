@@ -8,7 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from farmctl.context import Session
+from farmctl.settings import apply_settings
 from protocol.errors import FarmError
+from protocol.human import printable
 
 if TYPE_CHECKING:
     import click
@@ -21,21 +23,16 @@ BUDGET_S: Final = 0.3
 
 def complete_jobs(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Offer ids and names of jobs."""
-    from click.shell_completion import CompletionItem
-
     rows = _rows(ctx, "job.list", "jobs")
-    offered = [CompletionItem(str(row["id"]), help=f"{row.get('name', '')} {row.get('state', '')}") for row in rows]
-    offered += [CompletionItem(str(row["name"]), help=str(row.get("state", ""))) for row in rows if row.get("name")]
-    return [item for item in {item.value: item for item in offered}.values() if item.value.startswith(incomplete)]
+    offered = [(str(row["id"]), f"{row.get('name', '')} {row.get('state', '')}") for row in rows]
+    offered += [(str(row["name"]), str(row.get("state", ""))) for row in rows if row.get("name")]
+    return _items(offered, incomplete)
 
 
 def complete_nodes(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Offer names of machines."""
-    from click.shell_completion import CompletionItem
-
     rows = _rows(ctx, "node.list", "nodes")
-    offered = [CompletionItem(str(row.get("name") or row["id"]), help=str(row.get("state", ""))) for row in rows]
-    return [item for item in offered if item.value.startswith(incomplete)]
+    return _items([(str(row.get("name") or row["id"]), str(row.get("state", ""))) for row in rows], incomplete)
 
 
 def complete_path_prefixes(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -66,7 +63,7 @@ def complete_filter(ctx: click.Context, _param: click.Parameter, incomplete: str
     """Offer the fields that rows can be chosen by; after `state=`, the states. Asks nobody."""
     from click.shell_completion import CompletionItem
 
-    from farmctl.filters import JOB_FIELDS, NODE_FIELDS, TASK_FIELDS
+    from farmctl.filters import JOB_FIELDS, NODE_FIELDS, TASK_FIELDS, Kind
 
     path = ctx.command_path.split()
     fields = NODE_FIELDS if "node" in path else TASK_FIELDS if "task" in path else JOB_FIELDS
@@ -74,7 +71,11 @@ def complete_filter(ctx: click.Context, _param: click.Parameter, incomplete: str
     head = before + comma
     name, sign, word = part.partition("=")
     if not sign:
-        offered = [f"{head}{known}" for known in fields.known if known.startswith(part)]
+        offered = [
+            f"{head}{known}{'=' if field.kind is Kind.WORD else ''}"
+            for known, field in fields.known.items()
+            if known.startswith(part)
+        ]
     else:
         words, bar, last = word.rpartition("|")
         known_words = fields.known[name].words if name in fields.known else ()
@@ -82,9 +83,21 @@ def complete_filter(ctx: click.Context, _param: click.Parameter, incomplete: str
     return [CompletionItem(text) for text in offered]
 
 
+def _items(offered: list[tuple[str, str]], incomplete: str) -> list[CompletionItem]:
+    """Make items of what begins right, each once; a name that would break a line of the shell's is left out."""
+    from click.shell_completion import CompletionItem
+
+    return [
+        CompletionItem(value, help=printable(told).strip() or None)
+        for value, told in {value: (value, told) for value, told in offered}.values()
+        if value.startswith(incomplete) and printable(value) == value
+    ]
+
+
 def _rows(ctx: click.Context, op: str, key: str, name: str = "id") -> list[View]:
     session = ctx.find_object(Session) or Session()
     try:
+        apply_settings(session)  # the command itself is not run, so nothing has read the files
         client = session.connect(session.node, BUDGET_S)
         try:
             rows: list[View] = client.call(op)[key]

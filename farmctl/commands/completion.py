@@ -8,6 +8,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from farmctl.lazy import Verb
+from farmctl.shells import register
 from protocol.errors import UsageError
 
 SHELLS: Final = ("bash", "zsh", "fish")
@@ -27,6 +28,7 @@ SHELLS: Final = ("bash", "zsh", "fish")
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
     """Print the completion script of a shell."""
+    register()
     found = get_completion_class(shell)
     if found is None:
         raise UsageError(f"no completion for {shell}", "this version of click does not know it", "use another shell")
