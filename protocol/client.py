@@ -23,6 +23,7 @@ for each thread or loop.
 
 from __future__ import annotations
 
+import struct
 import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import suppress
@@ -36,6 +37,7 @@ from protocol.api import (
     OP_CANCEL,
     Request,
     Response,
+    error_facts,
     error_of,
     pack_request,
     unpack_response,
@@ -50,6 +52,8 @@ if TYPE_CHECKING:
     import zmq
 
 TIMEOUT_S = 5.0
+_EVENT = struct.Struct("=HI")
+"""First frame of a monitor's message: which event, and its value (zmq_socket_monitor(3))."""
 
 
 class Client:
@@ -113,14 +117,20 @@ class Client:
 
 
 class AsyncClient:
-    """Asks many questions at once, in one event loop; to be used as `async with`."""
+    """Asks many questions at once, in one event loop; to be used as `async with`.
 
-    def __init__(self, target: str | Path | None = None, timeout_s: float = TIMEOUT_S, *, acting_for: str = "") -> None:
+    When the connection breaks, whoever waits is told at once (`Unreachable`); later questions go out when it is back.
+    """
+
+    def __init__(
+        self, target: str | Path | Target | None = None, timeout_s: float = TIMEOUT_S, *, acting_for: str = ""
+    ) -> None:
         self.timeout_s = timeout_s
         self._named = target
         self._acting_for = acting_for
         self._wire: _Wire | None = None
         self._drain: Drain | None = None
+        self._ends: Drain | None = None
         self._waiting: dict[int, asyncio.Queue[Response]] = {}
 
     async def open(self) -> Self:
@@ -131,10 +141,13 @@ class AsyncClient:
         """
         import asyncio
 
-        target = await asyncio.to_thread(_find, self._named, self.timeout_s)
+        named = self._named
+        target = named if isinstance(named, Target) else await asyncio.to_thread(_find, named, self.timeout_s)
         self._wire = _Wire(target, self._acting_for)
         self._drain = Drain(self._wire.descriptor, self._take)
         self._drain.start()
+        self._ends = Drain(self._wire.watch(), self._take_end)
+        self._ends.start()
         return self
 
     async def call(self, op: str, /, **args: Any) -> Any:
@@ -201,12 +214,23 @@ class AsyncClient:
                 answers.put_nowait(response)
         return True
 
+    def _take_end(self) -> bool:
+        """The connection broke: whoever waits is told, since the daemon has forgotten what was asked."""
+        if self._wire is None or not self._wire.take_end():
+            return False
+        lost = error_facts(_broken(self._wire.target))
+        for number, answers in self._waiting.items():
+            answers.put_nowait(Response(number, error=lost))
+        return True
+
     async def close(self) -> None:
         """End the connection."""
         if self._drain is not None and self._wire is not None:
             self._drain.stop()
+            if self._ends is not None:
+                self._ends.stop()
             self._wire.close()
-            self._drain = self._wire = None
+            self._drain = self._wire = self._ends = None
 
     async def __aenter__(self) -> Self:
         return await self.open()
@@ -246,13 +270,30 @@ class _Wire:
             self._dealer.setsockopt(option, value)
         self._dealer.connect(target.endpoint)
 
+        self._monitor: zmq.Socket[bytes] | None = None
+
     @property
     def descriptor(self) -> int:
+        return _descriptor(self._dealer)
+
+    def watch(self) -> int:
+        """Have the end of the connection noted from now on; returns the descriptor of the notes."""
         import zmq
 
-        number = self._dealer.getsockopt(zmq.FD)
-        assert isinstance(number, int)
-        return number
+        self._monitor = self._dealer.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        return _descriptor(self._monitor)
+
+    def take_end(self) -> bool:
+        """Take a note that the connection has ended, if there is one."""
+        import zmq
+
+        if self._monitor is None:
+            return False
+        try:
+            frames = self._monitor.recv_multipart(zmq.NOBLOCK)
+        except zmq.Again:
+            return False
+        return len(frames[0]) == _EVENT.size and bool(_EVENT.unpack(frames[0])[0] == zmq.EVENT_DISCONNECTED)
 
     def ask(self, op: str, args: dict[str, Any]) -> int:
         """Send a request and return its number."""
@@ -290,6 +331,9 @@ class _Wire:
             return None
 
     def close(self) -> None:
+        if self._monitor is not None:
+            self._dealer.disable_monitor()
+            self._monitor.close(linger=0)  # else ending the context waits for it
         self._dealer.close(linger=100)  # a last cancel may leave
         self._context.term()
 
@@ -310,3 +354,19 @@ def _silence(target: Target, wait_s: float) -> UserError:
         f"it said nothing for {wait_s:g} s: it is off, cut off, or very busy" if wait_s else "its queue is full",
         "try again with a longer --timeout; farmctl --node HOST:PORT asks another node",
     )
+
+
+def _broken(target: Target) -> UserError:
+    return Unreachable(
+        f"the connection to {target.name} broke",
+        "its daemon ended, or the network was cut",
+        "try again; farmctl --node HOST:PORT asks another node",
+    )
+
+
+def _descriptor(socket: zmq.Socket[bytes]) -> int:
+    import zmq
+
+    number = socket.getsockopt(zmq.FD)
+    assert isinstance(number, int)
+    return number

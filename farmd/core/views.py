@@ -64,6 +64,7 @@ def node_view(node: Node, which: NodeId, now: Instant) -> dict[str, Any]:
     member = node.membership.members().get(which)
     advert = node.condition.advert(now) if which == node.id else node.membership.advert_of(which)
     running = node.jobs.running_on(which)
+    key = node.registry.keys.get(which)
     return {
         "id": which,
         "name": body.name,
@@ -71,6 +72,7 @@ def node_view(node: Node, which: NodeId, now: Instant) -> dict[str, Any]:
         "reason": _why_idle(node, which),
         "held_until_ms": _held_until_ms(node, which),
         "address": body.address,
+        "public_key": key.public_key.hex() if key is not None else "",
         "cores": body.cores,
         "ram_bytes": body.ram_bytes,
         "gpus": [gpu._asdict() for gpu in body.gpus],
