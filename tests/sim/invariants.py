@@ -30,8 +30,10 @@ from tests.sim.passes import rows_told
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from farmd.core.capacity import Claim
     from farmd.core.effects import Effect
     from farmd.core.events import Event
+    from farmd.core.job import Job
     from protocol.ids import AttemptRef, BlobAddress, JobId, NodeId
     from protocol.records import Rec
     from tests.sim.machine import Machine
@@ -207,6 +209,14 @@ class Watch:
         capacity = node.leader.matcher.get(to)
         if capacity is None or capacity.free_cores < 0 or capacity.free_ram_bytes < 0:
             self.fail(9, f"{machine.name} grants {to} more than it offers")
+            return
+        self._check_claimed(machine, ref, capacity.claims.get(ref), job)
+
+    def _check_claimed(self, machine: Machine, ref: AttemptRef, claim: Claim | None, job: Job) -> None:
+        """What is set aside for a grant is what the job asks for now, not what it asked for at first (9)."""
+        wants = job.spec.requirements
+        if claim is not None and (claim.ram_bytes < wants.ram_bytes or claim.cores < wants.cores):
+            self.fail(9, f"{machine.name} grants {ref} less than the job asks for by now")
 
     def _on_grant_taken(self, machine: Machine, effect: StartAttempt) -> None:
         """Nothing of a leader below the accepted one is started (5)."""

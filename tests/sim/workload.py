@@ -16,6 +16,7 @@ from farmd.core.bitmap import Mark
 from protocol.ids import JobId
 from protocol.jobspec import GateMode, GateSpec, JobSpec, Limits, PartitionPolicy, Requirements
 from protocol.states import FailureClass
+from tests.sim.afterwards import Afterwards
 from tests.sim.blobs import large
 from tests.sim.world import RenderPlan
 
@@ -58,6 +59,7 @@ class Studio:
         self._submissions = 0
         self.healthy = False
         self.closed = False
+        self._afterwards = Afterwards(world)
 
     # -- artists --------------------------------------------------------------------------------------------------
 
@@ -183,6 +185,7 @@ class Studio:
         """Plan orders of people on random machines."""
         for _ in range(count):
             self._world.loop.call_at(begin + (end - begin) * self._rng.random(), self._order)
+        self._afterwards.plan(begin, end, 2 * count)
         own = Random(f"{self._world.seed}/paths")  # its own draws, as with features that are lacking
         for _ in range(count // 4):
             self._world.loop.call_at(begin + (end - begin) * own.random(), self._change_rules, own)
@@ -253,6 +256,7 @@ class Studio:
     def tidy_up(self, machine: Machine) -> None:
         """All renders are good from now on; a wrangler lets everything go on that waits for a person."""
         self.healthy = True
+        self._afterwards.tidy_up(machine)
         node = machine.node
         for job in list(node.jobs):
             if job.cancelled:
