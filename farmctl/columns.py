@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from farmctl.output import Column, Listing, View
 from protocol.human import format_age, format_duration, format_progress, format_size, printable, relative_time
 from protocol.states import (
+    ATTEMPT_LOOKS,
     GROUP_COLOURS,
     JOB_LOOKS,
     NODE_LOOKS,
@@ -58,7 +59,7 @@ def _state(
     def look(row: View) -> Look | None:
         try:
             return looks[kind(str(row.get("state")))]
-        except ValueError:
+        except (KeyError, ValueError):
             return None
 
     def cell(row: View, _now: int) -> str:
@@ -75,6 +76,7 @@ def _state(
 job_state, job_colour = _state(JOB_LOOKS, JobState)
 task_state, task_colour = _state(TASK_LOOKS, TaskState)
 node_state, node_colour = _state(NODE_LOOKS, NodeState)
+attempt_state, attempt_colour = _state({word_of(state): look for state, look in ATTEMPT_LOOKS.items()}, str)
 
 
 def _progress(row: View, _now: int) -> str:
@@ -195,6 +197,22 @@ NODES: Final = Listing(
     ),
     "id",
     "no machines",
+)
+
+LOGS: Final = Listing(
+    "attempts",
+    (
+        Column("ATTEMPT", text("attempt")),
+        Column("FRAMES", text("frames")),
+        Column("STATE", attempt_state, colour=attempt_colour),
+        Column("NODE", lambda row, _now: f"{row.get('node_name', '')}{'' if row.get('here', True) else ' (off)'}"),
+        Column("STARTED", when("started_ms"), spare=1),
+        Column("SIZE", size("size"), right=True),
+        Column("CAUSE", text("cause"), spare=2),
+        Column("TEXT", text("text")),
+    ),
+    "attempt",
+    "nothing of it has run",
 )
 
 EVENTS: Final = Listing(

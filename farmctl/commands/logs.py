@@ -1,106 +1,164 @@
-"""`farmctl logs`: what a renderer printed, from the machine where it ran."""
+"""`farmctl logs`: what renderers printed, from the machines where they ran."""
 
 from __future__ import annotations
 
-import re
-import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from farmctl import logreading
 from farmctl.context import Session, pass_session
+from farmctl.forms import Format
 from farmctl.lazy import Verb
+from farmctl.loglines import LinePrinter, Looks
 from farmctl.options import job_argument
+from farmctl.output import print_json
 from farmctl.selecting import select_job
-from protocol.errors import NotFound, UsageError
-from protocol.states import JOB_TERMINAL
+from protocol.errors import UsageError, UserError
+from protocol.human import parse_duration
 
 if TYPE_CHECKING:
     from farmctl.output import View
 
-_CHUNK_BYTES: Final = 256 << 10
-_LINE_BYTES: Final = 256
-"""A tail is looked for in so many bytes for each line that is wanted; longer lines give fewer of them."""
-_POLL_S: Final = 0.5
-_CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-
-
-@click.command(
-    "logs",
-    cls=Verb,
-    formats=False,
-    examples=("farmctl logs JOB --frame 12", "farmctl logs JOB --frame 12 --tail 50", "farmctl logs JOB --task 3 -f"),
+_EXAMPLES = (
+    "farmctl logs JOB --frame 12 --tail 50",
+    "farmctl logs JOB --frame 12 --errors",
+    "farmctl logs JOB -f",
 )
+
+
+@click.command("logs", cls=Verb, examples=_EXAMPLES)
 @job_argument
 @click.option("--frame", type=int, help="The task of this frame.")
 @click.option("--task", type=click.IntRange(0), help="The task of this number; see farmctl task list.")
-@click.option("--attempt", metavar="ID", help="An earlier try; else the last one.")
-@click.option("-f", "--follow", is_flag=True, help="Go on printing until the attempt ends.")
+@click.option("--attempt", metavar="ID", help="An earlier try; else the last one. See --list.")
+@click.option("--list", "list_attempts", is_flag=True, help="List the tries, where they ran and what they printed.")
+@click.option("-f", "--follow", is_flag=True, help="Go on until the attempt ends; without a task, of the whole job.")
 @click.option("--tail", type=click.IntRange(0), metavar="N", help="The last N lines only.")
+@click.option("--since", type=parse_duration, metavar="TIME", help="Only what was printed in the last 10m, 2h, 1d.")
+@click.option("--grep", "pattern", metavar="TEXT", help="Only lines with this text, searched where the log is.")
+@click.option("--regex", is_flag=True, help="The text to --grep for is a regular expression.")
+@click.option("--case/--ignore-case", "case", default=None, help="Of --grep; else capitals count if it has one.")
+@click.option("--errors", is_flag=True, help="Only lines that tell of errors, as renderers print them.")
+@click.option("--context", type=click.IntRange(0, 100), default=0, metavar="N", help="Lines around each match.")
+@click.option("--numbers", is_flag=True, help="Number the lines.")
+@click.option("--times", is_flag=True, help="Say when each line was printed, to about a second.")
+@click.option("--raw", is_flag=True, help="Every byte as it was printed: a terminal obeys what is in there.")
 @pass_session
-def logs(session: Session, /, job_word: str, tail: int | None, *, follow: bool, **which: Any) -> None:
+def logs(session: Session, /, job_word: str, **chosen: Any) -> None:
     """Show what the renderer of a task printed.
 
-    Without --frame and --task, the task that ran last.
+    Without --frame and --task, the task that ran last; with -f, all that runs of the job. Control characters are made
+    harmless; --raw leaves them.
     """
-    if which["frame"] is not None and which["task"] is not None:
-        raise UsageError("--frame and --task exclude one another", "both name a task", "leave one out")
-    asked = {"job": select_job(session, job_word)} | {name: value for name, value in which.items() if value is not None}
-    answer = _first(session, asked, follow=follow)
-    if answer.get("attempt"):
-        asked["attempt"] = answer["attempt"]  # a later attempt has a log of its own
-    session.note(f"{answer.get('node_name', '')}, attempt {answer.get('attempt', '')}")
-    offset = _print_tail(session, asked, answer, tail) if tail is not None else 0
-    while True:
-        answer = session.call("logs", **asked, offset=offset, limit=_CHUNK_BYTES)
-        _write(answer["data"])
-        offset += len(answer["data"])
-        if not answer["data"]:
-            if answer.get("ended") or not follow:
-                return
-            session.pause(_POLL_S)
+    _check(chosen)
+    asked: View = {"job": select_job(session, job_word)}
+    asked |= {name: chosen[name] for name in ("frame", "task", "attempt") if chosen[name] is not None}
+    printer = LinePrinter(session, Looks(chosen["numbers"], chosen["times"]))
+    if chosen["list_attempts"]:
+        _list(session, asked)
+    elif chosen["follow"] and len(asked) == 1 and not chosen["raw"]:
+        from farmctl.logfollow import JobFollower
+
+        JobFollower(session, asked["job"], printer, tail=chosen["tail"]).run()
+    else:
+        _one(session, asked, printer, chosen)
 
 
-def _first(session: Session, asked: View, *, follow: bool) -> View:
-    """Ask whether there is a log; wait for one if it shall be followed.
+def _check(chosen: View) -> None:
+    """Refuse words that exclude one another.
 
     Raises:
-        NotFound: There is none.
+        UsageError: Two do.
     """
-    job = asked["job"]
-    while True:
-        try:
-            answer: View = session.call("logs", **asked, offset=0, limit=0)
-            nothing = NotFound("there is no log", "nothing of it has run yet", f"farmctl why {job}")
-            if answer["found"]:
-                return answer
-        except NotFound as error:
-            nothing = error
-        if not follow or session.call("job.show", job=job)["state"] in JOB_TERMINAL:
-            raise nothing
-        session.pause(_POLL_S)
+    pairs = (("frame", "task"), ("pattern", "errors"), ("follow", "pattern"), ("follow", "errors"))
+    for one, other in (*pairs, ("raw", "pattern"), ("raw", "errors"), ("raw", "since"), ("raw", "numbers")):
+        if chosen[one] not in (None, False) and chosen[other] not in (None, False):
+            words = {"pattern": "grep"}
+            first, second = words.get(one, one), words.get(other, other)
+            raise UsageError(
+                f"--{first} and --{second} exclude one another", "they mean different things", "leave one out"
+            )
 
 
-def _print_tail(session: Session, asked: View, answer: View, tail: int) -> int:
-    """Print the last lines and return where the log goes on."""
-    size = int(answer.get("size") or 0)
-    begin = max(0, size - max(tail * _LINE_BYTES, 4096)) if tail else size
-    data, offset = b"", begin
-    while offset < size:
-        part: bytes = session.call("logs", **asked, offset=offset, limit=min(_CHUNK_BYTES, size - offset))["data"]
-        if not part:
-            break
-        data, offset = data + part, offset + len(part)
-    lines = data.splitlines(keepends=True)
-    whole = lines if begin == 0 else lines[1:] or lines  # the first one may be cut
-    _write(b"".join(whole[-tail:]) if tail else b"")
-    return offset
+def _list(session: Session, asked: View) -> None:
+    from farmctl.columns import LOGS
+
+    session.printer.listing(session.call("log.list", **asked), LOGS)
 
 
-def _write(data: bytes) -> None:
-    """Print bytes of a log: as they are into a pipe or a file, harmless on a terminal."""
-    stream = sys.stdout.buffer
-    if stream.isatty():
-        data = _CONTROLS.sub("\ufffd", data.decode(errors="replace").replace("\r\n", "\n")).encode()
-    stream.write(data)
-    stream.flush()
+def _one(session: Session, asked: View, printer: LinePrinter, chosen: View) -> None:
+    """Print the log of one attempt, or a part of it."""
+    answer = logreading.await_log(session, asked, wait=chosen["follow"])
+    asked["attempt"] = answer["attempt"]  # a later attempt has a log of its own
+    session.note(logreading.where(session, answer))
+    if answer["away"] or not answer["found"]:
+        _print(session, printer, answer)
+        raise UserError("the log cannot be read", _why_not(answer), "farmctl logs JOB --list shows the other tries")
+    if chosen["raw"]:
+        from farmctl.lograw import print_raw
+
+        print_raw(session, asked, chosen["tail"], follow=chosen["follow"])
+    elif chosen["pattern"] is not None or chosen["errors"]:
+        _find(session, asked, printer, chosen)
+    else:
+        _show(session, asked, printer, chosen)
+
+
+def _why_not(answer: View) -> str:
+    away = answer["away"]
+    return f"{away['node_name']}: {away['why']}" if away else f"{answer['node_name']} keeps it no more"
+
+
+def _show(session: Session, asked: View, printer: LinePrinter, chosen: View) -> None:
+    how: dict[str, Any] = {"numbers": chosen["numbers"]}
+    if chosen["since"] is not None:
+        how["since_ms"] = session.now_ms() - int(1000 * chosen["since"])
+    pages = [logreading.tail(session, asked, chosen["tail"], **how)] if chosen["tail"] is not None else None
+    whole: View | None = None
+    last: View = {}
+    for last in pages if pages is not None else logreading.read(session, asked, **how):
+        if session.format is Format.JSON and not chosen["follow"]:
+            whole = last if whole is None else last | {"lines": whole["lines"] + last["lines"]}
+        elif chosen["follow"]:
+            printer.answer(last)
+        else:
+            printer.lines(last["lines"])
+    if whole is not None:
+        print_json(whole)
+    if chosen["follow"]:
+        how.pop("since_ms", None)
+        for answer in logreading.follow(session, asked, last, **how):
+            printer.answer(answer)
+            if answer["away"]:
+                raise UserError("the log broke off", _why_not(answer), "try again when it is back")
+        printer.end()
+
+
+def _find(session: Session, asked: View, printer: LinePrinter, chosen: View) -> None:
+    how: dict[str, Any] = {"errors": True} if chosen["errors"] else {"pattern": chosen["pattern"]}
+    how |= {name: chosen[name] for name in ("regex", "context", "numbers")}
+    if chosen["case"] is not None:
+        how["ignore_case"] = not chosen["case"]
+    if chosen["since"] is not None:
+        how["since_ms"] = session.now_ms() - int(1000 * chosen["since"])
+    lines: list[View] = []
+    answer: View = {}
+    for answer in logreading.find(session, asked, **how):
+        lines += answer["lines"]
+        if chosen["tail"] is None and session.format is not Format.JSON:
+            printer.lines(answer["lines"], gaps=bool(chosen["context"]))
+    kept = lines if chosen["tail"] is None else lines[-chosen["tail"] :] if chosen["tail"] else []
+    if session.format is Format.JSON:
+        print_json(answer | {"lines": kept})
+    elif chosen["tail"] is not None:
+        printer.lines(kept, gaps=bool(chosen["context"]))
+    if not lines:
+        session.note("nothing matches")
+
+
+def _print(session: Session, printer: LinePrinter, answer: View) -> None:
+    if session.format is Format.JSON:
+        print_json(answer)
+    else:
+        printer.lines(answer["lines"])

@@ -12,65 +12,6 @@ import pytest
 from protocol.errors import NotFound, Unreachable
 from tests.farmctl.fakes import JOB, NOW_MS, OTHER, FakeNode, farm, job_view, node_view, run
 
-LOG = b"".join(b"line %d\n" % number for number in range(2_000))
-
-
-class Log:
-    """A log that grows by one part each time somebody stood at its end."""
-
-    def __init__(self, *parts: bytes, ended: bool = True) -> None:
-        self.text, self.later, self.ended = parts[0], list(parts[1:]), ended
-
-    def __call__(self, job: str, offset: int, limit: int, **which: Any) -> dict[str, Any]:
-        data = self.text[offset : offset + limit]
-        ended = self.ended and not self.later
-        if limit and not data and self.later:
-            self.text += self.later.pop(0)
-        return {
-            "found": True,
-            "node": "n",
-            "node_name": "ws07",
-            "attempt": "1.n.2",
-            "offset": offset,
-            "size": len(self.text),
-            "data": data,
-            "ended": ended,
-        }
-
-
-def test_a_whole_log_is_printed_as_it_is() -> None:
-    node = FakeNode({"logs": Log(b"\x1b[31mred\xff\n" + LOG * 40)})
-    result = run(node, "logs", JOB, "--frame", "12")
-    assert result.stdout_bytes == b"\x1b[31mred\xff\n" + LOG * 40
-    assert "ws07" in result.stderr
-    assert node.asked("logs")[0] == {"job": JOB, "frame": 12, "offset": 0, "limit": 0}
-
-
-@pytest.mark.parametrize("count", [0, 1, 7, 1000, 1999, 2000, 5000])
-def test_the_tail_is_the_last_lines(count: int) -> None:
-    expected = LOG.splitlines(keepends=True)[-count:] if count else []
-    assert run(FakeNode({"logs": Log(LOG)}), "logs", JOB, "--tail", str(count)).stdout_bytes == b"".join(expected)
-
-
-def test_a_log_is_followed_to_its_end() -> None:
-    node = FakeNode({"logs": Log(b"a\n", b"b\n", b"c\n")})
-    assert run(node, "logs", JOB, "-f", "--tail", "1").stdout == "a\nb\nc\n"
-
-
-def test_a_log_that_is_not_there_is_5_and_with_follow_waited_for() -> None:
-    nothing = {"found": False, "data": b"", "ended": False}
-    assert run(FakeNode({"logs": nothing}), "logs", JOB).exit_code == 5
-    log, answers = Log(b"a\n"), iter([nothing, NotFound("no log yet")])
-    node = FakeNode(farm() | {"logs": lambda **args: next(answers, None) or log(**args)})
-    assert run(node, "logs", JOB, "-f").stdout == "a\n"
-    assert {args.get("attempt") for args in node.asked("logs")[3:]} == {"1.n.2"}
-    over = FakeNode({"logs": NotFound("no log yet"), "job.show": job_view(state="cancelled")})
-    assert run(over, "logs", JOB, "-f").exit_code == 5
-
-
-def test_frame_and_task_exclude_one_another() -> None:
-    assert run(FakeNode(), "logs", JOB, "--frame", "1", "--task", "1").exit_code == 2
-
 
 def test_the_last_events_are_shown() -> None:
     def events(after: int | None, limit: int) -> dict[str, Any]:
