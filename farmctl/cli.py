@@ -47,7 +47,7 @@ _JOB_VERBS: Final = {
 
 TREE: Final[dict[str, Leaf | Branch]] = {
     "submit": Leaf(_AT + "submit:submit", "Render a scene on the farm.", _SHORT),
-    "status": Leaf(_AT + "farm:status", "Show how the farm is, in short.", _SHORT),
+    "status": Leaf(_AT + "farm:status", "Show what is going on.", _SHORT),
     "why": Leaf(_AT + "why:why", "Say why a job or a frame does not run.", _SHORT),
     "logs": Leaf(_AT + "logs:logs", "Show what a renderer printed.", _SHORT),
     "pause": Leaf(_CONTROL + "pause", "Start no more frames of a job.", _SHORT),

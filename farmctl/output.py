@@ -19,7 +19,7 @@ from farmctl.progress import is_terminal, shorten, terminal_cells
 from protocol.human import cell_width, plain_table, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 _TOLD_CELLS: Final = 32
 """So much of the last column, a reason or a text, is worth more than the spare columns before it."""
@@ -117,19 +117,24 @@ class Printer:
                 click.echo(line)
 
     def _table(self, rows: list[View], columns: Sequence[Column]) -> None:
+        for line in self.table_lines(rows, columns):
+            click.echo(line)
+
+    def table_lines(self, rows: Sequence[View], columns: Sequence[Column]) -> Iterator[str]:
+        """Lay rows out as a table: heading and rows, as wide as the terminal."""
         fits = self.form is Format.TABLE and is_terminal(sys.stdout)
         room = terminal_cells() if fits else 10_000
         cells = [[printable(column.cell(row, self.now_ms)) for column in columns] for row in rows]
         columns, cells = _fitted(columns, cells, room)
         right = [at for at, column in enumerate(columns) if column.right]
         head, *body = plain_table([column.title for column in columns], cells, right=right, gap=_GAP_CELLS)
-        click.echo(shorten(head, room))
+        yield shorten(head, room)
         for line, row, texts in zip(body, rows, cells, strict=True):
             shown = shorten(line, room)
             for column, text in zip(columns, texts, strict=True):
                 if column.colour is not None:
                     shown = shown.replace(text, paint(text, column.colour(row)), 1)
-            click.echo(shown)
+            yield shown
 
 
 def _fitted(columns: Sequence[Column], cells: list[list[str]], room: int) -> tuple[Sequence[Column], list[list[str]]]:

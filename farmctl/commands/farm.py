@@ -31,17 +31,40 @@ def farm_doctor(session: Session) -> ExitCode:
     return print_checks(session, checks_of(session.call("farm.status")))
 
 
-@click.command("status", cls=Verb, examples=("farmctl status", "farmctl status JOB"))
+@click.command("status", cls=Verb, examples=("farmctl status", "farmctl status --watch", "farmctl status JOB"))
 @click.argument("job_word", metavar="[JOB]", required=False, shell_complete=complete_jobs)
+@click.option("-w", "--watch", is_flag=True, help="Show it anew whenever something changes, until interrupted.")
 @pass_session
-def status(session: Session, job_word: str | None) -> None:
-    """Show how the farm is, or how one job is."""
-    if job_word is None:
-        show_farm(session)
-    else:
-        from farmctl.commands.job import show_job
+def status(session: Session, job_word: str | None, *, watch: bool) -> ExitCode | None:
+    """Show what is going on: machines, pace, what needs somebody, what runs and what waits. With JOB, that job.
 
-        show_job(session, job_word)
+    --watch stays in its place on a terminal and goes on with another node when the one that answers is gone; of a JOB
+    it is the same as farmctl job watch.
+    """
+    if job_word is not None:
+        return _of_job(session, job_word, watch=watch)
+    from farmctl.overview import Overview, overview_lines
+
+    printer = session.printer
+    if watch:
+        from farmctl.watching import watch_farm
+
+        watch_farm(session)
+        return None
+    document = Overview().look(session.call)
+    printer.one(document, str(document["farm"]), lambda shown, now_ms: overview_lines(printer, shown, now_ms))
+    return None
+
+
+def _of_job(session: Session, job_word: str, *, watch: bool) -> ExitCode | None:
+    if watch:
+        from farmctl.commands.job import watch_job
+
+        return watch_job(session, job_word)
+    from farmctl.commands.job import show_job
+
+    show_job(session, job_word)
+    return None
 
 
 def show_farm(session: Session) -> None:

@@ -96,10 +96,19 @@ def watch(session: Session, job_word: str, timeout: float | None, *, stop_at_gat
     On a terminal the view stays in its place; elsewhere each change is printed below the last one, with -o jsonl as a
     line each. Exit codes are those of job wait.
     """
+    return watch_job(session, job_word, timeout, stop_at_gate=stop_at_gate)
+
+
+def watch_job(session: Session, word: str, timeout: float | None = None, *, stop_at_gate: bool = False) -> ExitCode:
+    """Show a job and each change of it until it has ended; returns what to exit with.
+
+    Raises:
+        UserError: No node answered the first question, or there is no such job.
+    """
     from farmctl.cards import job_card
     from farmctl.follow import Follower, Wish
     from farmctl.screen import Screen
 
-    job = select_job(session, job_word)
+    job = select_job(session, word)
     with Screen(session, job_card) as screen:
         return Follower(session, Wish(timeout, stop_at_gate=stop_at_gate), watch=screen.show).follow(job)

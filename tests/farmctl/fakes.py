@@ -202,6 +202,46 @@ def try_view(number: int, state: str, **changes: Any) -> View:
     return view | changes
 
 
+def feed_answer(**changes: Any) -> View:
+    answer: View = {
+        "schema": "farm.feed.v1",
+        "life": f"{NODE_A}/1",
+        "after": [2, 2],
+        "reset": True,
+        "more": False,
+        "as_of_ms": NOW_MS - 2_000,
+        "farm": {
+            "name": "studio",
+            "node": NODE_A,
+            "node_name": "ws07",
+            "leader": NODE_B,
+            "leader_name": "n02",
+            "term": 42,
+            "disk_fault": "",
+            "jobs": {"total": 2, "pending": 1, "running": 1, "completed": 0, "failed": 0, "cancelled": 0},
+            "tasks": {"total": 108, "waiting": 59, "running": 3, "done": 45, "failed": 1},
+            "pace": {"bucket_s": 10, "frames": [0] * 55 + [1, 4, 8, 4, 2]},
+            "alerts": [
+                {
+                    "code": "job_paused",
+                    "level": "info",
+                    "text": "job wide_\u001b[31mred waits for a person",
+                    "hint": f"farmctl job resume {OTHER}",
+                    "job": OTHER,
+                    "node": None,
+                }
+            ],
+            "alert_count": 1,
+            "notes": 7,
+        },
+        "jobs": [],
+        "removed": [],
+        "nodes": [],
+        "nodes_removed": [],
+    }
+    return answer | changes
+
+
 FILES = encode_manifest(
     Manifest(
         "/home/ada",
@@ -234,6 +274,7 @@ def farm() -> dict[str, Any]:
             "nodes": nodes,
             "jobs": {"total": 2, "pending": 1, "running": 1, "completed": 0, "failed": 0, "cancelled": 0},
         },
+        "farm.feed": feed_answer(nodes=nodes, jobs=[job_view(), paused_view()]),
         "node.list": {"schema": "farm.nodes.v1", "nodes": nodes},
         "node.show": lambda node: {"schema": "farm.node.v1", **nodes[node == NODE_B]},
         "job.list": {"schema": "farm.jobs.v1", "jobs": [job_view(), paused_view()]},

@@ -26,6 +26,7 @@ COMMANDS = {
     "node_list": ("node", "list"),
     "node_show": ("node", "show", "ws07"),
     "farm_status": ("farm", "status"),
+    "status": ("status",),
     "why": ("why", JOB),
     "events": ("events", "--tail", "2"),
     "doctor": ("doctor",),

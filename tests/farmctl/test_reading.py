@@ -74,7 +74,7 @@ def test_the_doctor_says_by_its_code_whether_all_is_well(answer: Any, code: int)
 
 
 def test_status_is_of_the_farm_or_of_a_job() -> None:
-    assert run(FakeNode(farm()), "status").stdout == run(FakeNode(farm()), "farm", "status").stdout
+    assert "studio  ◐ rendering" in run(FakeNode(farm()), "status").stdout
     assert run(FakeNode(farm()), "status", JOB).stdout == run(FakeNode(farm()), "job", "show", JOB).stdout
 
 
@@ -105,7 +105,7 @@ def test_the_numbers_of_a_machine_are_written_for_people(slots: int, tasks: str)
 def test_a_farm_without_a_leader_is_electing_one() -> None:
     answers = farm()
     answers["farm.status"] |= {"leader": None, "leader_name": None}
-    assert "none yet (electing)" in run(FakeNode(answers), "status").stdout
+    assert "none yet (electing)" in run(FakeNode(answers), "farm", "status").stdout
 
 
 def test_the_interface_that_others_build_on() -> None:

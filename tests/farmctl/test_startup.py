@@ -14,6 +14,7 @@ import pytest
 from farmctl.cli import TREE
 from farmctl.lazy import Branch
 from protocol.api import Response
+from tests.farmctl.fakes import feed_answer
 from tests.protocol.answering import Daemon
 
 if TYPE_CHECKING:
@@ -28,8 +29,7 @@ try:
 finally:
     print("LOADED", json.dumps(sorted(sys.modules)), file=sys.stderr)
 """
-NODE = {"id": "97f2c3fca16a6477", "name": "n0", "state": "idle"}
-FARM = {"farm": "f", "leader": NODE["id"], "leader_name": "n0", "term": 1, "nodes": [NODE], "jobs": {"total": 0}}
+NODE = {"id": "97f2c3fca16a6477", "name": "n0", "state": "idle", "last_seen_s": 0.0}
 JOB = {"id": "3f9a-1", "name": "shot", "state": "rendering", "done": 1, "total": 2}
 # Python's own that take milliseconds, and that a question needs as little as help does.
 COSTLY = ("hashlib", "shutil", "traceback", "protocol.messages", "protocol.codec", "protocol.reasons")
@@ -42,7 +42,7 @@ ALL = [(name,) for name, item in TREE.items()] + [
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Iterator[Path]:
     """Where a daemon answers that has one job."""
-    answers = {"farm.status": FARM, "job.list": {"jobs": [JOB]}}
+    answers = {"farm.feed": feed_answer(nodes=[NODE], jobs=[JOB]), "job.list": {"jobs": [JOB]}}
     daemon = Daemon(f"ipc://{tmp_path}/client.sock", lambda request: [Response(request.id, answers[request.op])])
     yield tmp_path
     daemon.close()
@@ -73,7 +73,7 @@ def test_help_of_a_command_loads_that_command_alone() -> None:
 def test_status_asks_its_question_without_the_messages_of_the_nodes(data_dir: Path) -> None:
     done, loaded = probe("--node", str(data_dir), "status")
     assert done.returncode == 0, done.stderr
-    assert "n0, term 1" in done.stdout
+    assert "n02, term 42" in done.stdout
     light = {"msgpack", "msgpack._cmsgpack", "msgpack.exceptions", "msgpack.ext", "protocol.client"}
     loaded = [name for name in loaded if not name.startswith("zmq")]
     assert [name for name in loaded if name.startswith(HEAVY) and name not in light] == []
