@@ -190,7 +190,8 @@ class Daemon:
             self._tasks.append(asyncio.create_task(self._discover(address)))
         self._manager.ready(self._status(node))
         on_ready(address)
-        await self._stopped.wait()
+        async with web_child(self._settings):
+            await self._stopped.wait()
 
     async def _end(self, runner: Runner, door: ClientDoor, storage: Storage) -> None:
         assert self._driver is not None

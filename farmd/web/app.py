@@ -56,8 +56,10 @@ def make_app(parts: Parts, endpoints: tuple[Endpoint, ...] = ENDPOINTS) -> Caref
             endpoint = replace(endpoint, needs_token=False)  # noqa: PLW2901  # the row as it holds here
         routes.setdefault(endpoint.path, {})[endpoint.method] = endpoint
     app = Starlette(
+        # Those without parameters first: "download" is no MD5.
         routes=[
-            Route(path, _answering(parts, gate, methods), methods=list(methods)) for path, methods in routes.items()
+            Route(path, _answering(parts, gate, routes[path]), methods=list(routes[path]))
+            for path in sorted(routes, key=lambda path: path.count("{"))
         ],
         exception_handlers={HTTPException: _on_http_exception, Exception: _on_bug},
         lifespan=life,

@@ -84,6 +84,7 @@ async def put_file(asked: Asked) -> Response:
     md5, xxh64 = asked.path["md5"].lower(), await _declared_xxh64(asked)
     mine = asked.parts.spool.user(asked.user)
     arrived = mine.arrived(md5)
+    await asked.call("blob.missing", blobs=[])  # whoever may not send files is told so before anything is read
     if arrived is not None and not await missing(asked, (arrived,)):
         return JSONResponse(_view(md5, arrived.size, arrived.size, arrived), 200, {"Connection": "close"})
     span = span_of(asked.request.headers.get("content-range"), declared_bytes(asked.request))

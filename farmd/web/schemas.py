@@ -383,7 +383,7 @@ class EventsDocument(Answer):
     """Who did what, and the id to go on after."""
 
     schema_: str = Field(alias="schema")
-    last: int
+    last: int | None = None
     events: list[dict[str, Any]]
 
 

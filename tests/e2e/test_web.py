@@ -1,0 +1,183 @@
+"""HTTP, as programs use it: a whole workflow with nothing but `requests`, and what must be refused on a real daemon."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import requests
+from PIL import Image
+
+from tests.e2e.farm import Farm, until
+from tests.e2e.scenes import HEIGHT, WIDTH, make_blend
+from tests.e2e.webdoor import Caller, Door, add_door, command_task, good, md5_of, refused, row_of
+
+
+@pytest.fixture
+def door(farm: Farm) -> Door:
+    """One node that serves HTTP."""
+    made = add_door(farm, "a")
+    farm.start("a")
+    return made.wait()
+
+
+def wait_for(caller: Caller, task_id: str, status: str, within_s: float = 60.0) -> None:
+    until(
+        lambda: caller.get(f"/api/task/{task_id}/status")["status"] == status, f"task {task_id} is {status}", within_s
+    )
+
+
+@pytest.mark.blender
+def test_a_scene_of_a_windows_machine_goes_through_the_whole_workflow_of_the_source(door: Door, tmp_path: Path) -> None:
+    anna = door.user("anna")
+    blend = make_blend(tmp_path / "shot.blend")
+    local = "C:/Project/shots/shot.blend"
+    row = row_of(local, blend.read_bytes())
+
+    declared = anna.post("/api/scene/upload", {"files": [row], "scene_hash": row["hash"]})
+    assert declared["scene"] == [{**row, "server": "/C/Project/shots/shot.blend"}]
+    assert [one["hash"] for one in declared["lacking"]] == [row["hash"]]
+    assert good(anna.put(blend))["complete"] is True
+    assert anna.post("/api/scene/upload", {"files": [row], "scene_hash": row["hash"]})["lacking"] == []
+
+    asset = anna.post("/api/scene/analyse", {"scene_file": local})
+    assert (asset["scene_file"], asset["frames"], asset["width"]) == (local, "1-40[1]", WIDTH)
+    assert asset["missing"] == {}
+
+    task = {
+        "task_info": {
+            "input_cg_file": local,
+            "cg_id": "2007",
+            "frames_per_task": "2",
+            "balance": "7.5",
+            "mac": "00:1b",
+        },
+        "software_config": {"cg_name": "Blender", "cg_version": "", "plugins": {}},
+        "scene_info_render": {"common": {"frames": "1-4[1]"}},
+    }
+    created = anna.post("/api/task/create", task)
+    assert (len(created["task_id"]), created["status"]) == (9, "queued")
+    task_id = created["task_id"]
+    wait_for(anna, task_id, "completed", 100)
+
+    status = anna.get(f"/api/task/{task_id}/status")
+    assert (status["progress"], status["completed_frames"], status["failed_frames"]) == (100.0, [1, 2, 3, 4], [])
+    frames = anna.get(f"/api/task/{task_id}/frames")["frames"]
+    assert [(one["frame"], one["status"]) for one in frames] == [(number, "done") for number in (1, 2, 3, 4)]
+    assert anna.get(f"/api/task/{task_id}")["task_info"]["balance"] == "7.5"
+    for number in (1, 2, 3, 4):
+        answer = anna.ask("GET", "/api/files/download", params={"task_id": task_id, "frame": number})
+        assert answer.status_code == 200
+        assert md5_of(answer.content) == answer.headers["ETag"].strip('"')
+        with Image.open(io.BytesIO(answer.content)) as picture:
+            assert picture.size == (WIDTH, HEIGHT)
+    thumbnail = anna.ask("GET", f"/api/v1/jobs/{created['job']}/thumbnails/2")
+    assert thumbnail.headers["Content-Type"] == "image/jpeg"
+    assert "anna" in {event["actor"] for event in anna.get("/api/v1/events", job=created["job"])["events"]}
+
+
+def test_a_job_reads_the_files_that_were_sent_and_its_log_is_read_by_lines(door: Door, tmp_path: Path) -> None:
+    anna = door.user("anna")
+    scene, texture = b"a scene", b"wood" * 700_000
+    rows = [row_of("/home/anna/show/s.txt", scene), row_of("/home/anna/show/tex/wood.bin", texture)]
+    lacking = anna.post("/api/scene/upload", {"files": rows, "scene_hash": rows[0]["hash"]})["lacking"]
+    assert len(lacking) == 2
+    for data in (scene, texture):
+        path = tmp_path / md5_of(data)
+        path.write_bytes(data)
+        assert good(anna.put(path))["complete"] is True
+    task = command_task("sh -c 'echo frame {frame}; cat tex/wood.bin > {output}'", "1-2")
+    task |= {"scene_hash": rows[0]["hash"], "input_cg_file": "/home/anna/show/s.txt"}
+
+    created = anna.post("/api/task/create", task)
+    wait_for(anna, created["task_id"], "completed")
+
+    answer = anna.ask("GET", "/api/files/download", params={"task_id": created["task_id"], "frame": 2})
+    assert answer.content == texture
+    rest = anna.ask("GET", "/api/files/download", params={"task_id": created["job"], "frame": 2},
+                    headers={"Range": "bytes=2000000-"})  # fmt: skip
+    assert (rest.status_code, rest.content) == (206, texture[2_000_000:])
+    lines = anna.get(f"/api/v1/jobs/{created['job']}/log", frame=1)["lines"]
+    assert "frame 1" in [line["text"] for line in lines]
+    raw = anna.ask("GET", f"/api/v1/jobs/{created['job']}/log/raw", params={"frame": 1})
+    assert b"frame 1" in raw.content
+    assert anna.get(f"/api/v1/jobs/{created['job']}/logs", frame=1)["attempts"][0]["state"] == "done"
+
+
+def test_a_job_waits_for_the_decision_that_is_given_over_http(door: Door) -> None:
+    anna, ben = door.user("anna"), door.user("ben")
+    body = {
+        "name": "held", "renderer": "command", "command": "cp /etc/hostname {output}", "output_name": "f.{frame}.txt",
+        "frames": "1-6", "gate": {"mode": "hold", "test_frames": [1, 6]},
+    }  # fmt: skip
+    job = anna.post("/api/v1/jobs", body)["job"]
+    until(lambda: anna.get(f"/api/v1/jobs/{job}")["state"] == "awaiting_approval", "the test frames are done")
+
+    told = refused(ben.ask("POST", f"/api/v1/jobs/{job}/approve", json={}), 403)
+    assert "anna" in told["why"]
+    assert anna.post(f"/api/v1/jobs/{job}/approve", {"why": "looks good"})["changed"] is True
+    until(lambda: anna.get(f"/api/v1/jobs/{job}")["state"] == "completed", "the rest is done")
+    events = [event for event in anna.get("/api/v1/events", job=job)["events"] if event["actor"] == "anna"]
+    assert any("looks good" in f"{event['text']} {event.get('why', '')}" for event in events)
+
+
+def test_stop_after_test_is_read_as_this_door_says(door: Door) -> None:
+    anna = door.user("anna")
+    gates = {}
+    for said in ("1", "2", "0", None, "whatever"):
+        task = command_task("true", "1-9") | ({} if said is None else {"stop_after_test": said})
+        job = anna.post("/api/task/create", task | {"test_frames": "2,5"})["job"]
+        gate = anna.get(f"/api/v1/jobs/{job}")["gate"]
+        gates[said] = gate["mode"], [frame["frame"] for frame in gate["test_frames"]]
+    assert gates.pop("1") == ("auto", [2, 5])
+    assert list(gates.values()) == [("off", [])] * 4
+
+
+def test_only_holders_of_good_tokens_with_the_right_role_are_served(door: Door) -> None:
+    anna, vera = door.user("anna"), door.user("vera", "viewer")
+    assert vera.get("/api/v1/users/me")["role"] == "viewer"
+    assert vera.get("/api/v1/jobs")["jobs"] == anna.get("/api/v1/jobs")["jobs"] == []
+    refused(vera.ask("POST", "/api/task/create", json=command_task("true", "1")), 403)
+    refused(vera.ask("PUT", f"/api/files/{md5_of(b'x')}", data=b"x"), 403)
+    refused(vera.ask("GET", f"/api/files/{md5_of(b'x')}"), 404)
+    for headers in ({}, {"Authorization": "Bearer farm_wrong"}, {"Authorization": f"Basic {anna.token}"}):
+        answer = requests.get(f"{door.url}/api/v1/jobs", headers=headers, timeout=20)
+        assert refused(answer, 401)["code"] == "no_token"
+        assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+    wrong = [
+        requests.get(f"{door.url}/api/v1/jobs", headers={"Authorization": f"Bearer farm_{n}"}, timeout=20).status_code
+        for n in range(20)
+    ]
+    assert wrong[-1] == 429
+    assert anna.get("/api/v1/jobs")["jobs"] == [], "whoever was let in before is not shut out by others"
+    token = door.member.ask("user.show", name="anna")["user"]["tokens"][0]["id"]
+    door.member.ask("user.revoke", name="anna", id=token)
+    assert anna.ask("GET", "/api/v1/jobs").status_code in (401, 429)
+    assert anna.token not in door.member.log.read_text()
+
+
+def test_the_web_process_dies_and_is_started_again_while_the_farm_goes_on(door: Door, farm: Farm) -> None:
+    anna = door.user("anna")
+    pid = child_of(door.member.pid)
+    os.kill(pid, signal.SIGKILL)
+    assert door.member.status()["node_name"] == "a"
+    until(lambda: child_of(door.member.pid) not in (0, pid), "another one runs")
+    door.wait()
+    assert anna.get("/api/v1/farm")["farm"] == "farm"
+    child = child_of(door.member.pid)
+    door.member.kill()
+    until(lambda: not Path(f"/proc/{child}").exists(), "it ends with a daemon that was killed")
+    door.member.start()
+    door.wait()
+    assert anna.get("/api/v1/users/me")["user"] == "anna"
+
+
+def child_of(pid: int) -> int:
+    """Return the web process of a daemon; 0 if there is none."""
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split():
+        if b"\0web\0" in Path(f"/proc/{child}/cmdline").read_bytes():
+            return int(child)
+    return 0
