@@ -1,0 +1,404 @@
+"""What all screens share: the lines at the edges, moving, choosing, filtering, ordering. A screen adds its body.
+
+Keys come from `tui.keymap` and lead to the actions here; what an order does is known by `tui.orders` and carried out by
+the application.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual.binding import Binding
+from textual.containers import Container
+from textual.screen import Screen
+
+from protocol.errors import UserError
+from protocol.human import counted
+from tui.commands import completions
+from tui.filters import EVERYTHING, Fields, parse_filter
+from tui.keymap import INHERITED, Keymap, Place
+from tui.looks import Run, Runs
+from tui.orders import ORDERS, priority_order
+from tui.widgets.bars import BottomBar, StatusLine, TopBar
+from tui.widgets.painting import RunBox
+from tui.widgets.prompt import Prompt
+from tui.widgets.table import Table
+from tui.words import details_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from textual.app import ComposeResult
+
+    from tui.app import Dashboard
+    from tui.columns import Row
+    from tui.console import Console
+    from tui.model import TableModel
+
+
+def bindings_of(*places: Place) -> list[Binding]:
+    """Make Textual's bindings of some places; the bar at the bottom and the help are our own, so none is shown."""
+    keymap = Keymap()
+    return [
+        Binding(",".join(key.keys), key.action, key.text, show=False, id=key.id)
+        for place in places
+        for key in keymap.at(place)
+    ]
+
+
+class FarmScreen(Screen[None]):
+    """A screen of the dashboard.
+
+    Attributes:
+        PLACE: Which one.
+        FIELDS: What its table can be filtered by.
+    """
+
+    PLACE: ClassVar[Place]
+    FIELDS: ClassVar[Fields | None] = None
+    AUTO_FOCUS = ""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Bind the keys of the place."""
+        place = cls.__dict__.get("PLACE")
+        if place is not None:
+            cls.BINDINGS = [*bindings_of(*reversed(INHERITED.get(place, ())), place)]
+        super().__init_subclass__(**kwargs)
+
+    def compose(self) -> ComposeResult:
+        """Make the edges, and the body between them."""
+        yield TopBar()
+        with Container(id="body"):
+            yield from self.body()
+            yield RunBox(id="details")
+        yield StatusLine()
+        yield Prompt()
+        yield BottomBar()
+
+    def body(self) -> Iterable[Any]:
+        """Make what is between the edges."""
+        return ()
+
+    # -- what there is --------------------------------------------------------------------------------------------
+
+    @property
+    def dashboard(self) -> Dashboard:
+        """The application."""
+        from tui.app import Dashboard
+
+        assert isinstance(self.app, Dashboard)
+        return self.app
+
+    @property
+    def console(self) -> Console:
+        """Everything that is shown."""
+        return self.dashboard.console_model
+
+    @property
+    def table(self) -> Table | None:
+        """The table of this screen."""
+        return next(iter(self.query(Table)), None) if self.is_mounted else None
+
+    @property
+    def model(self) -> TableModel[Any] | None:
+        """What the table shows."""
+        table = self.table
+        return table.model if table is not None else None
+
+    @property
+    def prompt(self) -> Prompt:
+        """The line in which a person types."""
+        return self.query_one(Prompt)
+
+    def chosen_jobs(self) -> list[str]:
+        """Return the jobs that an order from here is about."""
+        return []
+
+    def chosen_nodes(self) -> list[str]:
+        """Return the machines that an order from here is about."""
+        return []
+
+    def row_at_cursor(self) -> Row | None:
+        """Return the row that the cursor is on."""
+        model = self.model
+        return None if model is None or model.cursor is None else model.row(model.cursor)
+
+    # -- drawing --------------------------------------------------------------------------------------------------
+
+    def on_mount(self) -> None:
+        """Draw for the first time."""
+        self.told()
+
+    def on_screen_resume(self) -> None:
+        """Draw what has changed meanwhile."""
+        self.told()
+
+    def on_resize(self) -> None:
+        """Draw for another width."""
+        self.set_class(self.size.width < 110, "narrow")
+        self.set_class(self.size.height < 34, "low")
+        self.call_after_refresh(self.told)
+
+    def told(self) -> None:
+        """Something is different: draw it."""
+        if not self.is_mounted or self.dashboard.front is not self:
+            return
+        table = self.table
+        if table is not None:
+            table.rows_changed()
+        self.draw()
+        self.tell_edges()
+
+    def draw(self) -> None:
+        """Draw what is not a table."""
+
+    def tell_edges(self) -> None:
+        """Draw the lines at the edges."""
+        console, now = self.console, self.console.mono()
+        name = str(console.farm.get("farm") or console.farm.get("name") or "")
+        self.query_one(TopBar).say(self.view, name, console.standing.runs(now), read_only=console.read_only)
+        self.set_class(console.standing.is_stale(now), "stale")
+        self.query_one(StatusLine).say(self.status(), now)
+        self.query_one(BottomBar).say(self.dashboard.keymap.bar(self.PLACE))
+        if self.has_class("with-details"):
+            self.query_one("#details", RunBox).show(self.details())
+
+    @property
+    def view(self) -> Place:
+        """The view that the top line shows as the present one."""
+        return self.PLACE
+
+    def details(self) -> list[Runs]:
+        """Return what the details say of the row at the cursor."""
+        row = self.row_at_cursor()
+        return details_of(row, self.console.moment()) if row is not None else [(Run("nothing chosen", "muted"),)]
+
+    def status(self) -> Runs:
+        """Say what the table shows."""
+        model = self.model
+        if model is None:
+            return ()
+        runs: list[Run] = []
+        if model.filter and model is not self.console.active:
+            runs += [Run(f"/{model.filter.text}", "accent"), Run(f"  {len(model)} of {len(model.rows)}   ", "muted")]
+        elif len(model):
+            runs.append(Run(f"{model.cursor_line + 1} of {len(model)}   ", "muted"))
+        if len(model.marks):
+            runs += [Run(f"✓ {len(model.marks)} marked", "accent"), Run(", order stands still   ", "muted")]
+        if len(self.console.pending):
+            runs.append(Run(f"⧗ {counted(len(self.console.pending), 'order')} on the way", "warning"))
+        return tuple(runs)
+
+    def tell(self, message: Runs) -> None:
+        """Show a message for a while."""
+        if self.is_mounted:
+            now = self.console.mono()
+            self.query_one(StatusLine).tell(message, now)
+            self.query_one(StatusLine).say((), now)
+
+    # -- moving ---------------------------------------------------------------------------------------------------
+
+    def action_move(self, lines: int) -> None:
+        """Move the cursor."""
+        table = self.table
+        if table is not None:
+            table.model.move(lines)
+            table.cursor_moved()
+
+    def action_page(self, pages: int) -> None:
+        """Move the cursor by what is on the screen."""
+        table = self.table
+        if table is not None:
+            self.action_move(pages * max(1, table.page_lines - 1))
+
+    def action_go(self, line: int) -> None:
+        """Move the cursor to the first row, or the last."""
+        table = self.table
+        if table is not None:
+            table.model.go(line if line >= 0 else len(table.model) - 1)
+            table.cursor_moved()
+
+    def on_table_moved(self) -> None:
+        """The cursor is on another row."""
+        self.draw()
+        self.tell_edges()
+
+    def on_table_opened(self) -> None:
+        """A row was clicked twice."""
+        self.action_open()
+
+    def action_open(self) -> None:
+        """Open what the cursor is on."""
+
+    def on_key(self, event: Any) -> None:
+        """Sort by the column whose letter was pressed with shift."""
+        model = self.model
+        if model is None or self.focused is not None or event.character is None or not event.character.isupper():
+            return
+        column = next((one for one in model.columns if one.letter == event.character), None)
+        if column is not None:
+            event.stop()
+            self.sort_by(column.id)
+
+    def sort_by(self, column: str) -> None:
+        """Sort the table."""
+        table = self.table
+        if table is not None:
+            table.model.sort_by(column)
+            table.rows_changed()
+            self.tell_edges()
+
+    # -- choosing -------------------------------------------------------------------------------------------------
+
+    def action_mark(self) -> None:
+        """Mark the row and go on to the next one."""
+        table = self.table
+        if table is not None:
+            table.model.toggle_mark()
+            table.model.move(1)
+            table.cursor_moved()
+
+    def action_mark_range(self) -> None:
+        """Mark up to the cursor."""
+        table = self.table
+        if table is not None:
+            table.model.mark_range()
+            table.cursor_moved()
+
+    def action_mark_all(self) -> None:
+        """Mark all that is shown."""
+        table = self.table
+        if table is not None:
+            table.model.mark_all()
+            table.cursor_moved()
+
+    def action_filter(self) -> None:
+        """Ask for a filter."""
+        model = self.model
+        if model is not None and self.FIELDS is not None:
+            self.prompt.ask("filter", "/", model.filter.text, self._complete_filter)
+
+    def _complete_filter(self, text: str) -> list[str]:
+        head, sep, last = text.rpartition(" " if " " in text else ",")
+        names = self.FIELDS.names if self.FIELDS is not None else ()
+        return [f"{head}{sep}{name}=" for name in names if name.startswith(last.removeprefix("!"))]
+
+    def set_filter(self, text: str) -> None:
+        """Filter the table; what cannot be read leaves it as it is, and says why."""
+        table = self.table
+        if table is None or self.FIELDS is None:
+            return
+        try:
+            table.model.set_filter(parse_filter(text, self.FIELDS))
+        except UserError as error:
+            self.tell((Run(f"{error.what}: ", "failed"), Run(error.hint or error.why, "muted")))
+            return
+        table.rows_changed()
+        self.draw()
+        self.query_one(StatusLine).tell((), 0, 0)
+        self.tell_edges()
+
+    def action_details(self) -> None:
+        """Show details beside the table, or hide them."""
+        self.toggle_class("with-details")
+        self.call_after_refresh(self.told)
+
+    def on_prompt_changed(self, event: Prompt.Changed) -> None:
+        """Filter while it is typed."""
+        if event.kind == "filter":
+            self.set_filter(event.text)
+
+    def on_prompt_entered(self, event: Prompt.Entered) -> None:
+        """Take what was typed."""
+        if event.kind == "filter":
+            self.set_filter(event.text)
+        elif event.kind == "command" and event.text.strip():
+            self.dashboard.run_command(event.text)
+
+    def action_command(self) -> None:
+        """Ask for a command."""
+        console = self.console
+
+        def complete(text: str) -> list[str]:
+            return completions(text, self._known, read_only=console.read_only)
+
+        self.prompt.ask("command", ":", "", complete)
+
+    def _known(self, kind: str) -> Iterable[str]:
+        console, model = self.console, self.model
+        match kind:
+            case "job":
+                return list(console.jobs.rows)[-200:]
+            case "node":
+                return [str(row.get("name")) for row in console.nodes.rows.values()]
+            case "column":
+                return [column.id for column in model.columns] if model is not None else []
+            case "filter":
+                return [f"{name}=" for name in (self.FIELDS.names if self.FIELDS is not None else ())]
+            case _:
+                return []
+
+    def action_back(self) -> None:
+        """Close the line, take marks away, clear the filter, or go back; one at a time, and never quit."""
+        model = self.model
+        if self.prompt.is_open:
+            kind = self.prompt.kind
+            self.prompt.close()
+            if kind == "filter":
+                self.set_filter("")
+        elif model is not None and len(model.marks):
+            model.clear_marks()
+            self.told()
+        elif model is not None and model.filter and model is not self.console.active:
+            model.set_filter(EVERYTHING)
+            self.told()
+        elif self.has_class("with-details"):
+            self.action_details()
+        else:
+            self.dashboard.go_back()
+
+    # -- looking --------------------------------------------------------------------------------------------------
+
+    def action_copy(self, what: str) -> None:
+        """Copy the id or the path by OSC 52, which works over SSH."""
+        row = self.row_at_cursor()
+        if row is not None:
+            self.dashboard.copy(row, what)
+
+    def action_why(self) -> None:
+        """Say why it does not run."""
+        for job in self.chosen_jobs()[:1]:
+            self.dashboard.show_why(job)
+
+    def action_log(self) -> None:
+        """Show what the renderer printed."""
+        for job in self.chosen_jobs()[:1]:
+            self.dashboard.show_log(job)
+
+    def action_thumbnail(self) -> None:
+        """Show the pictures of the test frames."""
+        for job in self.chosen_jobs()[:1]:
+            self.dashboard.open_job(job, pictures=True)
+
+    # -- ordering -------------------------------------------------------------------------------------------------
+
+    def action_order(self, name: str) -> None:
+        """Order something for the chosen jobs."""
+        self.dashboard.order(ORDERS[name], self.chosen_jobs())
+
+    def action_toggle_pause(self) -> None:
+        """Pause, or resume."""
+        jobs = self.chosen_jobs()
+        self.dashboard.order(self.console.toggled(jobs), jobs)
+
+    def action_toggle_hold(self) -> None:
+        """Hold, or release."""
+        nodes = self.chosen_nodes()
+        self.dashboard.order(self.console.hold_toggled(nodes), nodes)
+
+    def action_priority(self, by: int) -> None:
+        """Raise or lower the priority; all chosen jobs get that of the first, changed."""
+        jobs = self.chosen_jobs()
+        row = self.console.job_row(jobs[0]) if jobs else None
+        if row is not None:
+            self.dashboard.order(priority_order(int(row.get("priority") or 50) + by), jobs)

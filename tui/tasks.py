@@ -1,0 +1,112 @@
+"""The tasks of the opened job as rows, without building a row for each: 100,000 of them are two arrays and a string of bytes.
+
+What the feed tells of all tasks (state, frames) is always there; what only a few have (machine, time, what happened) is
+asked for when it is looked at and kept until the state of the task changes.
+
+Called by the console; must not import textual.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from tui.grid import STATES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from protocol.feed import JobPicture
+    from tui.columns import Row
+
+
+class TaskRows(Mapping[int, "dict[str, Any]"]):
+    """Rows by number of the task.
+
+    Attributes:
+        picture: The job as the feed told it.
+        order: Numbers of the tasks in the order of their frames: the test frames, which come first, among the others.
+    """
+
+    def __init__(self, picture: JobPicture) -> None:
+        self.picture = picture
+        self.order: list[int] = []
+        self._details: dict[int, Row] = {}
+        self._seen = b""
+        self.begin_anew()
+
+    def __len__(self) -> int:
+        return len(self.picture.states)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(len(self)))
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, int) and 0 <= key < len(self)
+
+    def __getitem__(self, task: int) -> Row:
+        if task not in self:
+            raise KeyError(task)
+        first, last = self.picture.first[task], self.picture.last[task]
+        row = {
+            "task": str(task),
+            "first": first,
+            "frames": str(first) if first == last else f"{first}-{last}",
+            "state": state_word(self.picture.states[task]),
+            "test": task < self.picture.tests,
+        }
+        running = self.picture.running.get(task)
+        details = self._details.get(task)
+        if details is not None:
+            row = details | row
+        return row if running is None else row | running | {"task": str(task), "frames": row["frames"]}
+
+    def begin_anew(self) -> None:
+        """The plan is new: nothing of before holds."""
+        firsts = self.picture.first
+        self._details.clear()
+        self.order = sorted(range(len(firsts)), key=firsts.__getitem__)
+        self._seen = self.picture.states
+
+    def changed(self) -> list[int]:
+        """Return the tasks whose state is another than when this was asked last, and those that run."""
+        before, after = self._seen, self.picture.states
+        self._seen = after
+        if len(before) != len(after):
+            return list(self)
+        different = [task for task, (old, new) in enumerate(zip(before, after, strict=True)) if old != new]
+        for task in different:
+            self._details.pop(task, None)
+        return [*different, *(task for task in self.picture.running if task in self)]
+
+    def states(self) -> bytes:
+        """Return the states in the order of the frames."""
+        return bytes(map(self.picture.states.__getitem__, self.order))
+
+    def firsts(self) -> list[int]:
+        """Return the first frames in their order."""
+        return [self.picture.first[task] for task in self.order]
+
+    def lacking(self, tasks: Iterable[int]) -> list[int]:
+        """Return those tasks of which more could be known than the feed tells."""
+        untold = {STATES.index(state) for state in STATES if state.value in ("waiting", "granted", "cancelled")}
+        return [
+            task
+            for task in tasks
+            if task in self and task not in self._details and self.picture.states[task] not in untold
+        ]
+
+    def learn(self, rows: Iterable[Any]) -> list[int]:
+        """Take rows as `task.list` gives them; returns the tasks that are better known now."""
+        learnt = []
+        for row in rows:
+            task = row.get("index") if isinstance(row, dict) else None
+            if isinstance(task, int) and task in self and row.get("state") == state_word(self.picture.states[task]):
+                self._details[task] = row
+                learnt.append(task)
+        return learnt
+
+
+def state_word(number: int) -> str:
+    """Return the word for a byte of the feed; one that a newer node made up is shown by its number."""
+    return STATES[number].value if number < len(STATES) else f"state {number}"
