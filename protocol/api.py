@@ -33,6 +33,9 @@ MAX_CHUNK_BYTES = 1 << 20
 MAX_SMALL_BYTES = 3 << 20
 """Of data in one `blob.put_small`, which carries many files of at most one chunk; their names come on top."""
 MAX_SMALL_FILES = 4_000
+_AROUND_BYTES = 64
+_ARRAY_OF_5 = b"\x95"
+"""How a response begins: MessagePack's fixarray; what it stands for is checked by a test against the packer itself."""
 MAX_OP_CHARS = 64
 MAX_SAID_CHARS = 128
 OP_CANCEL = "cancel"
@@ -117,10 +120,33 @@ def pack_response(response: Response) -> bytes:
     Raises:
         InvariantBroken: It is over the limit, or holds something else than plain data.
     """
+    return pack_response_around(pack_data(response.data), response)
+
+
+def pack_data(data: Any) -> bytes:
+    """Pack the data of responses, so that several can carry it.
+
+    Raises:
+        InvariantBroken: It is over the limit, or holds something else than plain data.
+    """
     try:
-        packed: bytes = msgpack.packb((API_VERSION, *response))
+        packed: bytes = msgpack.packb(data)
     except (TypeError, ValueError, OverflowError) as error:
         raise InvariantBroken(f"response is not plain data: {error}") from error
+    if len(packed) > MAX_API_BYTES - _AROUND_BYTES:
+        raise InvariantBroken(f"response of {len(packed)} bytes is over the limit of {MAX_API_BYTES}")
+    return packed
+
+
+def pack_response_around(data: bytes, response: Response) -> bytes:
+    """Pack a response whose data are packed already; its own `data` are not looked at.
+
+    Raises:
+        InvariantBroken: It is over the limit.
+    """
+    number, _, error, more = response
+    head, tail = msgpack.packb((API_VERSION, number)), msgpack.packb((error, more))
+    packed = _ARRAY_OF_5 + head[1:] + data + tail[1:]
     if len(packed) > MAX_API_BYTES:
         raise InvariantBroken(f"response of {len(packed)} bytes is over the limit of {MAX_API_BYTES}")
     return packed

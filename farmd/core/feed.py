@@ -3,7 +3,7 @@
 Theory. A viewer asks "what is newer than this?" and the question stays open until something is, or for as long as the
 viewer has patience: a long poll. So each viewer has one answer on its way at most, whatever it does with its time;
 nothing queues up for a slow one, and what it missed meanwhile it is told at once, merged. Answers go out together, at
-most `RATE` times a second; viewers that stand at the same point are given the same answer, made and packed once.
+most `RATE` times a second, less often to a crowd; viewers that stand at the same point are given the same answer, made and packed once.
 
 A position is a pair of numbers (jobs, machines) that means something in one life of one node: with another `life`, or
 after more deletions than are remembered, everything is told anew (`reset`). Everything means the same question from
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 RATE = 4
 """Most answers a second to one viewer."""
+ANSWERS_S = 200
+"""Most answers a second to all of them: with more than fifty each is told less often, so that a crowd costs no more."""
 PATIENCE_S = 30.0
 JOBS_PER_ANSWER = 128
 NODES_S = 1.0
@@ -113,7 +115,8 @@ class Feed:
 
     def _hurry(self, turn: Turn) -> None:
         if self._tick is None:
-            self._tick = max(turn.now.mono, self._told_at + 1 / RATE)
+            pause = max(1 / RATE, len(self._viewers) / ANSWERS_S)
+            self._tick = max(turn.now.mono, self._told_at + pause)
 
     def next_deadline(self) -> float | None:
         """When viewers are told something."""

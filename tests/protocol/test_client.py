@@ -10,12 +10,14 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgpack
 import pytest
 import zmq
 from zmq.utils import z85
 
 from protocol import places
 from protocol.api import (
+    API_VERSION,
     MAX_API_BYTES,
     Request,
     Response,
@@ -347,6 +349,7 @@ def test_message_survives_the_way(message: Request | Response) -> None:
         assert unpack_request(pack_request(message)) == message
     else:
         assert unpack_response(pack_response(message)) == message
+        assert pack_response(message) == msgpack.packb((API_VERSION, *message))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from farmd.core.events import ClientAsked, ClientLeft
-from protocol.api import OP_CANCEL, Request, Response, error_facts, pack_response, unpack_request
+from protocol.api import (
+    OP_CANCEL,
+    Request,
+    Response,
+    error_facts,
+    pack_data,
+    pack_response,
+    pack_response_around,
+    unpack_request,
+)
 from protocol.errors import InvariantBroken, NotAllowed, PeerError, UsageError, UserError
 
 if TYPE_CHECKING:
@@ -86,6 +95,7 @@ class Desk:
         self._waiting: dict[int, _Waiting] = {}
         self._numbers: dict[tuple[Connection, int], int] = {}
         self._last = 0
+        self._shared: tuple[object, bytes] = (None, b"")
         self._tasks: dict[int, asyncio.Task[Any]] = {}
         self._at_once = asyncio.Semaphore(HANDLERS_AT_ONCE)
 
@@ -143,8 +153,19 @@ class Desk:
         more = more and error is None
         if not more:
             self._forget(client)
-        if not waiting.answer(packed(Response(waiting.request.id, data, error, more))) and more:
+        if not waiting.answer(self._packed(Response(waiting.request.id, data, error, more))) and more:
             self._forget(client, left=True)
+
+    def _packed(self, response: Response) -> bytes:
+        """Pack a response; data that several clients are given one after another is packed once."""
+        if not isinstance(response.data, dict):
+            return packed(response)
+        if response.data is not self._shared[0]:
+            try:
+                self._shared = (response.data, pack_data(response.data))
+            except InvariantBroken:
+                return packed(response)
+        return pack_response_around(self._shared[1], response)
 
     def _ask(self, waiting: _Waiting) -> None:
         self._last += 1
