@@ -25,12 +25,14 @@ class FarmBody(NamedTuple):
 
 
 class KeyBody(NamedTuple):
-    """KEY: an admitted CURVE public key (32 raw bytes), its role and who admitted it."""
+    """KEY: an admitted CURVE public key (32 raw bytes), its role and who admitted it; or that it was evicted, and why."""
 
     public_key: bytes
     role: str
     admitted_by: str
     revoked: bool = False
+    actor: str = ""
+    why: str = ""
 
 
 class Gpu(NamedTuple):
@@ -90,7 +92,7 @@ class ControlBody(NamedTuple):
         why: Free text, may be empty.
         generation: GATE: generation of the test tasks that was looked at.
         digests: GATE: output digests that were looked at.
-        text: EDITED: the value of a field that holds a text. HELD: "drain" if that was the word.
+        text: EDITED: the value of a field that holds a text. HELD: "drain" if that was the word. REPLACED: a node id.
         until_ms: HELD: when the node itself lets go, by its own wall clock; 0 = when somebody releases it.
     """
 
@@ -128,6 +130,7 @@ class AttemptBody(NamedTuple):
         text: One line: what went wrong, or empty.
         last_lines: Tail of its log (at most 2 KiB) when it failed.
         price: What an hour of its share of the machine cost when it started, in millionths; 0 = no price was set.
+        actor: Who wanted that it stopped; empty = nobody did.
     """
 
     node: NodeId
@@ -143,6 +146,7 @@ class AttemptBody(NamedTuple):
     text: str = ""
     last_lines: str = ""
     price: int = 0
+    actor: str = ""
 
 
 class HoldingBody(NamedTuple):

@@ -85,6 +85,8 @@ class NodeField(IntEnum):
     """Of an hour of the machine."""
     HARDWARE_PRICE = 3
     """The same for every machine of one configuration: eight zero bytes for the node, then its words as sub-key."""
+    REPLACED = 4
+    """It will not come back: the node whose id is the text keeps and delivers in its place."""
 
 
 class HoldingWhat(IntEnum):

@@ -102,13 +102,30 @@ def _leader(packed: bytes) -> NodeId:
 
 
 class Lives:
-    """Lives of nodes that are over, and attempts that their node no longer has: facts of the moment, in memory."""
+    """Lives of nodes that are over, and attempts that their node no longer has: facts of the moment, in memory.
 
-    __slots__ = ("_gone", "_over")
+    Besides, who was evicted: of such a node nothing is believed to be there any more, whatever its rows say.
+    """
+
+    __slots__ = ("_evicted", "_gone", "_over")
 
     def __init__(self) -> None:
         self._over: dict[NodeId, int] = {}
         self._gone: dict[AttemptRef, None] = {}
+        self._evicted: dict[NodeId, None] = {}
+
+    def evict(self, node: NodeId) -> None:
+        """Nothing that this node holds counts any more."""
+        self._evicted[node] = None
+
+    @property
+    def any_evicted(self) -> bool:
+        """Tell whether any node was evicted."""
+        return bool(self._evicted)
+
+    def is_evicted(self, node: NodeId) -> bool:
+        """Tell whether what a node holds counts for nothing."""
+        return node in self._evicted
 
     def end(self, node: NodeId, epoch: int) -> None:
         """This life of the node, and all before it, are over."""

@@ -21,6 +21,7 @@ from farmd.core.explain import Explain
 from farmd.core.feed import Feed
 from farmd.core.inspecting import Inspecting
 from farmd.core.jobfeed import JobFeed
+from farmd.core.memberorders import MemberOrders
 from farmd.core.nodeorders import NodeOrders
 from farmd.core.offduty import OffDuty
 from farmd.core.pathorders import PathOrders
@@ -97,9 +98,16 @@ class Door:
         }
         self._operations.update(Inspecting(node, self.explain).operations)
         self._operations.update(node.logs.operations)
-        for orders in (Controls(node), NodeOrders(node), Revising(node), Accounts(node)):
+        for orders in (
+            Controls(node),
+            NodeOrders(node),
+            MemberOrders(node),
+            UserOrders(node),
+            Revising(node),
+            Accounts(node),
+        ):
             self._operations.update(orders.operations)
-        for machine in (PathOrders(node, acknowledge), UserOrders(node, acknowledge), *self._waiting):
+        for machine in (PathOrders(node, acknowledge), *self._waiting):
             self._operations.update(machine.operations)
 
     def ask(self, turn: Turn, event: ClientAsked) -> None:

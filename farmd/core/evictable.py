@@ -136,7 +136,7 @@ class Evictable:
         """
         if is_over(job):
             return Verdict.FREE
-        if kind != FILES or job.spec.submit_node == self._node or not is_idle:
+        if kind != FILES or self._outputs.home_of(job) == self._node or not is_idle:
             return Verdict.NEVER
         renders = any(ref.job == job.id for ref in self._worker.live)
         return Verdict.NEVER if renders or self._assets.is_wanted(job.id) else Verdict.PLEDGE
@@ -146,7 +146,7 @@ class Evictable:
         result = job.result_of(task)
         if result is None or all(output.blob != blob for output in result.body.outputs):
             return Verdict.FREE
-        anchor = job.spec.submit_node
+        anchor = self._outputs.home_of(job)
         needs_both = anchor in (self._node, result.node)
         if job.copies.is_delivered(task):
             return Verdict.LAST if needs_both else Verdict.FREE
@@ -158,12 +158,12 @@ class Evictable:
         """List the claims that need the word of an anchor, and whose."""
         needed = [claim for claim in claims if self.of_claim(held, claim, now) is Verdict.PLEDGE]
         jobs = [(claim, self._jobs.get(claim.job)) for claim in needed]
-        return [(claim, job.spec.submit_node) for claim, job in jobs if job is not None]
+        return [(claim, self._outputs.home_of(job)) for claim, job in jobs if job is not None]
 
     def stays_here(self, job_id: JobId, task: int, blob: BlobAddress) -> bool:
         """Tell whether this node is the anchor of a claim and keeps the blob, as far as jobs are concerned."""
         job = self._jobs.get(job_id)
-        if job is None or job.spec.submit_node != self._node:
+        if job is None or self._outputs.home_of(job) != self._node:
             return False
         if task == FILES:
             return not is_over(job)

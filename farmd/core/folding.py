@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from farmd.core.orders import Orders
+from farmd.core.eventlog import EventLog
 from farmd.core.prices import is_hardware_price
-from protocol.records import Kind
+from protocol.records import Kind, NodeField
 
 if TYPE_CHECKING:
     from farmd.core.jobs import Folded
@@ -29,7 +29,7 @@ class Folding:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._orders = Orders(node.jobs, node.registry)
+        self._event_log = EventLog(node.jobs, node.registry)
 
     def load(self, now: Instant) -> None:
         """Fold the rows that an earlier life left; nothing follows from them but what is known."""
@@ -39,6 +39,8 @@ class Folding:
             node.path_rules.apply(rec)
             node.users.apply(rec)
         node.worker.path_rules = node.path_rules.rules
+        for evicted in node.registry.revoked():
+            node.jobs.node_evicted(evicted)
         node.jobs.load(node.replica.rows(), now)
         node.chronicle.load()
 
@@ -54,7 +56,7 @@ class Folding:
 
     def _fold_row(self, turn: Turn, rec: Rec) -> None:
         node = self._node
-        self._orders.note(turn, rec)
+        self._event_log.note(turn, rec)
         if rec.kind in _REGISTRY:
             self._fold_registry(turn, rec)
             return
@@ -97,6 +99,11 @@ class Folding:
             node.follow_orders(turn)
         if rec.kind == Kind.KEY:
             node.links.keys_changed()
+            if named is not None and registry.is_revoked(named):
+                node.jobs.node_evicted(named)
+                node.outputs.lonely.rescan(turn)
+        if rec.kind == Kind.NODE_CONTROL and rec.pk[8:] == bytes((NodeField.REPLACED,)):
+            node.outputs.inherit(turn)
         if named is None:
             return
         body = registry.bodies.get(named)

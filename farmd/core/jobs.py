@@ -147,8 +147,8 @@ class Jobs:
         except ValueError:
             return None
         news = job.put_holding(new, unpack_node(new.pk[:8]), what, unpack_body(HoldingBody, new.body))
-        if what is HoldingWhat.LOST and job.tasks.has_lost:
-            self._lineup.loses(job.id)
+        if what is HoldingWhat.LOST:
+            self._note_losses(job)
         return () if news else None
 
     def _put_attempt(self, job: Job, new: Rec, now: Instant) -> Iterable[TaskIndex] | None:
@@ -161,6 +161,8 @@ class Jobs:
             return None
         if job.retries.bars_any:
             self._lineup.bars(job.id)
+        if self._lives.is_evicted(attempt.node):
+            self._note_losses(job)
         self._index(job.id, replaced.old, attempt)
         self._delays.note(job, attempt.task, before)
         return (attempt.task,) if replaced.result_changed else ()
@@ -299,6 +301,25 @@ class Jobs:
         self._lives.end(node, epoch)
         self._refresh(self._running.get(node, {}))
         return [attempt.ref for attempt in before if self._lives.is_lost(attempt)]
+
+    def node_evicted(self, node: NodeId) -> None:
+        """What this node holds counts for nothing any more, and never will."""
+        self._lives.evict(node)
+        for job in self._jobs.values():
+            held = [task for task in job.done_tasks() if job.tasks.names_holder(task, node)]
+            for task in held:
+                job.refresh(task)
+            if held:
+                self._refreshed[job.id] = None
+                self._note_losses(job)
+
+    def is_evicted(self, node: NodeId) -> bool:
+        """Tell whether what a node holds counts for nothing."""
+        return self._lives.is_evicted(node)
+
+    def _note_losses(self, job: Job) -> None:
+        if job.tasks.has_lost:
+            self._lineup.loses(job.id)
 
     def node_back(self, node: NodeId, epoch: int) -> None:
         """A node lives in this epoch: what it runs is running again, what older lives ran is lost."""

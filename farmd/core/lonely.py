@@ -42,7 +42,7 @@ class Lonely:
         """A task has a new result: if it is ours and nobody else holds it, have it kept."""
         result = job.result_of(task)
         self._asked.pop((job.id, task), None)
-        if result is not None and result.node in job.copies_of(task) and self._is_alone(job, task, result.node):
+        if result is not None and self._is_alone(job, task, result.node):
             self._ask(turn, job, task, result.ref)
 
     def forget(self, job_id: JobId) -> None:
@@ -81,7 +81,8 @@ class Lonely:
                 self._ask(turn, job, key[1], ref)
 
     def _is_alone(self, job: Job, task: TaskIndex, node: NodeId) -> bool:
-        return node == self._node and job.copies_of(task) == (node,)
+        ours = node == self._node or self._jobs.is_evicted(node)  # then whoever has the last copy looks after it
+        return ours and job.copies_of(task) == (self._node,)
 
     def _ask(self, turn: Turn, job: Job, task: TaskIndex, ref: AttemptRef) -> None:
         result, keeper = job.result_of(task), self._pick_keeper(job.spec.submit_node)

@@ -148,7 +148,12 @@ class Node:
             replica=self.replica, jobs=self.jobs, registry=self.registry, need_of=self.leader.need_of
         )
         self.outputs = Outputs(
-            self.id, replica=self.replica, jobs=self.jobs, swarm=self.swarm, pick_keeper=self._pick_keeper
+            self.id,
+            replica=self.replica,
+            jobs=self.jobs,
+            swarm=self.swarm,
+            pick_keeper=self._pick_keeper,
+            heir_of=self.registry.heirs.of,
         )
         self.rerender = Rerender(replica=self.replica, jobs=self.jobs)
         self.rounds = Rounds(self.id, jobs=self.jobs, assets=self.assets, outputs=self.outputs, is_open=self.is_open)
@@ -320,6 +325,7 @@ class Node:
         others = self.membership.alive_others()
         if not others:
             return None
+        preferred = self.registry.heirs.of(preferred)
         if preferred in others:
             return preferred
         leader = self.election.leader

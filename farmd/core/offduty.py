@@ -158,7 +158,7 @@ def _results(node: Node, job: Job, which: NodeId, here: Mapping[NodeId, None]) -
         text = f"{counted(len(away), 'result')} of {job.spec.name} with no copy on a machine that answers"
         hint = f"wait: another machine copies them; or fetch them: farmctl job download {job.id}"
         yield Finding("results", True, len(away), text, hint, job.id, frames)
-    if home and job.spec.submit_node == which and job.spec.deliver is DeliverBy.NODE:
+    if home and node.outputs.home_of(job) == which and job.spec.deliver is DeliverBy.NODE:
         text = f"{counted(len(home), 'result')} of {job.spec.name} delivered into {job.spec.output_dir}"
         hint = "if that is a disk of this machine, they cannot be read while it is off"
         yield Finding("delivered", False, len(home), text, hint, job.id, _frames(job, home))
@@ -203,7 +203,12 @@ def _remarks(node: Node, which: NodeId, here: Mapping[NodeId, None]) -> Iterator
 
 def _waits_for_delivery(node: Node, job: Job, which: NodeId) -> bool:
     spec = job.spec
-    if spec.submit_node != which or spec.deliver is not DeliverBy.NODE or spec.output_dir is None or job.cancelled:
+    if (
+        node.outputs.home_of(job) != which
+        or spec.deliver is not DeliverBy.NODE
+        or spec.output_dir is None
+        or job.cancelled
+    ):
         return False
     return spec.leaves_outputs and (node.is_open(job.id) or job.copies.delivered_count() < job.done_count)
 

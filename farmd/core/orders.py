@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from farmd.core.cost import MILLIONTHS
 from farmd.core.edits import edit_text
 from farmd.core.prices import is_hardware_price
-from protocol.bodies import ControlBody, CredentialBody, PathRuleBody, UserBody, unpack_body
+from protocol.bodies import ControlBody, CredentialBody, KeyBody, PathRuleBody, UserBody, unpack_body
 from protocol.errors import PeerError
-from protocol.ids import unpack_job, unpack_node
+from protocol.ids import NodeId, unpack_job, unpack_node
 from protocol.people import EVERYBODY
 from protocol.records import JobField, Kind, NodeField, Rank
 
@@ -60,6 +60,10 @@ class Orders:
                 self._note_price(turn, rec, unpack_body(ControlBody, rec.body))
             elif rec.kind == Kind.PATH_RULE:
                 _note_path_rule(turn, unpack_body(PathRuleBody, rec.body))
+            elif rec.kind == Kind.NODE_CONTROL and rec.pk[_NODE_BYTES:] == bytes((NodeField.REPLACED,)):
+                self._note_heir(turn, rec, unpack_body(ControlBody, rec.body))
+            elif rec.kind == Kind.KEY and rec.rank >= Rank.ENDED:
+                self._note_eviction(turn, rec, unpack_body(KeyBody, rec.body))
             elif rec.kind == Kind.USER:
                 _note_user(turn, rec)
         except PeerError:
@@ -95,6 +99,16 @@ class Orders:
             return
         node = unpack_node(rec.pk[:_NODE_BYTES])
         turn.note("price", f"{self._registry.name_of(node)}: {price}", node=node, actor=body.actor[:MAX_TEXT])
+
+    def _note_heir(self, turn: Turn, rec: Rec, body: ControlBody) -> None:
+        node, name_of = unpack_node(rec.pk[:_NODE_BYTES]), self._registry.name_of
+        text = f"{name_of(node)} by {name_of(NodeId(body.text))}" + (f": {body.why}" if body.why else "")
+        turn.note("replace", text[:MAX_TEXT], node=node, actor=body.actor[:MAX_TEXT])
+
+    def _note_eviction(self, turn: Turn, rec: Rec, body: KeyBody) -> None:
+        node = unpack_node(rec.pk)
+        text = self._registry.name_of(node) + (f": {body.why}" if body.why else "")
+        turn.note("evict", text[:MAX_TEXT], node=node, actor=body.actor[:MAX_TEXT])
 
 
 def _note_path_rule(turn: Turn, body: PathRuleBody) -> None:

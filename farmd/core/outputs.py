@@ -56,8 +56,10 @@ class Outputs:
         jobs: Jobs,
         swarm: Swarm,
         pick_keeper: Callable[[NodeId], NodeId | None],
+        heir_of: Callable[[NodeId], NodeId],
     ) -> None:
         """Prepare; `pick_keeper(preferred)` names a live other node, or None in a farm of one."""
+        self._heir_of = heir_of
         self._node = node
         self._replica = replica
         self._jobs = jobs
@@ -80,10 +82,21 @@ class Outputs:
             what, node = rec.pk[8], rec.pk[:8].hex()
             if node == self._node and what in _OF_TASKS:
                 self._kept[HoldingWhat(what), unpack_job(rec.pk[9:19])] = _runs_of(rec.body)
+        self._bring_all_home(turn)
+
+    def inherit(self, turn: Turn) -> None:
+        """A node was replaced: deliver what it had to, if that is ours now."""
+        self._bring_all_home(turn)
+
+    def _bring_all_home(self, turn: Turn) -> None:
         for job in self._jobs:
-            if job.spec.deliver is DeliverBy.NODE and job.spec.submit_node == self._node:
+            if job.spec.deliver is DeliverBy.NODE and self.home_of(job) == self._node:
                 for task in job.done_tasks():
                     self._bring_home(turn, job, task)
+
+    def home_of(self, job: Job) -> NodeId:
+        """Return who keeps and delivers the results of a job: where it was submitted, or who stands in for that."""
+        return self._heir_of(job.spec.submit_node)
 
     def delivered(self, job: JobId) -> Runs:
         """Tasks of a job that this node has delivered."""
@@ -286,8 +299,10 @@ class Outputs:
 
     def _must_deliver(self, job: Job, task: TaskIndex) -> bool:
         spec = job.spec
-        ours = spec.submit_node == self._node and spec.deliver is DeliverBy.NODE and spec.output_dir is not None
-        return ours and not in_runs(self.delivered(job.id), task)
+        ours = self.home_of(job) == self._node and spec.deliver is DeliverBy.NODE and spec.output_dir is not None
+        if not ours or in_runs(self.delivered(job.id), task):
+            return False
+        return spec.submit_node == self._node or not job.copies.is_delivered(task)  # an heir goes on where it was left
 
     def _set(self, turn: Turn, what: HoldingWhat, job_id: JobId, runs: Runs) -> None:
         if self._kept.get((what, job_id), ()) == runs:

@@ -65,6 +65,8 @@ RULES: Mapping[str, Rule] = {
     "node.release": Rule(Need.OWN_NODE, "release"),
     "node.drain": Rule(Need.OWN_NODE, "drain"),
     "node.price": Rule(Need.WRANGLE, "set prices"),
+    "node.evict": Rule(Need.ADMINISTER, "evict machines"),
+    "node.replace": Rule(Need.ADMINISTER, "replace machines"),
     "path.add": Rule(Need.WRANGLE, "make path rules"),
     "path.remove": Rule(Need.WRANGLE, "remove path rules"),
     "user.add": Rule(Need.ADMINISTER, "list people"),

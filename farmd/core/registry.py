@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from farmd.core.heirs import Heirs
 from farmd.core.prices import Prices, is_hardware_price
 from protocol.bodies import ControlBody, FarmBody, KeyBody, NodeBody, unpack_body
 from protocol.errors import PeerError
@@ -24,6 +25,7 @@ class Registry:
 
     Attributes:
         prices: What an hour of each costs.
+        heirs: Who stands in for whom.
     """
 
     def __init__(self) -> None:
@@ -31,6 +33,7 @@ class Registry:
         self.keys: dict[NodeId, KeyBody] = {}
         self.bodies: dict[NodeId, NodeBody] = {}
         self.prices = Prices()
+        self.heirs = Heirs()
         self._held: dict[NodeId, ControlBody] = {}
         self._revoked: dict[NodeId, None] = {}
 
@@ -59,6 +62,8 @@ class Registry:
             node = unpack_node(rec.pk[:8])
             self._held[node] = unpack_body(ControlBody, rec.body)
             return node
+        elif len(rec.pk) == 9 and rec.pk[8] == NodeField.REPLACED:
+            self.heirs.put(unpack_node(rec.pk[:8]), unpack_body(ControlBody, rec.body))
         elif len(rec.pk) == 9 and rec.pk[8] == NodeField.PRICE:
             node = unpack_node(rec.pk[:8])
             self.prices.put_node(node, unpack_body(ControlBody, rec.body))
@@ -84,6 +89,10 @@ class Registry:
         """True if the node was evicted; that is for ever."""
         return node in self._revoked
 
+    def revoked(self) -> list[NodeId]:
+        """List the nodes that were evicted."""
+        return list(self._revoked)
+
     def hold_of(self, node: NodeId) -> ControlBody | None:
         """Return who holds a node and why, or None if it may work."""
         held = self._held.get(node)
@@ -99,4 +108,5 @@ class Registry:
         if text in self.bodies:
             return [node for node in self.bodies if node == text]
         named = [node for node, body in self.bodies.items() if body.name == text]
+        named = [node for node in named if node not in self._revoked] or named  # its successor may have its name
         return named or [node for node in self.bodies if len(text) >= 4 and node.startswith(text)]

@@ -202,8 +202,8 @@ class Tasks:
 
     @property
     def has_lost(self) -> bool:
-        """Tell whether any node misses results of its own."""
-        return bool(self._lost)
+        """Tell whether any node misses results of its own, or was evicted with the only copy of one."""
+        return bool(self._lost or self._nowhere)
 
     def lost_tasks(self) -> list[TaskIndex]:
         """List the done tasks of whose outputs no node has a copy."""
@@ -214,12 +214,22 @@ class Tasks:
         result = self.result_of(task)
         if result is None:
             return ()
-        own = () if result.node in self._lost.get(task, ()) else (result.node,)
+        own = (result.node,) if self._has_own(task, result) else ()
         return tuple(dict.fromkeys((*own, *[node for node in self.keepers_of(task) if node != result.node])))
 
     def keepers_of(self, task: TaskIndex) -> tuple[NodeId, ...]:
         """List the nodes that say that they keep a copy of the task's outputs."""
-        return tuple(sorted(self._kept.get(task, ())))
+        kept = self._kept.get(task, ())
+        return tuple(sorted([node for node in kept if not self._lives.is_evicted(node)])) if kept else ()
+
+    def _has_own(self, task: TaskIndex, result: Attempt) -> bool:
+        """Tell whether who rendered a result still has it."""
+        return result.node not in self._lost.get(task, ()) and not self._lives.is_evicted(result.node)
+
+    def names_holder(self, task: TaskIndex, node: NodeId) -> bool:
+        """Tell whether rows say that a node has the outputs of a done task, whether that counts or not."""
+        result = self.result_of(task)
+        return result is not None and (result.node == node or node in self._kept.get(task, ()))
 
     def set_retries(self, retries: int) -> None:
         """Set how often a failed task is tried again."""
@@ -279,7 +289,7 @@ class Tasks:
         if new is not old:
             self.marks.put(task, new)
             self._count(task, old, new)
-        if task in self._lost and new in FINISHED and not self.holders_of(task):
+        if (task in self._lost or self._lives.any_evicted) and new in FINISHED and not self.holders_of(task):
             self._nowhere[task] = None
         else:
             self._nowhere.pop(task, None)
@@ -297,8 +307,8 @@ class Tasks:
         current = [attempt for attempt in attempts if attempt.generation >= generation]
         result = _result(current)
         if result is not None:
-            keepers = sum([node != result.node for node in self._kept.get(task, ())])
-            copies = keepers + (result.node not in self._lost.get(task, ())) > 1
+            keepers = sum([node != result.node for node in self.keepers_of(task)])
+            copies = keepers + self._has_own(task, result) > 1
             return (Mark.SAFE if copies else Mark.DONE), 0
         live = [attempt for attempt in attempts if self._lives.is_live(attempt)]
         if any(attempt.generation >= generation for attempt in live):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
+from farmd.core.acknowledge import answer_order
 from farmd.core.arguments import text_of
 from farmd.core.effects import Reply
 from farmd.core.users import KEY, PROOF_BYTES, TOKEN
@@ -23,7 +24,6 @@ from protocol.records import Kind, Rank, credential_pk, user_pk
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from farmd.core.acknowledge import Acknowledge
     from farmd.core.events import ClientAsked
     from farmd.core.node import Node
     from farmd.core.turn import Turn
@@ -38,9 +38,8 @@ MIN_TOKEN_CHARS = 32
 class UserOrders:
     """Answers the operations `user.*`."""
 
-    def __init__(self, node: Node, acknowledge: Acknowledge) -> None:
+    def __init__(self, node: Node) -> None:
         self._node = node
-        self._acknowledge = acknowledge
         self.operations: Mapping[str, Callable[[Turn, ClientAsked], None]] = {
             "user.list": self.list,
             "user.show": self.show,
@@ -215,12 +214,7 @@ class UserOrders:
         if event.args.get("dry_run"):
             turn.effects.append(Reply(event.client, data | {"dry_run": True}))
             return
-        replica = self._node.replica
-        stamp = (rec.origin, rec.seq) if rec is not None else (replica.origin, replica.seq)
-        level = str(event.args.get("ack") or "peer")
-        if level == "leader" and self._node.election.is_leader:
-            level = "local"
-        self._acknowledge.reply(turn, event.client, data, stamp=stamp, level=level)
+        answer_order(self._node, turn, event, data, [] if rec is None else [rec])
 
 
 def _name(event: ClientAsked) -> str:

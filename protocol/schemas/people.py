@@ -1,4 +1,4 @@
-"""Documents about people: who is listed, with which role, and what proves who they are."""
+"""Documents about people and who belongs to the farm: roles, what proves who they are, machines that were evicted."""
 
 from __future__ import annotations
 
@@ -40,6 +40,23 @@ DOCUMENTS: Final[dict[str, Schema]] = {
         "farm.users.v1", "All people.", {"users": items(_USER, "by name; last who is not listed")}
     ),
     "farm.user.v1": document("farm.user.v1", "One person, and what became of an order.", {"user": _USER}, _CHANGED),
+    "farm.eviction.v1": document(
+        "farm.eviction.v1",
+        "A machine that was evicted, or replaced by another one.",
+        {
+            "node": text("the machine's id"),
+            "node_name": text("its name"),
+            "alive": flag("it answered when this was asked"),
+            "findings": items({"type": "object"}, "what it alone has or does, as in farm.safe-to-off.v1"),
+            "changed": flag("this request changed it"),
+        },
+        {
+            **STORED,
+            "by": text("the id of the machine that stands in for it"),
+            "by_name": text("and its name"),
+            "dry_run": flag("nothing was changed"),
+        },
+    ),
     "farm.me.v1": document(
         "farm.me.v1",
         "Who asks, as the node sees it.",

@@ -12,7 +12,7 @@ from farmd.core.tallies import Tallies
 from farmd.core.users import Users
 from farmd.core.workforce import SEEN_LATELY_S
 from protocol.bodies import AttemptBody, unpack_body
-from protocol.ids import pack_job
+from protocol.ids import pack_job, pack_node
 from protocol.jobspec import DeliverBy, PartitionPolicy
 from protocol.records import (
     JOB_PREFIXED,
@@ -70,6 +70,8 @@ def rows_told(machine: Machine, op: str, args: dict[str, Any], data: dict[str, A
         keys = [key for key in rows if key[0] == Kind.NODE_CONTROL and key[1][8] in prices]
     elif op.startswith("path."):
         keys = [(int(Kind.PATH_RULE), path_rule_pk(data["rule"]["written"], data["rule"]["platform"]))]
+    elif op in ("node.evict", "node.replace"):
+        keys = [(int(Kind.KEY), pack_node(data["node"]))]
     elif op.startswith("user."):
         name = user_pk(data["user"]["name"])
         keys = [key for key in rows if key[0] == Kind.USER and key[1].partition(b"\0")[0] == name]

@@ -1,0 +1,177 @@
+"""Machines that are evicted or replaced: silenced at once, their results had again, their duties taken over."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import permutations
+from typing import TYPE_CHECKING
+
+import jsonschema_rs
+import pytest
+
+from farmd.core.heirs import Heirs
+from protocol.bodies import ControlBody
+from protocol.ids import NodeId
+from protocol.schemas import SCHEMAS
+from tests.core.small_farm import Farm, play
+
+if TYPE_CHECKING:
+    from tests.sim.machine import Machine
+
+A, B, C = (NodeId(letter * 16) for letter in "abc")
+
+
+def name(machine: Machine) -> str:
+    return machine.name
+
+
+def notes_of(machine: Machine, what: str) -> list[tuple[str, str]]:
+    return [(note.text, note.actor) for note in machine.disk.notes if note.what == what]
+
+
+# -- heirs --------------------------------------------------------------------------------------------------------------
+
+
+def test_an_heir_may_be_replaced_in_its_turn() -> None:
+    heirs = Heirs()
+    heirs.put(A, ControlBody(1, "root", text=B))
+    heirs.put(B, ControlBody(1, "root", text=C))
+    assert [heirs.of(node) for node in (A, B, C)] == [C, C, C]
+    heirs.put(B, ControlBody(0, "root"))
+    assert heirs.of(A) == B
+
+
+def test_a_circle_leads_every_node_to_the_same_heir() -> None:
+    links = [(A, B), (B, C), (C, B)]
+    for order in permutations(links):
+        heirs = Heirs()
+        for old, new in order:
+            heirs.put(old, ControlBody(1, "root", text=new))
+        assert {heirs.of(node) for node in (A, B, C)} == {C}
+
+
+@pytest.mark.parametrize("text", ["", "x", "A" * 16, "a" * 17, "a" * 15 + "\n"])
+def test_an_heir_that_is_no_node_is_none(text: str) -> None:
+    heirs = Heirs()
+    heirs.put(A, ControlBody(1, "root", text=text))
+    assert heirs.of(A) == A
+
+
+# -- evicting -----------------------------------------------------------------------------------------------------------
+
+
+def test_an_evicted_machine_is_in_no_list_and_the_log_says_who_did_it_and_why() -> None:
+    async def scene(farm: Farm) -> None:
+        first, second, third = farm.machines
+        third.evicted = True
+        tried = await farm.data("node.evict", node=third.name, dry_run=True)
+        assert tried["changed"]
+        assert len((await farm.data("node.list"))["nodes"]) == 3
+        answer = await farm.data("node.evict", node=third.name, why="stolen")
+        assert (answer["changed"], answer["alive"], answer["node"]) == (True, True, third.id)
+        jsonschema_rs.validate(SCHEMAS["farm.eviction.v1"], answer)
+        both = (first, second)
+        await farm.until(lambda: not any(machine.node.links.is_trusted(third.id) for machine in both))
+        await farm.until(lambda: all(notes_of(machine, "evict") == [("n02: stolen", "anna@n00")] for machine in both))
+        assert [node["name"] for node in (await farm.data("node.list", on=1))["nodes"]] == ["n00", "n01"]
+        assert not (await farm.data("node.evict", node=third.id))["changed"], "once is for ever"
+
+    play(scene, 3)
+
+
+def test_results_that_an_evicted_machine_alone_had_are_rendered_again() -> None:
+    async def scene(farm: Farm) -> None:
+        first, second, third = farm.machines
+        job = await farm.submit(frames="1-60")
+        await farm.until(lambda: bool(first.node.jobs.get(job).frames_by.get(third.id)))  # type: ignore[union-attr,arg-type]
+        third.evicted = True
+        await farm.data("node.evict", node=third.name)
+        third.crash()
+        await farm.until_state(job, "completed", limit_s=300)
+        await farm.until(lambda: len(farm.world.delivered) == 60, 120)
+        for machine in (first, second):
+            known = machine.node.jobs.get(job)  # type: ignore[arg-type]
+            assert known is not None
+            assert not any(third.id in known.copies_of(task) for task in known.done_tasks())
+
+    play(scene, 3)
+
+
+def test_a_copy_on_an_evicted_machine_counts_no_more_and_another_one_is_made() -> None:
+    async def scene(farm: Farm) -> None:
+        first, second, third = farm.machines
+        job = await farm.submit(frames="1-20")
+        await farm.until_state(job, "completed")
+        await asyncio.sleep(10)
+        second.evicted = True
+        await farm.data("node.evict", node=second.name)
+        second.crash()
+        known = first.node.jobs.get(job)  # type: ignore[arg-type]
+        assert known is not None
+        await farm.until(lambda: all(len(known.copies_of(task)) > 1 for task in known.done_tasks()), 60)
+        assert not any(second.id in known.copies_of(task) for task in known.done_tasks())
+        assert third.node.jobs.get(job) is not None  # type: ignore[arg-type]
+
+    play(scene, 3)
+
+
+@pytest.mark.parametrize(
+    ("op", "args", "code"),
+    [
+        ("node.evict", {"node": "n00"}, 1),
+        ("node.evict", {"node": "nobody"}, 5),
+        ("node.evict", {}, 2),
+        ("node.replace", {"node": "n01", "by": "n00"}, 1),
+        ("node.replace", {"node": "n01", "by": "nobody"}, 5),
+        ("node.replace", {"node": "n01"}, 2),
+    ],
+)
+def test_an_eviction_that_makes_no_sense_is_an_error_and_writes_nothing(
+    op: str, args: dict[str, str], code: int
+) -> None:
+    async def scene(farm: Farm) -> None:
+        seq = farm.machines[0].node.replica.seq
+        client = farm.world.ask(farm.machines[0], op, **args)
+        await farm.until(lambda: client in farm.world.answers)
+        error = farm.world.answers[client].error
+        assert error is not None
+        assert error[0] == code
+        assert farm.machines[0].node.replica.seq == seq
+
+    play(scene, 2)
+
+
+def test_only_an_admin_evicts() -> None:
+    async def scene(farm: Farm) -> None:
+        await farm.data("user.add", name="ben", role="wrangler")
+        answer = await farm.ask_as("ben", "node.evict", node="n01")
+        assert answer.error is not None
+        assert answer.error[0] == 6
+
+    play(scene, 2)
+
+
+# -- replacing ----------------------------------------------------------------------------------------------------------
+
+
+def test_who_replaces_a_dead_machine_delivers_what_that_still_had_to_deliver() -> None:
+    async def scene(farm: Farm) -> None:
+        first, second, third = farm.machines
+        job = await farm.submit(on=2, frames="1-60")
+        await farm.until(lambda: len(farm.world.delivered) >= 5)
+        third.evicted = True
+        third.crash()
+        await farm.until(lambda: not first.node.membership.is_alive(third.id), 60)
+        answer = await farm.data("node.replace", node=third.name, by=second.name, why="it burnt")
+        jsonschema_rs.validate(SCHEMAS["farm.eviction.v1"], answer)
+        assert (answer["by_name"], answer["changed"]) == (second.name, True)
+        await farm.until_state(job, "completed", limit_s=300)
+        await farm.until(lambda: len(farm.world.delivered) == 60, 120)
+        await farm.until(lambda: first.node.registry.heirs.of(third.id) == second.id)
+        for machine in (first, second):
+            assert notes_of(machine, "replace") == [("n02 by n01: it burnt", "anna@n00")]
+        known = first.node.jobs.get(job)  # type: ignore[arg-type]
+        assert known is not None
+        await farm.until(lambda: known.copies.delivered_count() == 60)
+
+    play(scene, 3)
