@@ -30,6 +30,7 @@ NEEDS: dict[str, tuple[str, Callable[[], bool]]] = {
     "blender": ("the program blender", lambda: shutil.which("blender") is not None),
     "povray": ("the program povray", lambda: shutil.which("povray") is not None),
     "mitsuba": ("the package mitsuba (extra demo)", lambda: importlib.util.find_spec("mitsuba") is not None),
+    "browser": ("the program chromium", lambda: shutil.which("chromium") is not None),
     "root": ("to run as root", lambda: os.geteuid() == 0),
 }
 

@@ -60,7 +60,7 @@ def _ask(host: str, port: int, path: str) -> dict[str, Any]:
         connection.request("GET", path)
         response = connection.getresponse()
         found = json.loads(response.read(_MAX_HELLO_BYTES))
-    except ConnectionError as error:
+    except ConnectionRefusedError as error:
         raise Unreachable(f"nothing answers on port {port}", str(error)) from error
     except (OSError, http.client.HTTPException, ValueError, RecursionError):
         raise _taken(port, "it does not answer as a task board does") from None

@@ -38,6 +38,10 @@ def bind(host: str, port: int) -> socket.socket:
         PortTaken: Somebody listens there already.
         UserError: The address is not one of this machine, or may not be listened on.
     """
+    if not 0 <= port < 1 << 16:
+        raise UserError(
+            f"not a port: {port}", "ports end at 65535", "take one from 1 to 65535, or 0 for any that is free"
+        )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host.strip("[]"), port), family=family, backlog=_BACKLOG)
@@ -46,8 +50,6 @@ def bind(host: str, port: int) -> socket.socket:
             raise PortTaken(f"port {port} is taken", "another program listens there", "take another port") from error
         why = error.strerror or str(error)
         raise UserError(f"cannot listen on {host}:{port}", why, "use 127.0.0.1 and a port above 1023") from error
-    except OverflowError as error:
-        raise UserError(f"not a port: {port}", str(error), "take one from 1 to 65535, or 0 for any") from error
 
 
 class Serving:

@@ -174,8 +174,14 @@ class _Process:
         self._dormant = True
 
 
-_process: Final = _Process()
-os.register_at_fork(after_in_child=_process.fork)
+_process = _Process()
+
+
+def _begin_anew() -> None:
+    _process.fork()
+
+
+os.register_at_fork(after_in_child=_begin_anew)
 
 
 def get_task_board() -> TaskBoard:

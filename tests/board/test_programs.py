@@ -1,0 +1,185 @@
+"""Several programs on one board: real processes that join, die, and take each other's place."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import urllib.request
+from contextlib import ExitStack, suppress
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from farmd.board import TaskBoard, start_server
+from farmd.board.holder import port_holder
+from protocol.errors import UserError
+from tests.board.browser import until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ROOT = Path(__file__).parents[2]
+PROGRAM = """
+import sys
+from farmd.board import get_task_board, start_server
+board = get_task_board()
+for number in range(int(sys.argv[2])):
+    board.add_task(f"t{number}", total=10, group=sys.argv[3])
+board.update_task("t0", 5)
+presence = start_server(port=int(sys.argv[1]))
+print(presence.port, flush=True)
+for line in sys.stdin:
+    exec(line)
+    print("ok", flush=True)
+"""
+
+
+class Running:
+    """A program with a board, in a process of its own."""
+
+    def __init__(self, port: int, tasks: int, name: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", PROGRAM, str(port), str(tasks), name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        self.port = int(self._line())
+
+    def do(self, code: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(code + "\n")
+        self._process.stdin.flush()
+        assert self._line() == "ok"
+
+    def kill(self) -> None:
+        self._process.kill()
+        self.end()
+
+    def end(self) -> None:
+        with suppress(OSError):
+            self._process.communicate(timeout=10)
+
+    def _line(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+
+@pytest.fixture
+def run() -> Iterator[Callable[..., Running]]:
+    with ExitStack() as stack:
+
+        def started(port: int, tasks: int = 3, name: str = "one") -> Running:
+            program = Running(port, tasks, name)
+            stack.callback(program.kill)
+            return program
+
+        yield started
+
+
+def shown(port: int) -> dict[str, Any]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/tasks", timeout=5) as answer:
+        found: dict[str, Any] = json.load(answer)
+    return found
+
+
+def groups(port: int) -> dict[str, int]:
+    try:
+        return {group["title"]: sum(group["counts"].values()) for group in shown(port)["groups"]}
+    except OSError:
+        return {}
+
+
+def test_several_programs_show_on_one_board(run: Callable[..., Running]) -> None:
+    first = run(0, 3, "one")
+    second, third = run(first.port, 5, "two"), run(first.port, 7, "three")
+    assert first.port == second.port == third.port
+    everybody = {"one": 3, "two": 5, "three": 7}
+    until(lambda: groups(first.port) == everybody, 10, "all programs on the board")
+    second.do("board.complete_task('t1')")
+    until(lambda: shown(first.port)["counts"]["completed"] == 1, 5, "the change of a program that has joined")
+
+
+def test_program_that_serves_dies_and_another_takes_its_place(run: Callable[..., Running]) -> None:
+    first = run(0, 3, "one")
+    second, third = run(first.port, 5, "two"), run(first.port, 7, "three")
+    until(lambda: len(groups(first.port)) == 3, 10, "all programs on the board")
+    first.kill()
+    until(lambda: groups(second.port) == {"two": 5, "three": 7}, 15, "the others on a board of their own")
+    third.do("board.update_task('t1', 9)")
+    second.do("board.update_task('t1', 8)")
+    until(lambda: shown(third.port)["counts"]["running"] == 4, 5, "what happened since")
+    run(first.port, 1, "four")
+    until(lambda: len(groups(second.port)) == 3, 10, "a program that joins afterwards")
+
+
+def test_program_that_ends_in_good_order_has_told_its_last_words(run: Callable[..., Running]) -> None:
+    first = run(0, 1, "one")
+    second = run(first.port, 2, "two")
+    second.do("[board.complete_task(f't{n}') for n in range(2)]")
+    second.end()
+    assert shown(first.port)["counts"]["completed"] == 2
+
+
+def hang_up(stranger: socket.socket) -> None:
+    stranger.accept()[0].close()
+
+
+def test_port_held_by_another_program_is_an_error_that_names_it(board: TaskBoard) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        port = stranger.getsockname()[1]
+        stranger.listen()
+        accepting = threading.Thread(target=hang_up, args=(stranger,))
+        accepting.start()
+        with pytest.raises(UserError) as caught:
+            start_server(port=port)
+        accepting.join(5)
+    assert caught.value.what == f"port {port} is taken"
+    assert f"(pid {os.getpid()})" in caught.value.why
+    assert "0 for any" in caught.value.hint
+
+
+class Imposter(BaseHTTPRequestHandler):
+    """Says that it is a board, and does not know the token."""
+
+    seen: list[str] = []  # noqa: RUF012  # one per test run is enough
+
+    def do_GET(self) -> None:
+        self.seen.append(self.path + str(self.headers))
+        body = json.dumps({"schema": "farm.board.v1", "server_id": "x", "proof": "0" * 64}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the signature is the library's
+        pass
+
+
+def test_board_of_another_user_is_not_joined_and_learns_nothing(board: TaskBoard, runtime_dir: Path) -> None:
+    with HTTPServer(("127.0.0.1", 0), Imposter) as imposter:
+        serving = threading.Thread(target=imposter.serve_forever, kwargs={"poll_interval": 0.05})
+        serving.start()
+        try:
+            with pytest.raises(UserError, match="is taken") as caught:
+                start_server(port=imposter.server_port)
+        finally:
+            imposter.shutdown()
+            serving.join()
+    assert "task board of another user" in caught.value.why
+    token = (runtime_dir / "farmd" / "board.token").read_text()
+    assert Imposter.seen
+    assert not any(token in request for request in Imposter.seen)
+
+
+def test_port_that_nobody_holds_has_no_holder() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    assert port_holder(port) == ""
