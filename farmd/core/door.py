@@ -15,8 +15,8 @@ from farmd.core import views
 from farmd.core.arguments import find_node, job_of, number_of, task_of, text_of
 from farmd.core.controls import Controls
 from farmd.core.costviews import Accounts
-from farmd.core.effects import Reply
 from farmd.core.edits import spec_bytes_of
+from farmd.core.effects import Reply
 from farmd.core.explain import Explain
 from farmd.core.feed import Feed
 from farmd.core.inspecting import Inspecting

@@ -47,7 +47,6 @@ from farmd.core.outputs import Outputs
 from farmd.core.pathrules import PathRules
 from farmd.core.registry import Registry
 from farmd.core.releasing import Releasing
-from farmd.core.releasing import Releasing
 from farmd.core.replica import Replica
 from farmd.core.rerender import Rerender
 from farmd.core.room import BEGAN_MS, Room
@@ -159,7 +158,6 @@ class Node:
         self.rounds = Rounds(self.id, jobs=self.jobs, assets=self.assets, outputs=self.outputs, is_open=self.is_open)
         self.losses = Losses(self.jobs)
         self.releasing = Releasing(self)
-        self.releasing = Releasing(self)
         self.thumbnails = Thumbnails(self.id, jobs=self.jobs, swarm=self.swarm, name_of=self.registry.name_of)
         self.logs = Logs(self)
         self.acknowledge = Acknowledge(
@@ -259,12 +257,6 @@ class Node:
         if changed:
             self.alerts.on_jobs_changed(turn, changed)
         self.door.on_turn(turn, changed)
-
-    def follow_orders(self, turn: Turn) -> None:
-        """This node was held, released or given a price, or has just started."""
-        price = self.registry.prices.of(self.id, self.body)
-        self.worker.obey_hold(turn, self.registry.hold_of(self.id), price.value if price is not None else 0)
-        self.releasing.review(turn)
 
     def follow_orders(self, turn: Turn) -> None:
         """This node was held, released or given a price, or has just started."""
