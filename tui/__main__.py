@@ -52,7 +52,7 @@ def _run(asked: argparse.Namespace) -> int:
     from tui.settings import read_settings
 
     settings = read_settings()
-    if not sys.stdout.isatty() or not sys.stdin.isatty():
+    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):  # Textual draws on stderr
         raise UserError("there is no terminal here", "the dashboard draws on one", "try: farmctl status")
     from tui.app import Dashboard
     from tui.live import LiveSource

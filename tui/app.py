@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.worker import Worker, WorkerState
 
 from protocol.errors import UserError
 from protocol.feed import JobPicture
@@ -134,6 +135,13 @@ class Dashboard(App[int]):
             case LinkTold():
                 console.standing = console.standing.told(told.link, told.node_name, told.why)
         self._draw()
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """Say what failed in a question that nobody waits for: a fault of ours must not pass in silence."""
+        if event.state is WorkerState.ERROR:
+            self.tell(
+                (Run("✖ a fault of the dashboard: ", "failed"), Run(printable(repr(event.worker.error)), "muted"))
+            )
 
     def _draw(self) -> None:
         for screen in self.screen_stack:

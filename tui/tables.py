@@ -104,7 +104,7 @@ JOB_COLUMNS: Final = (
     Column("owner", "OWNER", text("owner"), by_word("owner"), 8, 7, grow=1, most=14, letter="O"),
     Column("reason", "REASON", _reason, lambda row: (0.0, reason_text(row)), 24, 1, grow=8, letter="W"),
     Column("eta", "LEFT", _eta, by_number("eta_s"), 7, 5, right=True, letter="L"),
-    Column("id", "ID", text("id", "muted"), by_word("id"), 12, 9, grow=1, most=16, letter="I"),
+    Column("id", "ID", text("id", "muted"), by_word("id"), 16, 9, letter="I"),
     Column("age", "AGE", _age("submitted_ms"), by_number("submitted_ms"), 4, right=True, letter="U", downward=True),
 )
 
@@ -238,7 +238,7 @@ EVENT_COLUMNS: Final = (
     Column("age", "AGO", _age("at_ms"), by_number("at_ms"), 4, 5, right=True),
     Column("what", "WHAT", _what, by_word("what"), 14, 0, most=22, grow=1, letter="S"),
     Column("actor", "BY", text("actor", "accent"), by_word("actor"), 8, 2, grow=1, most=16, letter="O"),
-    Column("job", "JOB", text("job", "muted"), by_word("job"), 12, 3, most=16, grow=1, letter="I"),
+    Column("job", "JOB", text("job", "muted"), by_word("job"), 16, 3, letter="I"),
     Column("node", "NODE", text("node_name"), by_word("node_name"), 8, 4, grow=1, most=16, letter="M"),
     Column("text", "TEXT", text("text"), by_word("text"), 20, 0, grow=8, letter="W"),
 )

@@ -201,7 +201,10 @@ def farm_lines(farm: Row, nodes: Iterable[Row], checks: Iterable[Any], me: Row) 
             ("answers", plain(farm.get("node_name") or farm.get("node"))),
             ("you", plain(_me(me))),
             ("machines", plain(_counted_words(states))),
-            ("versions", plain(_counted_words(versions))),
+            (
+                "versions",
+                plain(", ".join(f"{one} on {versions.count(one)}" for one in dict.fromkeys(sorted(versions)))),
+            ),
             ("together", plain(f"{cores} cores, {format_size(ram)} of memory")),
             ("tasks", plain(", ".join(f"{counts[name]} {name}" for name in counts if name != "total"))),
             ("disk", styled(farm.get("disk_fault"), "failed")),
@@ -213,9 +216,11 @@ def farm_lines(farm: Row, nodes: Iterable[Row], checks: Iterable[Any], me: Row) 
         for check in told:
             good = bool(check.get("ok"))
             mark = Run("● " if good else "✖ ", "completed" if good else "failed")
-            lines.append((mark, Run(f"{check.get('name', '')}".ljust(_NAME_CELLS), "muted"), *plain(check.get("text"))))
+            lines.append(
+                (mark, Run(f"{check.get('name', '')}".ljust(_NAME_CELLS + 1), "muted"), *plain(check.get("text")))
+            )
             if not good and check.get("hint"):
-                lines.append((Run(" " * (_NAME_CELLS + 2)), *styled(check["hint"], "accent")))
+                lines.append((Run(" " * (_NAME_CELLS + 3)), *styled(check["hint"], "accent")))
     return lines
 
 

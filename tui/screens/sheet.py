@@ -43,6 +43,10 @@ class Sheet(ModalScreen[None]):
             sheet.border_subtitle = "esc closes"
             yield RunBox(self._lines, id="sheet-lines")
 
+    def on_mount(self) -> None:
+        """Show what was told while the sheet was being made."""
+        self.tell(self._lines)
+
     def tell(self, lines: Sequence[Runs]) -> None:
         """Show other lines."""
         self._lines = list(lines)
