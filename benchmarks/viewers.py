@@ -7,8 +7,8 @@ of rounds, its median and an interval that holds the median of such ratios with 
 binomial distribution). `daemon_cpu` compares processor seconds of the daemon per frame in the same way; what is more
 of it with viewers, divided by the viewers and the time, is the cost of one viewer.
 
-The viewers' own work takes part of a machine that has few cores, so `with_viewers` shows the worst case; `daemon_cpu`
-shows what the daemon itself does for them.
+The viewers' own work, which other machines do in a studio, is done here at the lowest priority; still it takes part of
+a machine that has few cores. `daemon_cpu` shows what the daemon itself does for them.
 
     python -m benchmarks.viewers [--viewers 100] [--rounds 9] [--frames 3000]
 """
