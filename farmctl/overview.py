@@ -136,7 +136,8 @@ def _pace(pace: View) -> str:
     if not frames or not any(frames):
         return ""
     most = max(frames)
-    line = "".join(_BARS[(len(_BARS) - 1) * count // most] if count else " " for count in frames[-30:]).lstrip()
+    steps = [1 + (len(_BARS) - 2) * count // most if count else 0 for count in frames[-30:]]
+    line = "".join(_BARS[step] for step in steps).lstrip(_BARS[0])
     return f"{line}  {counted(sum(frames), 'frame')} in the last {format_duration(bucket_s * len(frames))}"
 
 

@@ -71,7 +71,7 @@ _DETAILS: Final = {
         thing({"id": text("id"), "name": text("name"), "frames": count("rendered there")}),
         "machines that worked for it",
     ),
-    "scene": text("the scene file, as it was submitted"),
+    "scene": maybe(text("the scene file, as it was submitted; null: the job has none")),
     "output_dir": maybe(text("folder for the results; null: they stay in the farm")),
     "deliver": text("who writes into it: node, client or none"),
     "delivered": count("results that are in the folder"),
@@ -208,7 +208,7 @@ DOCUMENTS: Final[dict[str, Schema]] = {
         {
             "job": text("its id"),
             "name": text("its name"),
-            "scene": text("path of the scene among them"),
+            "scene": maybe(text("path of the scene among them")),
             "manifest": maybe(text("address of the list of files; null: the job has none")),
             "manifest_bytes": count("size of that list"),
             "holders": items(

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from farmctl.demo.farm import DemoFarm
 from protocol.errors import UserError
-from scripts.demo_farm.farm import DemoFarm
 from scripts.demo_farm.scenes import has_blender
 from scripts.demo_farm.story import Story, Wish
 

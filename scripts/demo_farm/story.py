@@ -21,7 +21,7 @@ from scripts.demo_farm.pictures import contact_sheet
 from scripts.demo_farm.scenes import Scene, make_scene
 
 if TYPE_CHECKING:
-    from scripts.demo_farm.farm import DemoFarm, Machine
+    from farmctl.demo.farm import DemoFarm, Machine
 
 NAMES: Final = ("anna", "bert", "cleo")
 JOB_TIMEOUT_S: Final = 300.0

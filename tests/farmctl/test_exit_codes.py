@@ -59,7 +59,8 @@ REFUSALS = {
     KeyboardInterrupt(): ExitCode.INTERRUPTED,
 }
 ASKING = [
-    ("farm.status", ("status",)),
+    ("farm.feed", ("status",)),
+    ("farm.status", ("farm", "status")),
     ("job.list", ("job", "list")),
     ("job.show", ("job", "show", JOB)),
     ("node.list", ("node", "list")),

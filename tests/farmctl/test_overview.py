@@ -76,7 +76,7 @@ def test_all_pages_of_the_feed_are_read() -> None:
 
 
 def test_the_pace_is_drawn_and_counted() -> None:
-    assert "pace         ▁▄█▄▂  19 frames in the last 10m" in shown(feed_answer())
+    assert "pace         ▂▅█▅▃  19 frames in the last 10m" in shown(feed_answer())
     assert "pace" not in shown(of_farm(pace={"bucket_s": 10, "frames": [0] * 60}))
 
 

@@ -135,7 +135,7 @@ class DemoFarm:
             raise UserError(
                 f"{name} {words[0]} ended with code {done.returncode}",
                 "; ".join(line.strip() for line in said[-3:]) or "it said nothing",
-                "scripts/demo --keep leaves the farm's folder for a look",
+                "--keep leaves the folders of the machines for a look",
             )
         return done.stdout
 
@@ -171,7 +171,9 @@ class DemoFarm:
             code = machine.process.poll()
             if code not in (None, -signal.SIGKILL):
                 raise UserError(
-                    f"the daemon {machine.name} ended with code {code}", self._last_words(), "scripts/demo --keep"
+                    f"the daemon {machine.name} ended with code {code}",
+                    self._last_words(),
+                    "--keep keeps the logs of the machines",
                 )
 
     def _last_words(self) -> str:
