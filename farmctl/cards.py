@@ -14,6 +14,8 @@ from farmctl.columns import (
     renderers,
     task_state,
 )
+from farmctl.editlines import edit_lines
+from farmctl.money import cost_text, price_text
 from farmctl.output import fields, paint
 from farmctl.standing import advice, results_done
 from protocol.human import (
@@ -51,6 +53,9 @@ def job_card(job: View, now_ms: int) -> Iterator[str]:
             ("frames", _text(job, "frames")),
             ("owner", _text(job, "owner")),
             ("priority", _text(job, "priority")),
+            ("project", _text(job, "project")),
+            ("labels", printable(", ".join(f"{name}={value}" for name, value in (job.get("labels") or {}).items()))),
+            ("cost", cost_text(job.get("costs") or {})),
             ("output", _output(job)),
             ("times", _times(job, now_ms)),
             ("done on", ", ".join(f"{_text(node, 'name')} ({node.get('frames')})" for node in job.get("nodes") or [])),
@@ -59,6 +64,7 @@ def job_card(job: View, now_ms: int) -> Iterator[str]:
         ]
     )
     yield from _gate(job)
+    yield from edit_lines(job.get("edits") or [], now_ms)
     told = advice(job)
     if told:
         yield from ("", printable(told))
@@ -158,6 +164,7 @@ def node_card(node: View, now_ms: int) -> Iterator[str]:
             ("node", f"{node.get('id')}  {_text(node, 'name')}"),
             ("state", paint(node_state(node, now_ms), node_colour(node))),
             ("reason", plain_reason(node.get("reason"))),
+            ("until", relative_time(int(node["held_until_ms"]), now_ms) if node.get("held_until_ms") else ""),
             ("address", _text(node, "address")),
             (
                 "tasks",
@@ -171,6 +178,7 @@ def node_card(node: View, now_ms: int) -> Iterator[str]:
             ("gpus", ", ".join(gpus)),
             ("renderers", printable(renderers(node))),
             ("software", _text(node, "software")),
+            ("price", printable(price_text(node))),
             ("seen", f"{format_age(float(node['last_seen_s']))} ago" if node.get("last_seen_s") is not None else ""),
         ]
     )

@@ -19,7 +19,7 @@ from protocol.exitcodes import ExitCode
 from protocol.human import counted, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from farmctl.context import Session
     from farmctl.output import View
@@ -54,18 +54,33 @@ def ask_before(session: Session, jobs: Sequence[str], action: str, loss: str, *,
 
 def change(session: Session, jobs: Sequence[str], action: str, **args: Any) -> int:
     """Ask for one change of every job and print one result each; the first refusal is the exit code."""
+    return carry_out(session, jobs, action, lambda job: _one(session, job, action, args), _state_line)
+
+
+def carry_out(
+    session: Session, jobs: Sequence[str], action: str, ask: Callable[[str], View], line: Callable[[View], str]
+) -> int:
+    """Do one thing with every job and print one result each; the first refusal is the exit code.
+
+    Args:
+        session: With -n.
+        jobs: Their ids.
+        action: The verb.
+        ask: Does it with one job, and returns its result.
+        line: Says to a person what was done with it.
+    """
     results: list[View] = []
     code = 0
     for job in jobs:
         try:
-            results.append(_one(session, job, action, args))
+            results.append(ask(job))
         except UserError as error:
             refused = report(error, debug=session.debug)
             results.append({"job": job, "action": action, "error": _facts(error)})
             code = code or int(refused)
             if error.code == ExitCode.UNREACHABLE:
                 break
-    _print(session, {"schema": SCHEMA, "results": results})
+    _print(session, {"schema": SCHEMA, "results": results}, line)
     if session.dry_run:
         session.note(f"dry run: {counted(len(results), 'job')} looked at, nothing was changed")
     return code
@@ -85,15 +100,19 @@ def _facts(error: UserError) -> View:
     return {"code": error.code, "what": error.what, "why": error.why, "hint": error.hint}
 
 
-def _print(session: Session, document: View) -> None:
+def _print(session: Session, document: View, line: Callable[[View], str]) -> None:
     done = [result for result in document["results"] if "error" not in result]
 
     def lines(_shown: View, _now_ms: int) -> Iterable[str]:
         for result in done:
-            yield f"{result['job']}  {printable(str(result.get('state', '')))}{_remark(result)}"
+            yield f"{result['job']}  {line(result)}"
 
     if done or session.format in (Format.JSON, Format.JSONL):
         session.printer.one(document, "\n".join(str(result["job"]) for result in done), lines)
+
+
+def _state_line(result: View) -> str:
+    return f"{printable(str(result.get('state', '')))}{_remark(result)}"
 
 
 def _remark(result: View) -> str:

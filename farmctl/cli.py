@@ -34,7 +34,7 @@ _JOB_VERBS: Final = {
     "wait": Leaf(_JOB + "wait", "Wait until jobs have ended.", "Look"),
     "watch": Leaf(_JOB + "watch", "Show one job, and each change of it.", "Look"),
     "download": Leaf(_AT + "download:download", "Fetch the finished frames of a job.", "Look"),
-    "export": Leaf(_AT + "export:export", "Write a job as files of another service.", "Look"),
+    "export": Leaf(_AT + "export:export", "Write a job as a document, or as files of another service.", "Look"),
     "approve": Leaf(_CONTROL + "approve", "Let the rest render: the test frames are good.", "Gate"),
     "reject": Leaf(_CONTROL + "reject", "Stop a job whose test frames are not good.", "Gate"),
     "pause": Leaf(_CONTROL + "pause", "Start no more frames.", "Change"),
@@ -42,6 +42,10 @@ _JOB_VERBS: Final = {
     "cancel": Leaf(_CONTROL + "cancel", "Stop for ever; finished frames stay.", "Change"),
     "retry": Leaf(_CONTROL + "retry", "Render failed or chosen frames again.", "Change"),
     "priority": Leaf(_CONTROL + "priority", "Say how urgent a job is, 0 to 100.", "Change"),
+    "edit": Leaf(_AT + "edit:edit", "Change what a job needs, may, and is called.", "Change"),
+    "resubmit": Leaf(_AT + "resubmit:resubmit", "Make a new job of an old one.", "Change"),
+    "archive": Leaf(_AT + "edit:archive", "Put an ended job away; it stays.", "Change"),
+    "unarchive": Leaf(_AT + "edit:unarchive", "Bring a job back into the lists.", "Change"),
     "delete": Leaf(_CONTROL + "delete", "Forget a job and its results.", "Change"),
 }
 
@@ -85,6 +89,9 @@ TREE: Final[dict[str, Leaf | Branch]] = {
             "show": Leaf(_AT + "node:show", "Show one machine."),
             "hold": Leaf(_AT + "node:hold", "Give a machine no more work."),
             "release": Leaf(_AT + "node:release", "Let a machine work again."),
+            "drain": Leaf(_AT + "offduty:drain", "Let a machine finish, and take nothing new."),
+            "safe-to-off": Leaf(_AT + "offduty:safe_to_off", "Say whether a machine can be switched off."),
+            "price": Leaf(_AT + "costs:price", "Say what an hour of a machine costs."),
         },
         ("farmctl node list -o wide", "farmctl node show ws07", "farmctl node hold ws07 --why 'I work here today'"),
         _NOUNS,
@@ -136,6 +143,7 @@ TREE: Final[dict[str, Leaf | Branch]] = {
         {
             "status": Leaf(_AT + "farm:farm_status", "Show leader, machines and jobs."),
             "doctor": Leaf(_AT + "farm:farm_doctor", "Check the farm as a whole."),
+            "costs": Leaf(_AT + "costs:costs", "Sum up what rendering cost."),
         },
         ("farmctl farm status", "farmctl farm doctor", "farmctl farm status -o json"),
         _NOUNS,

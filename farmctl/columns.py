@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from farmctl.money import money
 from farmctl.output import Column, Listing, View
 from protocol.human import format_age, format_duration, format_progress, format_size, printable, relative_time
 from protocol.states import (
@@ -149,6 +150,8 @@ JOBS: Final = Listing(
         Column("FRAMES", text("frames"), wide=True),
         Column("LEFT", duration("eta_s"), wide=True),
         Column("OUTPUT", text("output_dir"), wide=True),
+        Column("PROJECT", text("project"), wide=True),
+        Column("COST", lambda row, _now: money(row.get("cost_micros") or None), wide=True, right=True),
         Column("REASON", _reason),
     ),
     "id",

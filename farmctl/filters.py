@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from farmctl.output import View
 
-_PART: Final = re.compile(r"([a-z_]+)\s*(!=|!~|<=|>=|=|~|<|>)\s*(.*)")
+_PART: Final = re.compile(r"([a-z_]+(?:\.[a-z0-9_-]+)?)\s*(!=|!~|<=|>=|=|~|<|>)\s*(.*)")
 _ORDERS: Final[dict[str, Callable[[Any, Any], Any]]] = {
     "=": operator.eq,
     "!=": operator.ne,
@@ -71,6 +71,8 @@ def _plain(kind: Kind, *names: str) -> dict[str, Field]:
     return {name: Field(kind, name) for name in names}
 
 
+LABEL: Final = "label."
+"""Before the name of a label: label.shot=s010."""
 JOB_FIELDS: Final = Fields(
     "jobs",
     {
@@ -132,6 +134,8 @@ def _test(part: str, asking: Asking, fields: Fields) -> Callable[[View], bool]:
         raise UsageError(f"cannot read the filter {part!r}", "it is no comparison", "write state=failed or age>2h")
     name, sign, value = found.groups()
     field = fields.known.get(name)
+    if fields is JOB_FIELDS and name.startswith(LABEL):
+        field = Field(Kind.WORD, name)
     if field is None:
         meant = nearest_word(name, fields.known)
         hint = f"did you mean {meant}?" if meant else f"known are: {', '.join(fields.known)}"
@@ -167,6 +171,8 @@ def _pattern(word: str) -> str:
 
 def _texts(row: View, field: Field) -> list[str]:
     """List the words of a field: of a reason its code and its text, of a list the names in it."""
+    if field.key.startswith(LABEL):
+        return [str((row.get("labels") or {}).get(field.key.removeprefix(LABEL), ""))]
     value = row.get(field.key)
     if isinstance(value, dict):
         return [str(value.get(key) or "") for key in ("code", "text")]

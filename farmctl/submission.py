@@ -120,6 +120,8 @@ def order_of(given: Mapping[str, Any], after: tuple[str, ...], analyse: Analyse)
         output_dir=str(output_dir) if output_dir else None,
         existing=ExistingFile(given["existing"]),
         params=params,
+        project=given["project"],
+        labels=_labels(given["label"]),
         requirements=_requirements(given, version),
         gate=_gate(given["gate"], given["test_frames"], frames),
         priority=given["priority"],
@@ -190,6 +192,16 @@ def _params(pairs: tuple[str, ...]) -> dict[str, str]:
     return params
 
 
+def _labels(pairs: tuple[str, ...]) -> dict[str, str]:
+    labels = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not value:
+            raise UsageError(f"cannot read the label {pair!r}", "it is no name and value", "write --label shot=s010")
+        labels[name.strip()] = value
+    return labels
+
+
 def _requirements(given: Mapping[str, Any], version: str) -> Requirements:
     return Requirements(
         ram_bytes=given["ram"] or 0,
@@ -217,6 +229,11 @@ def _gate(mode: str | None, test_frames: str | None, frames: FrameSet) -> GateSp
     return GateSpec(GateMode(mode), test_frame_choice(test_frames or "", frames))
 
 
+def absolute_folder(named: str) -> str:
+    """Return the whole path of a folder as it was written; links are not followed."""
+    return os.path.abspath(Path(named).expanduser())  # noqa: PTH100  # resolve() would follow links
+
+
 def prepare_folder(named: str, *, make: bool) -> Path:
     """Return the absolute folder for results, made and tried out: a job must not end without a place for them.
 
@@ -227,7 +244,7 @@ def prepare_folder(named: str, *, make: bool) -> Path:
     Raises:
         UserError: Nothing can be written there.
     """
-    folder = Path(os.path.abspath(Path(named).expanduser()))  # noqa: PTH100  # resolve() would follow links
+    folder = Path(absolute_folder(named))
     try:
         if make:
             folder.mkdir(parents=True, exist_ok=True)

@@ -27,14 +27,15 @@ if TYPE_CHECKING:
     ),
 )
 @click.option("--state", type=click.Choice([state.value for state in JobState]), multiple=True, help="Only this state.")
+@click.option("--archived", is_flag=True, help="Those that were put away, and no others.")
 @filter_option("state=failed,owner=me,age>2h: all must hold; see farmctl help filters.")
 @pass_session
-def list_jobs(session: Session, state: tuple[str, ...]) -> None:
+def list_jobs(session: Session, state: tuple[str, ...], *, archived: bool) -> None:
     """List jobs, with the reason of those that do not run."""
     from farmctl.columns import JOBS
     from farmctl.filters import JOB_FIELDS
 
-    document: View = session.call("job.list")
+    document: View = session.call("job.list", archived="only" if archived else "without")
     chosen = keep_chosen(session, document["jobs"], JOB_FIELDS)
     document["jobs"] = [row for row in chosen if not state or row.get("state") in state]
     session.printer.listing(document, JOBS)

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from farmctl.again import submit_file
 from farmctl.completing import complete_jobs
 from farmctl.context import Session, pass_session
 from farmctl.dependencies import look_before_sending, told
 from farmctl.follow import Follower, Wish
 from farmctl.imports import with_task
+from farmctl.jobfile import is_job_file
 from farmctl.lazy import Verb
 from farmctl.options import existing_option
 from farmctl.output import fields
@@ -72,6 +74,8 @@ _OPTIONS: Final = (
     ),
     click.option("--after", multiple=True, metavar="JOB", shell_complete=complete_jobs, help="Start when JOB is done."),
     click.option("--name", help="Name of the job; the scene's if not given."),
+    click.option("--project", metavar="TEXT", default="", help="What the cost of the job counts for."),
+    click.option("--label", multiple=True, metavar="NAME=VALUE", help="A word to sort and to filter by: shot=s010."),
     click.option(
         "--dialect",
         type=click.Choice([dialect.value for dialect in Dialect]),
@@ -118,11 +122,14 @@ def submit(session: Session, /, **given: Any) -> ExitCode | None:
 
     The renderer follows from the scene's ending (.blend, .xml, .pov) unless --renderer or --command says it. Test
     frames (first, middle, last) render before the rest, and stop the job if they fail; jobs of three frames or fewer
-    have no gate unless --gate or --test-frames asks for one. The job goes on when this command is interrupted.
+    have no gate unless --gate or --test-frames asks for one. The job goes on when this command is interrupted. A file of
+    farmctl job export --format json is the job of that file again, but for what the options say.
 
     The scene is analysed first (.ma, .mb, .blend, .hip, .xml, .pov): the files that it needs go with it, its frames are
     rendered if --frames does not say others, and a missing file stops the submission.
     """
+    if given["scene"] and is_job_file(Path(given["scene"])):
+        return submit_file(session, Path(given["scene"]), given)
     given = dict(with_task(session, given))
     order = order_of(
         given,
