@@ -306,7 +306,21 @@ class ReadBlob:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A line for the event log: kept on this node, in its database, never replicated."""
+    """A line for the event log: kept on this node, in its database, never replicated.
+
+    Attributes:
+        at_ms: When it happened.
+        what: One word for it.
+        text: For people.
+        node: Which machine it is about.
+        job: Which job.
+        actor: Who wanted it; empty = nobody, the farm did it by itself.
+        cause: Number of the event that led to it here.
+        task: Which task of the job; -1 = none.
+        why: The reason.
+        key: Names the event on all nodes; the store keeps one line of a key. Empty = only this node tells it.
+        noted_ms: When this node learned of it; 0 = when it happened.
+    """
 
     at_ms: int
     what: str
@@ -315,6 +329,10 @@ class Note:
     job: str = ""
     actor: str = ""
     cause: int = 0
+    task: int = -1
+    why: str = ""
+    key: str = ""
+    noted_ms: int = 0
 
 
 Effect = (

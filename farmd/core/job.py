@@ -161,6 +161,14 @@ class Job:
         """Return a register, or None if nobody has set it."""
         return self.registers.get(field)
 
+    def requeued_by(self, task: TaskIndex) -> ControlBody | None:
+        """Return the order that gave a task its present generation, if one did."""
+        for sub, (_, body) in self.registers.of_field(JobField.REQUEUE):
+            first, last = int.from_bytes(sub[:4], "big"), int.from_bytes(sub[4:8], "big")
+            if first <= task <= last and body.value == self.generation_of(task):
+                return body
+        return None
+
     @property
     def cancelled(self) -> bool:
         """Stopped for ever."""

@@ -13,6 +13,7 @@ from farmd.core.acknowledge import LEVELS
 from farmd.core.arguments import text_of
 from farmd.core.clashes import clashing_jobs
 from farmd.core.effects import Reply
+from farmd.core.eventlog import key_of
 from protocol.errors import NotFound, UsageError, UserError
 from protocol.human import nearest_word
 from protocol.ids import new_job_id
@@ -112,7 +113,8 @@ class Submitting:
     def _accept(self, turn: Turn, event: ClientAsked, job_id: JobId, spec: JobSpec) -> None:
         clashes = clashing_jobs(self._node.jobs, spec, self._node.jobs.state_of)
         rec = self._node.replica.write(turn, Kind.JOB, job_pk(job_id), spec_to_bytes(spec))
-        turn.note("submitted", f"{spec.name}: {spec.frames or '1'}", job=job_id, actor=event.actor)
+        text = f"{spec.name}: {spec.frames or '1'}"
+        turn.note("submitted", text, job=job_id, actor=event.actor, key=key_of(rec))  # other nodes know the owner only
         level = text_of(event, "ack", "peer")
         if level == "leader" and self._node.election.is_leader:
             level = "local"

@@ -50,6 +50,17 @@ class Turn:
         """Send a message after everything saved so far; a volatile one waits for no save and promises nothing."""
         self.effects.append(Send(to, message, volatile))
 
-    def note(self, what: str, text: str, *, node: str = "", job: str = "", actor: str = "") -> None:
-        """Add a line to the event log: who did what, when and why."""
-        self.effects.append(Note(self.now.wall_ms, what, text, node, job, actor, self.cause))
+    def note(  # noqa: PLR0913  # each is a column of the event log
+        self,
+        what: str,
+        text: str,
+        *,
+        node: str = "",
+        job: str = "",
+        actor: str = "",
+        task: int = -1,
+        why: str = "",
+        key: str = "",
+    ) -> None:
+        """Add a line to the event log: who did what, when and why (see `farmd.core.effects.Note`)."""
+        self.effects.append(Note(self.now.wall_ms, what, text, node, job, actor, self.cause, task, why, key))

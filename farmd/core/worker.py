@@ -15,7 +15,7 @@ Called by `farmd.core.node`. Never schedules, never looks at other nodes' capaci
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from farmd.core.capacity import Capacity, Claim, need_of
 from farmd.core.cost import price_of_share
@@ -63,6 +63,7 @@ class Live:
     price: int = 0
     progress: float = 0.0
     stopping: bool = False
+    stopped_by: str = ""
 
 
 class _Order(NamedTuple):
@@ -71,6 +72,22 @@ class _Order(NamedTuple):
     spec: JobSpec
     frames: tuple[int, ...]
     claim: Claim
+
+
+class _End(NamedTuple):
+    """Why a live attempt has become pointless, and by whose order."""
+
+    cause: FailureClass
+    text: str
+    actor: str = ""
+
+    @classmethod
+    def ordered(cls, cause: FailureClass, text: str, order: ControlBody | None) -> Self:
+        """Tell whose order it was, and the reason that was given."""
+        if order is None or not order.actor:
+            return cls(cause, text)
+        why = f": {order.why}" if order.why else ""
+        return cls(cause, f"{text} by {order.actor}{why}", order.actor)
 
 
 class _Refused(Exception):  # not an error: the answer to a grant
@@ -267,6 +284,7 @@ class Worker:
             outputs=event.outputs,
             last_lines=event.last_lines[-2048:],
             price=live.price,
+            actor=live.stopped_by if event.cause in STOP_CAUSES else "",
         )
         self._end(turn, event.ref, body, event.cause, event.text)
 
@@ -279,10 +297,6 @@ class Worker:
             state, rank = AttemptState.FAILED, Rank.ENDED
         ended = body._replace(state=state, cause=cause, ended_ms=turn.now.wall_ms, text=text[:400])
         self._replica.write(turn, Kind.ATTEMPT, attempt_pk(ref), pack_body(ended), rank=rank)
-        if state is AttemptState.FAILED:
-            turn.note("attempt-failed", f"task {ref.task}: {text}", node=self._node, job=ref.job)
-        elif state is AttemptState.STOPPED:
-            turn.note("attempt-stopped", f"task {ref.task}: {text}", node=self._node, job=ref.job)
 
     def on_stop(self, turn: Turn, sender: NodeId, message: Stop) -> None:
         """The leader wants an attempt ended; one that never started here never will.
@@ -298,12 +312,14 @@ class Worker:
         else:
             self._fence.admit(message.ref.attempt)
 
-    def stop(self, turn: Turn, ref: AttemptRef, cause: int, text: str, grace_s: float = 10.0) -> None:
-        """End a live attempt; asking twice changes nothing."""
+    def stop(
+        self, turn: Turn, ref: AttemptRef, cause: int, text: str, grace_s: float = 10.0, *, actor: str = ""
+    ) -> None:
+        """End a live attempt, wanted by `actor` if by anybody; asking twice changes nothing."""
         live = self.live.get(ref)
         if live is None or live.stopping:
             return
-        live.stopping = True
+        live.stopping, live.stopped_by = True, actor
         turn.effects.append(StopAttempt(ref, cause, text, grace_s))
 
     def begin_life(self, turn: Turn, epoch: int) -> None:
@@ -316,7 +332,8 @@ class Worker:
         self.held, self.price = hold is not None, price
         if hold is not None and hold.value == STOP_NOW:
             for ref in list(self.live):
-                self.stop(turn, ref, FailureClass.PREEMPTED, f"the machine was held at once by {hold.actor}")
+                text = f"the machine was held at once by {hold.actor}"
+                self.stop(turn, ref, FailureClass.PREEMPTED, text, actor=hold.actor)
 
     def stop_all(self, turn: Turn, text: str) -> None:
         """End everything, because the daemon stops."""
@@ -327,22 +344,22 @@ class Worker:
         """End attempts that have become pointless: job cancelled or deleted, task done elsewhere, new generation."""
         for ref, live in list(self.live.items()):
             if ref.job == job_id and not live.stopping:
-                cause, text = self._pointless(ref, live)
-                if cause is not None:
-                    self.stop(turn, ref, cause, text)
+                end = self._pointless(ref, live)
+                if end is not None:
+                    self.stop(turn, ref, end.cause, end.text, actor=end.actor)
 
-    def _pointless(self, ref: AttemptRef, live: Live) -> tuple[FailureClass | None, str]:
+    def _pointless(self, ref: AttemptRef, live: Live) -> _End | None:
         job = self._jobs.get(ref.job)
         if job is None:
             deleted = self._jobs.is_deleted(ref.job)
-            return (FailureClass.CANCELLED, "the job was deleted") if deleted else (None, "")
-        if job.cancelled:
-            return FailureClass.CANCELLED, "the job was cancelled"
-        paused = job.control(JobField.PAUSED)
+            return _End(FailureClass.CANCELLED, "the job was deleted") if deleted else None
+        cancelled, paused = job.control(JobField.CANCELLED), job.control(JobField.PAUSED)
+        if cancelled is not None and job.cancelled:
+            return _End.ordered(FailureClass.CANCELLED, "the job was cancelled", cancelled)
         if paused is not None and paused.value == PAUSE_NOW:
-            return FailureClass.PREEMPTED, f"the job was paused at once by {paused.actor}"
+            return _End.ordered(FailureClass.PREEMPTED, "the job was paused at once", paused)
         if job.generation_of(ref.task) > live.generation:
-            return FailureClass.SUPERSEDED, "the task was requeued"
+            return _End.ordered(FailureClass.SUPERSEDED, "the task was requeued", job.requeued_by(ref.task))
         if job.is_done(ref.task):
-            return FailureClass.SUPERSEDED, "the task is done elsewhere"
-        return None, ""
+            return _End(FailureClass.SUPERSEDED, "the task is done elsewhere")
+        return None

@@ -8,6 +8,7 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from farmd.adapters.client_door import GO_ON
+from farmd.daemon.eventlog import EventLog
 from farmd.daemon.reserving import reserving
 from farmd.daemon.uploads import Uploads, address_of
 from protocol.errors import NotFound, UsageError
@@ -30,9 +31,9 @@ class Operations:
 
     def __init__(self, blobs: BlobStore, store: SqliteStore, node: Node, disk_fault: Callable[[], str]) -> None:
         self._blobs = blobs
-        self._store = store
         self._node = node
         self._uploads = Uploads(blobs, disk_fault)
+        self._event_log = EventLog(store, node)
 
     @property
     def handlers(self) -> dict[str, Callable[[ClientAsked], Awaitable[Any]]]:
@@ -40,7 +41,7 @@ class Operations:
         return {
             **reserving(self._blobs, self._uploads.handlers),
             "blob.get": self._get,
-            "events": self._events,
+            **self._event_log.handlers,
             "node.key": self._node_key,
             "user.token": self._user_token,
         }
@@ -54,26 +55,6 @@ class Operations:
             raise NotFound("these bytes are not on this node", str(blob), "ask for them with result.fetch first")
         data = await asyncio.to_thread(_read, str(path), offset, max(1, min(limit, CHUNK_BYTES)))
         return {"data": data, "size": blob.size}
-
-    async def _events(self, asked: ClientAsked) -> dict[str, Any]:
-        after, limit, job = asked.args.get("after"), asked.args.get("limit"), asked.args.get("job")
-        count = max(1, min(limit if type(limit) is int else 100, MAX_NOTES))
-        found = await self._store.notes(count if not job else MAX_NOTES, after if type(after) is int else None)
-        lines = [
-            {
-                "id": number,
-                "at_ms": note.at_ms,
-                "what": note.what,
-                "text": note.text,
-                "node": note.node,
-                "node_name": self._node.registry.name_of(note.node) if note.node else "",  # type: ignore[arg-type]
-                "job": note.job,
-                "actor": note.actor,
-            }
-            for number, note in found
-            if not job or job in (note.job, note.text.partition(":")[0])
-        ]
-        return {"schema": "farm.events.v1", "events": lines[-count:]}
 
     async def _node_key(self, asked: ClientAsked) -> dict[str, Any]:
         address = asked.args.get("address")

@@ -61,6 +61,7 @@ class SimDisk:
         self.full = False
         self.commits = 0
         self.notes: list[Note] = []
+        self._noted: set[str] = set()
         self._flight: Sequence[Save] | None = None
 
     async def commit(self, saves: Sequence[Save], notes: Sequence[Note]) -> None:
@@ -71,7 +72,11 @@ class SimDisk:
         if self.full:
             raise DiskFull("database or disk is full")
         self._apply(saves)
-        self.notes.extend(notes)
+        for note in notes:
+            if note.key not in self._noted:
+                self.notes.append(note)
+            if note.key:
+                self._noted.add(note.key)
         self.commits += 1
 
     def _apply(self, saves: Sequence[Save]) -> None:

@@ -17,10 +17,11 @@ Two properties of aiosqlite 0.22 are worked around through documented doors only
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import sqlite3
-from dataclasses import replace
+from dataclasses import astuple, replace
 from functools import partial
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Self
@@ -28,8 +29,8 @@ from typing import TYPE_CHECKING, Any, Self
 import aiosqlite
 import msgpack
 
+from farmd.adapters.store.eventlog import COLUMNS, EventFilter, note_of, question
 from farmd.adapters.store.file import TRANSACTION, Loaded, StoreFailed, begin, failure, open_for_reading
-from farmd.core.effects import Note
 from protocol.errors import FarmError, InvariantBroken, UserError
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from farmd.core.effects import Save
+    from farmd.core.effects import Note, Save
     from protocol.records import Rec
 
     Step = tuple[str, Iterable[Iterable[Any]]]
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 FILE_NAME = "rec.db"
 NOTES_KEPT = 100_000
 NOTES_KEPT_MS = 90 * 86_400_000
+EVERYTHING = EventFilter()
 TRIM_EVERY = 1_000
 """Notes written between two trims of the event log."""
 
@@ -53,19 +55,21 @@ _UPSERT = "INSERT OR REPLACE INTO rec (kind, pk, ver, hlc, origin, seq, rank, bo
 _DROP = "DELETE FROM rec WHERE kind = ? AND pk = ?"
 _VECTOR = "INSERT OR REPLACE INTO vector (origin, seq) VALUES (?, ?)"
 _META = "INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)"
-_NOTE = "INSERT INTO note (at_ms, what, text, node, job, actor, cause) VALUES (?, ?, ?, ?, ?, ?, ?)"
+_NOTE = (
+    f"INSERT INTO note ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608  # constants
+    " ON CONFLICT (key) WHERE key != '' DO NOTHING"
+)
+"""A line whose key is there already is the same event, and is left out."""
 _TRIM_BY_COUNT = "DELETE FROM note WHERE id <= (SELECT max(id) FROM note) - ?"
 _TRIM_BY_AGE = "DELETE FROM note WHERE id < (SELECT id FROM note WHERE at_ms >= ? ORDER BY id LIMIT 1)"
-_NOTES_AFTER = "SELECT id, at_ms, what, text, node, job, actor, cause FROM note WHERE id > ? ORDER BY id LIMIT ?"
-_NOTES_LAST = """
-    SELECT * FROM (
-        SELECT id, at_ms, what, text, node, job, actor, cause FROM note WHERE id > ? ORDER BY id DESC LIMIT ?
-    ) ORDER BY id
-"""
 
 
 class SqliteStore:
-    """The store of one data directory. Usable as a context manager that closes; `open` it inside."""
+    """The store of one data directory. Usable as a context manager that closes; `open` it inside.
+
+    Attributes:
+        added: Lines that were added to the event log in this life.
+    """
 
     def __init__(self, data_dir: Path, boot: str = "") -> None:
         """Prepare; nothing is touched before `open`.
@@ -82,6 +86,8 @@ class SqliteStore:
         self._writer: aiosqlite.Connection | None = None
         self._untrimmed = 0
         self._is_marked = False
+        self._noted: asyncio.Future[None] | None = None
+        self.added = 0
 
     async def __aenter__(self) -> Self:
         return self
@@ -167,32 +173,47 @@ class SqliteStore:
         if not self._is_marked:  # the core has made a note of the power cut: it need not be told again
             self._mark_running()
         self._untrimmed = (self._untrimmed + len(notes)) % TRIM_EVERY
+        self.added += len(notes)
+        if notes and self._noted is not None:
+            self._noted.set_result(None)
+            self._noted = None
 
-    async def notes(self, limit: int, after: int | None = None) -> list[tuple[int, Note]]:
+    async def notes(
+        self, limit: int, after: int | None = None, wanted: EventFilter = EVERYTHING
+    ) -> list[tuple[int, Note]]:
         """Read the event log, oldest first: (number, note).
 
         Args:
             limit: Most lines to return.
             after: Lines with larger numbers only, from there on; None = the last `limit` lines.
+            wanted: Which lines.
 
         Raises:
             StoreFailed: The file cannot be read.
         """
-        sql = _NOTES_LAST if after is None else _NOTES_AFTER
+        sql, values = question(limit, after, wanted)
         try:
             reader = await _connect(partial(open_for_reading, self._path))
             try:
-                lines = await reader.execute_fetchall(sql, (after or 0, limit))
+                lines = await reader.execute_fetchall(sql, values)
             finally:
                 await reader.close()
         except sqlite3.Error as error:
             raise failure(error, "read") from error
-        return [(line[0], Note(*line[1:])) for line in lines]
+        return [note_of(tuple(line)) for line in lines]
+
+    async def noted(self, known: int, wait_s: float) -> bool:
+        """Wait until more than the `known` lines were `added` to the event log; False if none were for so long."""
+        if self.added > known:
+            return True
+        waiting = self._noted = self._noted or asyncio.get_running_loop().create_future()
+        done, _ = await asyncio.wait({waiting}, timeout=wait_s)
+        return bool(done)
 
     def _note_steps(self, notes: Sequence[Note]) -> list[Step]:
         if not notes:
             return []
-        lines = [(n.at_ms, n.what, n.text, n.node, n.job, n.actor, n.cause) for n in notes]
+        lines = [astuple(note) for note in notes]
         steps: list[Step] = [(_NOTE, lines)]
         if self._untrimmed + len(notes) >= TRIM_EVERY:
             oldest_ms = notes[-1].at_ms - NOTES_KEPT_MS
