@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from farmd.core.node import Node
 
 CHUNK_BYTES = 1 << 20
-MAX_NOTES = 10_000
 
 
 class Operations:

@@ -66,6 +66,17 @@ class Caller:
     vouches: bool = False
 
 
+class Patient:
+    """A handler that mostly waits for something to happen: it takes no place among those that are at work."""
+
+    def __init__(self, handler: LocalHandler) -> None:
+        self._handler = handler
+
+    def __call__(self, asked: ClientAsked) -> Awaitable[Any]:
+        """Answer one request."""
+        return self._handler(asked)
+
+
 @dataclass(frozen=True, slots=True)
 class _Waiting:
     request: Request
@@ -194,6 +205,8 @@ class Desk:
 
     async def _run(self, handler: LocalHandler, asked: ClientAsked) -> Any:
         self._check(asked)
+        if isinstance(handler, Patient):
+            return await handler(asked)
         async with self._at_once:
             return await handler(asked)
 
