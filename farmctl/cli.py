@@ -89,6 +89,8 @@ TREE: Final[dict[str, Leaf | Branch]] = {
             "show": Leaf(_AT + "node:show", "Show one machine."),
             "hold": Leaf(_AT + "node:hold", "Give a machine no more work."),
             "release": Leaf(_AT + "node:release", "Let a machine work again."),
+            "evict": Leaf(_AT + "member:evict", "Take a machine's admission back, for ever."),
+            "replace": Leaf(_AT + "member:replace", "Let another machine stand in for a dead one."),
             "drain": Leaf(_AT + "offduty:drain", "Let a machine finish, and take nothing new."),
             "safe-to-off": Leaf(_AT + "offduty:safe_to_off", "Say whether a machine can be switched off."),
             "price": Leaf(_AT + "costs:price", "Say what an hour of a machine costs."),

@@ -134,3 +134,41 @@ def test_another_machines_key_still_does_everything_and_the_log_names_who_used_i
             x.call("user.me")
     assert actors(b, "hold") == {client.target.own_name}
     assert client.target.own_name
+
+
+def test_an_evicted_machine_is_silenced_at_once_and_for_ever(farm: Farm) -> None:
+    a, b, c = farm.start("a", "b", "c")
+    job = a.submit("--command", "sleep 0.2", "--frames", "1-30")
+    until(lambda: a.job(job)["done"] >= 3, "some frames are done")
+    evicted = c.id
+    done = a.ctl_json("node", "evict", "c", "-y", "--why", "sold")
+    assert (done["node"], done["changed"]) == (evicted, True)
+    for other in (a, b):
+        until(lambda other=other: other.alive() == {"a", "b"}, f"{other.name} knows that c is gone")  # type: ignore[misc]
+    until(lambda: a.state(job) == "completed", "the rest is rendered by the others")
+    told = [event for event in b.events() if event["what"] == "evict"]
+    assert [event["text"] for event in told] == ["c: sold"]
+    before = a.ask("farm.status")["as_of_ms"]
+    stray = c.submit("--command", "true", "--frames", "1")
+    c.stop()
+    c.start()
+    until(lambda: a.ask("farm.status")["as_of_ms"] > before + 4000, "c had time to knock")
+    assert (a.alive(), b.alive()) == ({"a", "b"}, {"a", "b"})
+    assert stray not in [row["id"] for row in a.ask("job.list")["jobs"]]
+    with pytest.raises(UserError, match="cannot be evicted from here"):
+        a.ask("node.evict", node="a")
+
+
+def test_a_dead_machine_is_replaced_by_one_that_delivers_in_its_place(farm: Farm, tmp_path: Path) -> None:
+    a, b, c = farm.start("a", "b", "c")
+    out = tmp_path / "out"
+    out.mkdir()
+    line = "sh -c 'sleep 0.3; echo {frame} > {output}'"
+    job = c.submit("--command", line, "--frames", "1-40", "--output", str(out), "--output-name", "f.{frame:04d}.txt")
+    until(lambda: a.job(job)["done"] >= 5, "some frames are done")
+    c.kill()
+    until(lambda: a.alive() == {"a", "b"}, "a gives c up", within_s=60)
+    assert a.ctl_json("node", "replace", "c", "a", "-y")["by_name"] == "a"
+    until(lambda: a.state(job) == "completed", "the rest is rendered", within_s=90)
+    until(lambda: len(list(out.glob("f.*.txt"))) == 40, "all are delivered", within_s=60)
+    assert b.job(job)["state"] == "completed"
