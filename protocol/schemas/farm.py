@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from protocol.schemas.afterwards import PRICE
 from protocol.schemas.parts import (
     STORED,
     Schema,
@@ -45,6 +46,8 @@ _NODE_SOMETIMES: Final = {
     "store_quota_bytes": maybe(count("and how full it may be; 0: no limit")),
     "store_evictable_bytes": maybe(count("what of it may leave")),
     "store_fault": text("what is wrong with it"),
+    "held_until_ms": instant("when its hold ends by itself"),
+    **PRICE,
 }
 _CHECK: Final = thing(
     {"name": text("what was checked"), "ok": flag("it is well"), "text": text("what was found")},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from protocol.schemas.afterwards import CHANGE, COSTS
 from protocol.schemas.parts import (
     NODE_REF,
     REASON,
@@ -51,8 +52,10 @@ _BRIEF: Final = {
 _BRIEF_SOMETIMES: Final = {
     "total_tasks": count("tasks"),
     "done_tasks": count("tasks that are done"),
-    "project": text("label to group jobs by"),
-    "labels": {"type": "object", "description": "further labels"},
+    "project": text("what its cost counts for"),
+    "labels": {"type": "object", "description": "words to sort and to filter by, by name"},
+    "archived": flag("it was put away when it had ended"),
+    "cost_micros": count("what its ended tries cost, in millionths of the farm's currency"),
 }
 _TEST_FRAME: Final = thing(
     {"frame": whole("its number"), "state": word("where it stands", TaskState)},
@@ -100,6 +103,9 @@ _DETAILS_SOMETIMES: Final = {
     "submit_node": text("where it was submitted"),
     "submit_node_name": text("the name of that machine"),
     "requirements": {"type": "object", "description": "memory, cores and GPUs that a task needs"},
+    "limits": {"type": "object", "description": "when to give up: tries, and seconds"},
+    "edits": items(CHANGE, "what was changed since it was submitted"),
+    "costs": thing(COSTS, meaning="what its ended tries cost"),
 }
 _TASK: Final = {
     "index": count("its number in the job, from 0"),

@@ -190,7 +190,7 @@ def test_an_exported_job_is_read_back_as_it_was_and_options_win(tmp_path: Path) 
     path = tmp_path / "job.json"
     path.write_text(exported.stdout)
     again = read_job_file(path)
-    lost = {"owner": "?", "submitted_at_ms": 0, "submit_node": NodeId("0" * 16), "priority": 70}
+    lost: dict[str, Any] = {"owner": "?", "submitted_at_ms": 0, "submit_node": NodeId("0" * 16), "priority": 70}
     assert again == replace(SPEC, **lost)
     node = node_with()
     assert run(node, "submit", str(path), "--frames", "1-9", "--ram", "4G", "--label", "take=2", "-q").exit_code == 0
