@@ -87,12 +87,13 @@ class ControlBody(NamedTuple):
     Attributes:
         value: PAUSED, CANCELLED, DELETED, GIVEN_UP, HELD: 0 or 1. PRIORITY: 0..100. GATE: 1 approved, 2 rejected.
             REQUEUE: the new generation of the tasks. EDITED: a number, or -1 for what was submitted. PRICE: of an hour,
-            in millionths.
+            in millionths. TOLD: 1 delivered, 2 given up, 0 the job has moved on to what the hook does not want.
         actor: Who asked ("anna@ws07", or "farmd" for an automatic one).
         why: Free text, may be empty.
-        generation: GATE: generation of the test tasks that was looked at.
+        generation: GATE: generation of the test tasks that was looked at. TOLD: which time the job was in that state.
         digests: GATE: output digests that were looked at.
         text: EDITED: the value of a field that holds a text. HELD: "drain" if that was the word. REPLACED: a node id.
+            TOLD: the event that was told, without its "job.".
         until_ms: HELD: when the node itself lets go, by its own wall clock; 0 = when somebody releases it.
     """
 
@@ -217,6 +218,34 @@ class CredentialBody(NamedTuple):
     label: str = ""
     made_ms: int = 0
     life: int = 1
+
+
+class HookBody(NamedTuple):
+    """HOOK: who is told of jobs and alerts (`protocol.hooks`).
+
+    Attributes:
+        kind: "url" or "command".
+        target: The address, or the words of the command as a shell would read them; empty once it is removed.
+        events: Patterns of what it is told of.
+        made_ms: Wall clock of the node where it was made: jobs that ended before are not told.
+        made_by: Who asked for it.
+        style: What a URL is sent: "json", "slack" or "discord".
+        secret: Signs what a URL is sent; empty: it is not signed.
+        node: Who tells it; empty: whoever leads.
+        note: What for, or why it was removed; may be empty.
+        removed: For ever; the rank says the same.
+    """
+
+    kind: str
+    target: str
+    events: tuple[str, ...]
+    made_ms: int
+    made_by: str
+    style: str = "json"
+    secret: str = ""
+    node: str = ""
+    note: str = ""
+    removed: bool = False
 
 
 def pack_body(body: tuple[object, ...]) -> bytes:

@@ -47,6 +47,8 @@ class Kind(IntEnum):
     """pk platform byte + written prefix in its normal form: a path rule of the farm, or that it was removed."""
     USER = 10
     """pk name of a person, or name + NUL + id: a way in which that person proves to be it; rank 1 = revoked."""
+    HOOK = 11
+    """pk 8 random bytes: an address or a program that is told of jobs and alerts; rank 1 = removed."""
 
 
 class Rank(IntEnum):
@@ -75,6 +77,8 @@ class JobField(IntEnum):
     """Sub-key: the name of a field of the specification (`protocol.jobedits`), which this value stands in for."""
     ARCHIVED = 9
     """The job has ended and left the lists; undone by any later REQUEUE."""
+    TOLD = 10
+    """Sub-key: the key of a hook, and the value what that hook was told of the job last; written by who tells it."""
 
 
 class NodeField(IntEnum):
