@@ -124,6 +124,18 @@ TREE: Final[dict[str, Leaf | Branch]] = {
         (r"farmctl path add 'Y:\show' /mnt/show", r"farmctl path test 'Y:\show\tex\a.png'", "farmctl path list"),
         _NOUNS,
     ),
+    "board": Branch(
+        "Tasks of any program, and of the farm, in a browser.",
+        {
+            "open": Leaf(_AT + "board:open_board", "Open the board that is there; so does the noun alone."),
+            "list": Leaf(_AT + "board:list_tasks", "List the tasks of programs on it."),
+            "serve": Leaf(_AT + "board:serve", "Serve a board for programs to join."),
+            "demo": Leaf(_AT + "board:demo", "Show 441 simulated tasks."),
+        },
+        ("farmctl board", "farmctl board demo", "farmctl board list --state failed"),
+        _NOUNS,
+        "open",
+    ),
     "user": Branch(
         "The people of the farm: roles, tokens, keys.",
         {

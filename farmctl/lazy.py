@@ -29,12 +29,13 @@ class Leaf(NamedTuple):
 
 
 class Branch(NamedTuple):
-    """A noun with its verbs."""
+    """A noun with its verbs; `alone` is the verb that the noun means by itself, none = its help."""
 
     line: str
     leaves: Mapping[str, Leaf]
     examples: Sequence[str]
     heading: str = "Commands"
+    alone: str = ""
 
 
 class Verb(click.Command):
@@ -74,12 +75,22 @@ class Tree(click.Group):
     """A group whose commands are data; knows their names and help without loading them."""
 
     def __init__(
-        self, *args: Any, tree: Mapping[str, Leaf | Branch], examples: Sequence[str] = (), **kwargs: Any
+        self,
+        *args: Any,
+        tree: Mapping[str, Leaf | Branch],
+        examples: Sequence[str] = (),
+        alone: str = "",
+        **kwargs: Any,
     ) -> None:
         kwargs["context_settings"] = _SETTINGS
         super().__init__(*args, **kwargs)
         self.tree = tree
         self.examples = examples
+        self.alone = alone
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the words that follow; without any, the verb that the noun means by itself."""
+        return super().parse_args(ctx, args or ([self.alone] if self.alone else []))
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
         """Return the names, in the order of the table."""
@@ -91,7 +102,14 @@ class Tree(click.Group):
         if found is None:
             return None
         if isinstance(found, Branch):
-            return Tree(cmd_name, tree=found.leaves, examples=found.examples, help=found.line, no_args_is_help=True)
+            return Tree(
+                cmd_name,
+                tree=found.leaves,
+                examples=found.examples,
+                alone=found.alone,
+                help=found.line,
+                no_args_is_help=not found.alone,
+            )
         module, _, name = found.place.partition(":")
         command: click.Command = getattr(import_module(module), name)
         return command

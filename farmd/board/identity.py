@@ -28,6 +28,10 @@ class Identity:
         """Return the identity of a process that was forked from this one."""
         return replace(self, process=secrets.token_hex(8), is_child=True)
 
+    def named(self) -> Identity:
+        """Return the same with the name that the program has now; while it is imported it may have none."""
+        return self if self.is_child else replace(self, name=_program_name())
+
 
 def new_identity() -> Identity:
     """Make the identity of a program that has just begun."""

@@ -117,6 +117,7 @@ class _Process:
         with self._lock:
             presence = self.presence
             if presence is None or not (presence.is_open or self._dormant):
+                self.identity = self.identity.named()
                 presence = Presence(self.ledger, self.identity, host, port)
                 presence.open()
                 self.presence = presence

@@ -9,8 +9,19 @@ from __future__ import annotations
 
 from typing import Final
 
-from protocol.schemas import farm, jobs, logs, people
+from protocol.schemas import afterwards, board, farm, jobs, logs, people
 from protocol.schemas.parts import Schema
 
-SCHEMAS: Final[dict[str, Schema]] = dict(sorted({**jobs.DOCUMENTS, **farm.DOCUMENTS, **logs.DOCUMENTS, **people.DOCUMENTS}.items()))
+SCHEMAS: Final[dict[str, Schema]] = dict(
+    sorted(
+        {
+            **afterwards.DOCUMENTS,
+            **board.DOCUMENTS,
+            **jobs.DOCUMENTS,
+            **farm.DOCUMENTS,
+            **logs.DOCUMENTS,
+            **people.DOCUMENTS,
+        }.items()
+    )
+)
 """All of them, by name."""
