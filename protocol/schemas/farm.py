@@ -108,19 +108,28 @@ DOCUMENTS: Final[dict[str, Schema]] = {
                 thing(
                     {
                         "id": count("grows; of the machine that answered"),
-                        "at_ms": instant("when it was noted"),
+                        "at_ms": instant("when it happened"),
                         "what": text("what happened"),
                         "text": text("for people"),
                     },
                     {
-                        "actor": maybe(text("who did it")),
+                        "key": text("names the event; the same on every machine that tells it"),
+                        "noted_ms": instant("when the machine that answered learned of it"),
+                        "why": text("the reason that was given, or the cause"),
+                        "actor": maybe(text("who did it; farmd: nobody")),
                         "job": maybe(text("which job")),
+                        "task": maybe(count("which of its tasks")),
                         "node": maybe(text("which machine")),
                         "node_name": maybe(text("its name")),
                     },
                 ),
                 "the events",
             )
+        },
+        {
+            "node": text("id of the machine whose log it is"),
+            "node_name": text("its name"),
+            "last": count("id to go on from"),
         },
     ),
     "farm.paths.v1": document(

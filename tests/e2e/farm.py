@@ -226,7 +226,7 @@ class Member:
 
     def events(self) -> list[dict[str, Any]]:
         """Return the event log of this node."""
-        events: list[dict[str, Any]] = self.ask("events", limit=10_000)["events"]
+        events: list[dict[str, Any]] = self.ask("event.list", limit=10_000)["events"]
         return events
 
     # -- the command line -----------------------------------------------------------------------------------------

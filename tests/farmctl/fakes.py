@@ -398,7 +398,7 @@ def farm() -> dict[str, Any]:
             "path": path,
             "platforms": [{"platform": "linux", "becomes": "/mnt/show/a.png", "rule": None}],
         },
-        "events": lambda after, limit, job=None: {
+        "event.list": lambda after, limit, **wanted: {
             "events": [
                 {
                     "id": number,

@@ -93,7 +93,7 @@ def test_a_long_name_does_not_push_the_reason_away(monkeypatch: pytest.MonkeyPat
 
 def test_a_long_event_neither_pads_the_others_nor_leaves_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     long = {"id": 1, "at_ms": NOW_MS, "what": "job", "text": "x" * 200, "node": "ws07", "job": JOB, "actor": "ada"}
-    node = FakeNode({"events": {"events": [long, long | {"id": 2, "text": "short"}]}})
+    node = FakeNode({"event.list": {"events": [long, long | {"id": 2, "text": "short"}]}})
     lines = on_a_terminal(monkeypatch, 80, "events", node=node)
     assert max(map(len, lines)) == 80
     assert lines[2].endswith("short")

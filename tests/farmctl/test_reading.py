@@ -20,7 +20,7 @@ def test_the_last_events_are_shown() -> None:
             "events": [{"id": number, "at_ms": NOW_MS} for number in range(after + 1, min(2_500, after + limit) + 1)]
         }
 
-    node = FakeNode({"events": events})
+    node = FakeNode({"event.list": events})
     result = run(node, "events", "--tail", "3", "-o", "jsonl")
     assert [json.loads(line)["id"] for line in result.stdout.splitlines()] == [2498, 2499, 2500]
     assert run(node, "events", "--tail", "0", "-o", "jsonl").stdout == ""
@@ -35,11 +35,31 @@ def test_events_are_followed_until_interrupted() -> None:
             KeyboardInterrupt(),
         ]
     )
-    node = FakeNode({"events": pages})
+    node = FakeNode({"event.list": pages})
     result = run(node, "events", "-f", "--json", "--job", JOB)
     assert [json.loads(line)["id"] for line in result.stdout.splitlines()] == [1, 2]
-    assert [args["after"] for args in node.asked("events")] == [None, 1, 1, 2]
+    assert [args["after"] for args in node.asked("event.list")] == [None, 1, 1, 2]
+    assert all(args["wait_s"] > 0 for args in node.asked("event.list")[1:]), "the node is not asked all the time"
     assert result.exit_code == 130
+
+
+def test_what_is_wanted_of_the_events_is_asked_of_the_node() -> None:
+    node = FakeNode({"event.list": {"events": []}})
+    words = ("--actor", "anna", "--what", "pause", "--what", "attempt-*", "--on", "ws07", "--since", "2h")
+    assert run(node, "events", *words, "--until", "2027-01-15T08:00:00+00:00").exit_code == 0
+    (asked,) = node.asked("event.list")
+    assert asked["actor"] == "anna"
+    assert asked["what"] == ["pause", "attempt-*"]
+    assert asked["node"] == "ws07"
+    assert (asked["since_ms"], asked["until_ms"]) == (NOW_MS - 7_200_000, 1_800_000_000_000)
+    assert run(node, "events", "--since", "yesterday").exit_code == 2
+
+
+def test_events_stand_in_the_order_in_which_they_happened_not_in_which_the_node_heard_of_them() -> None:
+    late = {"id": 9, "at_ms": NOW_MS - 5_000, "text": "while it was off"}
+    node = FakeNode({"event.list": {"events": [{"id": 8, "at_ms": NOW_MS, "text": "now"}, late]}})
+    result = run(node, "events", "-o", "jsonl")
+    assert [json.loads(line)["id"] for line in result.stdout.splitlines()] == [9, 8]
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 OFF = GateSpec(GateMode.OFF, ())
 WHY = "the client changed their mind"
+ARGUMENTS: dict[str, dict[str, Any]] = {"priority": {"value": 80}, "retry": {"frames": "1,3"}}
 JOB_ORDERS = ("pause", "resume", "priority", "retry", "approve", "reject", "cancel", "delete", "archive", "unarchive")
 
 
@@ -58,8 +59,7 @@ def test_every_order_to_a_job_is_in_this_table() -> None:
 def test_order_is_one_line_with_actor_and_reason_on_every_node(action: str) -> None:
     async def scene(farm: Farm) -> None:
         job = await prepared(farm, action)
-        args: dict[str, Any] = {"priority": {"value": 80}, "retry": {"frames": "1,3"}}.get(action, {})
-        await ordered(farm, job, action, **args)
+        await ordered(farm, job, action, **ARGUMENTS.get(action, {}))
         told = [lines(machine, action, job) for machine in farm.machines]
         assert [len(notes) for notes in told] == [1, 1, 1], "one line each"
         notes = [notes[0] for notes in told]
