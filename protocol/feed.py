@@ -11,7 +11,8 @@
               jobs: counts total, pending, running, completed, failed, cancelled;
               tasks: counts total, waiting, running, done, failed, cancelled;
               pace: bucket_s, frames (done frames of each bucket, the oldest first);
-              alerts: code, level (error, warning, info), text, hint, job, node; alert_count; notes
+              alerts: code, level (error, warning, info), text, hint, job, node; alert_count;
+              boards: board, url, programs (key, name, total, pending, running, completed, failed); notes
     jobs      those that have changed, each as `job.list` gives it but without lists of frames, newest change last
     removed   ids of jobs that were deleted
     nodes     machines that have changed, each as `node.list` gives it

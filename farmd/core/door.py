@@ -26,6 +26,7 @@ from farmd.core.nodeorders import NodeOrders
 from farmd.core.offduty import OffDuty
 from farmd.core.pathorders import PathOrders
 from farmd.core.permissions import Permissions
+from farmd.core.programs import Programs
 from farmd.core.resultviews import result_list
 from farmd.core.revising import Revising
 from farmd.core.submitting import Submitting
@@ -77,6 +78,7 @@ class Door:
         self.explain = Explain(node)
         self.submitting = Submitting(node, acknowledge, rng)
         self.watching = Watching(node, self._view)
+        self.programs = Programs()
         self.feed = Feed(node)
         self._job_feed = JobFeed(node, self._view)
         self.off_duty = OffDuty(node)
@@ -107,7 +109,7 @@ class Door:
             Accounts(node),
         ):
             self._operations.update(orders.operations)
-        for machine in (PathOrders(node, acknowledge), *self._waiting):
+        for machine in (PathOrders(node, acknowledge), self.programs, *self._waiting):
             self._operations.update(machine.operations)
 
     def ask(self, turn: Turn, event: ClientAsked) -> None:

@@ -228,6 +228,7 @@ def farm_view(node: Node, turn: Turn) -> dict[str, Any]:
         "pace": {"bucket_s": BUCKET_S, "frames": node.chronicle.pace.counts(turn.now.mono)},
         "alerts": [alert._asdict() for alert in alerts[:SHOWN]],
         "alert_count": len(alerts),
+        "boards": node.door.programs.boards(turn),
         "notes": node.notes,
     }
 

@@ -51,7 +51,7 @@ _READING: Final = (
     "farm.status", "farm.feed", "node.list", "node.show", "node.key", "job.list", "job.show", "job.spec", "job.watch",
     "job.feed", "task.list", "task.show", "task.thumbnail", "asset.show", "why", "logs", "result.list", "result.fetch",
     "farm.costs", "node.safe", "log.tail", "log.read", "log.find", "log.follow", "log.list", "event.list",
-    "blob.get", "events", "doctor", "path.list", "path.test", "user.list", "user.show", "user.me",
+    "blob.get", "events", "doctor", "board.list", "path.list", "path.test", "user.list", "user.show", "user.me",
 )  # fmt: skip
 _UPLOADING: Final = ("blob.put", "blob.put_small", "blob.missing")
 
@@ -67,6 +67,7 @@ RULES: Mapping[str, Rule] = {
     "node.price": Rule(Need.WRANGLE, "set prices"),
     "node.evict": Rule(Need.ADMINISTER, "evict machines"),
     "node.replace": Rule(Need.ADMINISTER, "replace machines"),
+    "board.publish": Rule(Need.WORK, "show programs"),
     "path.add": Rule(Need.WRANGLE, "make path rules"),
     "path.remove": Rule(Need.WRANGLE, "remove path rules"),
     "user.add": Rule(Need.ADMINISTER, "list people"),
