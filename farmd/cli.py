@@ -186,6 +186,15 @@ def join(ctx: click.Context, data_dir: Path | None, token: str) -> None:
     envvar="FARM_STORE_QUOTA",
     help="Most bytes of files and results kept for jobs; 0 or none = no limit.  [env: FARM_STORE_QUOTA]",
 )
+@click.option(
+    "--archive-after",
+    "archive_after_s",
+    default="0",
+    metavar="90d",
+    callback=lambda _ctx, _param, text: _seconds(text),
+    envvar="FARM_ARCHIVE_AFTER",
+    help="Jobs that ended so long ago leave the lists and stay; 0 = never.  [env: FARM_ARCHIVE_AFTER]",
+)
 @click.option("--mdns/--no-mdns", default=True, help="Look for other nodes by multicast DNS.")
 @click.option(
     "--web",
@@ -264,6 +273,12 @@ def _size(text: str) -> int:
     from protocol.human import parse_size
 
     return parse_size(text)
+
+
+def _seconds(text: str) -> int:
+    from protocol.human import parse_duration
+
+    return int(parse_duration(text))
 
 
 def _quota(text: str) -> int:

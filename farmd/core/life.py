@@ -55,6 +55,7 @@ class Self:
         transfer_limit_bytes_s: Most bytes a second of blobs from other nodes, and as many to them; 0 = no limit.
         founds: Set on the node that founded the farm: written as the FARM row if there is none.
         store_quota_bytes: Most bytes of blobs in its content store; 0 = no limit.
+        archive_after_s: Jobs that ended so long ago are archived by itself; 0 = never.
     """
 
     public_key: bytes
@@ -62,6 +63,7 @@ class Self:
     founds: FarmBody | None = None
     transfer_limit_bytes_s: int = 0
     store_quota_bytes: int = 0
+    archive_after_s: int = 0
 
 
 class Life:
@@ -93,6 +95,7 @@ class Life:
         node.outputs.load(turn)
         node.rounds.begin_life(turn)
         node.room.begin_life(turn)
+        node.retention.begin_life(turn)
         self._want_assets(turn)
         for running in node.jobs.nodes_running():
             if running != node.id:

@@ -49,6 +49,7 @@ from farmd.core.registry import Registry
 from farmd.core.releasing import Releasing
 from farmd.core.replica import Replica
 from farmd.core.rerender import Rerender
+from farmd.core.retention import Retention
 from farmd.core.room import BEGAN_MS, Room
 from farmd.core.rounds import Rounds
 from farmd.core.saving import Saving
@@ -99,6 +100,7 @@ class Node:
         self.notes = 0
         self._build(rng, meta, me.transfer_limit_bytes_s)
         self.room = Room(self, me.store_quota_bytes)
+        self.retention = Retention(self, me.archive_after_s)
         self._connect()
         self.replica.load(loaded.rows, loaded.vector or {}, meta.get("origin"), wall_ms=now.wall_ms)
         self._folding.load(now)

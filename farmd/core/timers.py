@@ -28,7 +28,7 @@ class Timers:
         self._machines = (
             node.membership, node.election, node.gossip, node.swarm, node.outputs, node.losses, node.logs, node.door,
             node.releasing,
-            node.thumbnails, node.alerts, node.rounds, node.room.eviction, node.room.tidying,
+            node.thumbnails, node.alerts, node.rounds, node.room.eviction, node.room.tidying, node.retention,
         )  # fmt: skip
         self._deadlines = (
             *[machine.next_deadline for machine in self._machines],

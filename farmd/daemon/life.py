@@ -245,6 +245,7 @@ class Daemon:
                 founds if founder else None,
                 self._settings.transfer_limit_bytes_s,
                 self._settings.store_quota_bytes,
+                self._settings.archive_after_s,
             ),
             Loaded(tuple(opened.rows), opened.vector, meta, opened.power_cut),
             random.Random(),

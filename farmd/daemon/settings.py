@@ -22,6 +22,7 @@ class RunSettings:
         advertise: Overrides of what is offered ("ram=64G,gpu=2"); empty = what the machine has.
         transfer_limit_bytes_s: Most bytes of files from other machines, and as many to them; 0 = no limit.
         store_quota_bytes: Most bytes of blobs in the content store; 0 = no limit.
+        archive_after_s: Jobs that ended so long ago leave the lists by themselves; 0 = never.
         mdns: Look for other nodes by multicast DNS.
         web: HOST:PORT where HTTP is served by a child; empty = not.
         board: The same of the board.
@@ -35,6 +36,7 @@ class RunSettings:
     advertise: str = ""
     transfer_limit_bytes_s: int = 0
     store_quota_bytes: int = 0
+    archive_after_s: int = 0
     mdns: bool = True
     web: str = ""
     board: str = ""

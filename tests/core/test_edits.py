@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from farmd.core.edits import edit_views
+from farmd.core.retention import LOOK_S
 from protocol.bodies import ControlBody, pack_body
 from protocol.errors import UsageError
 from protocol.jobedits import AS_SUBMITTED, Edit, check_name, edited, value_of, with_edits
@@ -31,6 +32,7 @@ from tests.sim.world import RenderPlan
 
 if TYPE_CHECKING:
     from farmd.core.job import Job
+    from tests.sim.world import World
 
 GIB = 1 << 30
 ROW = job_row(spec("1-4"))
@@ -313,3 +315,27 @@ def test_archived_job_leaves_the_list_and_stays() -> None:
         assert await listed("only") == []
 
     play(scene)
+
+
+def test_jobs_that_ended_long_ago_are_archived_by_the_leader_alone_and_once() -> None:
+    async def scene(farm: Farm) -> None:
+        old = await farm.submit()
+        kept = await farm.submit()
+        for job in (old, kept):
+            await farm.until_state(job, "completed")
+        await farm.data("job.control", job=kept, action="archive")
+        await farm.data("job.control", job=kept, action="unarchive")
+        young = await farm.submit(gate=GateSpec(GateMode.HOLD, (1,)))
+        began = farm.world.loop.time()
+        await farm.until(lambda: farm.world.loop.time() > began + 3 * LOOK_S, 4 * LOOK_S)
+        for machine in farm.machines:
+            archived = [job.id for job in machine.node.jobs if job.archived]
+            assert archived == [old]
+            assert machine.node.jobs.get(young) is not None  # type: ignore[arg-type]  # a job id
+        [edit] = [note for note in farm.machines[0].disk.notes if note.what == "archive" and note.actor == "farmd"]
+        assert edit.text == "it ended more than 5m ago"
+
+    def prepare(world: World) -> None:
+        world.archive_after_s = 300
+
+    play(scene, 2, prepare=prepare)

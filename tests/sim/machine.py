@@ -126,7 +126,13 @@ class Machine:
         rng = Random(f"{self.world.seed}/life/{self.index}/{self.lives}")
         self.lives += 1
         node = Node(
-            Self(self.public_key, self.body(), founds, store_quota_bytes=self.ageing.quota),
+            Self(
+                self.public_key,
+                self.body(),
+                founds,
+                store_quota_bytes=self.ageing.quota,
+                archive_after_s=self.world.archive_after_s,
+            ),
             loaded,
             rng,
             self.clock.now(),

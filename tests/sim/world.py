@@ -86,6 +86,7 @@ class World:
         self.counts = Counts()
         self.delivered: dict[tuple[str, str], bytes] = {}
         self.mean_frame_s = 4.0
+        self.archive_after_s = 0
         self.failing: dict[JobId, Callable[[Random, NodeId, StartAttempt], RenderPlan | None]] = {}
         self.corrupt: dict[NodeId, float] = {}
         self.lying: dict[NodeId, None] = {}
