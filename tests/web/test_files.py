@@ -1,0 +1,189 @@
+"""Files on their way in: whole, in parts, again, wrongly, and by somebody else."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+import xxhash
+
+from farmd.web.errors import Refusal
+from farmd.web.files import span_of
+from farmd.web.spool import Declared, Spool
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.web.serving import Served
+
+DATA = bytes(range(256)) * 5000
+MD5 = hashlib.md5(DATA).hexdigest()
+XXH = str(xxhash.xxh64_intdigest(DATA))
+
+
+def put(served: Served, data: bytes, *, md5: str = MD5, token: str = "good", **headers: str) -> requests.Response:
+    query = {"xxhash": headers.pop("xxhash")} if "xxhash" in headers else {}
+    given = {"Authorization": f"Bearer {token}", **{name.replace("_", "-"): text for name, text in headers.items()}}
+    return requests.put(f"{served.url}/api/files/{md5}", data=data, headers=given, params=query, timeout=10)
+
+
+def state(served: Served, token: str = "good") -> requests.Response:
+    return requests.get(f"{served.url}/api/files/{MD5}", headers={"Authorization": f"Bearer {token}"}, timeout=10)
+
+
+def test_a_whole_file_is_verified_and_handed_over(served: Served) -> None:
+    answer = put(served, DATA, xxhash=XXH)
+    assert (answer.status_code, answer.json()["complete"], answer.json()["xxhash"]) == (201, True, XXH)
+    assert [bytes(blob) for blob in served.table.blobs.values()] == [DATA]
+    assert list(served.settings.spool_dir.rglob("*.part")) == []
+    assert put(served, DATA).status_code == 200, "it is not taken twice"
+    assert state(served).headers["Upload-Complete"] == "?1"
+
+
+def test_a_file_in_parts_goes_on_where_it_stopped(served: Served) -> None:
+    total, cut = len(DATA), 300_001
+    first = put(served, DATA[:cut], Content_Range=f"bytes 0-{cut - 1}/{total}")
+    assert (first.status_code, first.json()["have_bytes"], first.headers["Upload-Offset"]) == (202, cut, str(cut))
+    assert served.table.blobs == {}
+    early = put(served, DATA[10:20], Content_Range=f"bytes 10-19/{total}")
+    assert (early.status_code, early.json()["have_bytes"]) == (409, cut)
+    rest = put(served, DATA[cut:], Content_Range=f"bytes {cut}-{total - 1}/{total}")
+    assert (rest.status_code, rest.json()["complete"]) == (201, True)
+
+
+def test_a_part_that_is_sent_again_whole_begins_anew(served: Served) -> None:
+    put(served, b"wrong beginning", Content_Range=f"bytes 0-14/{len(DATA)}")
+    assert put(served, DATA).status_code == 201
+
+
+@pytest.mark.parametrize("what", ["md5", "xxhash", "declared"])
+def test_content_that_is_not_what_was_declared_is_thrown_away(served: Served, what: str) -> None:
+    if what == "declared":
+        row = {"local": "/a/b.txt", "hash": MD5, "xxhash": "7"}
+        declared = requests.post(
+            f"{served.url}/api/scene/upload", json={"files": [row], "scene_hash": MD5}, timeout=10,
+            headers={"Authorization": "Bearer good"},
+        )  # fmt: skip
+        assert declared.status_code == 200, declared.text
+    answer = put(served, DATA[:-1] if what == "md5" else DATA, **({"xxhash": "7"} if what == "xxhash" else {}))
+    assert (answer.status_code, answer.json()["code"]) == (422, "unusable")
+    assert served.table.blobs == {}
+    assert state(served).status_code == 404
+
+
+def test_nobody_learns_here_what_somebody_else_has_sent(served: Served) -> None:
+    assert put(served, DATA).status_code == 201
+    assert state(served, "other").status_code == 404
+    assert put(served, DATA, token="other").status_code == 201, "who has it, sends it"
+    assert len(served.table.blobs) == 1
+
+
+def test_a_file_that_the_daemon_has_dropped_is_lacking_again(served: Served) -> None:
+    assert put(served, DATA).status_code == 201
+    served.table.blobs.clear()
+    assert state(served).status_code == 404
+    assert put(served, DATA).status_code == 201
+    assert len(served.table.blobs) == 1
+
+
+def test_an_empty_file_is_a_file(served: Served) -> None:
+    answer = put(served, b"", md5=hashlib.md5(b"").hexdigest(), Content_Length="0")
+    assert (answer.status_code, answer.json()["size"]) == (201, 0)
+
+
+def test_a_list_says_what_is_still_to_be_sent(served: Served) -> None:
+    rows: list[dict[str, Any]] = [
+        {"local": "C:\\show\\s.ma", "hash": MD5, "xxhash": XXH},
+        {"local": "//filer/tex/wood.png", "hash": "f" * 32, "xxhash": "1", "size": 3},
+    ]
+    put(served, DATA)
+    put(served, DATA[:10], md5="f" * 32, Content_Range="bytes 0-9/100")
+    answer = upload(served, rows)
+    told = answer.json()
+    assert answer.status_code == 200, told
+    assert told["scene"] == [{"local": "C:/show/s.ma", "server": "/C/show/s.ma", "hash": MD5, "xxhash": XXH}]
+    assert told["lacking"] == [
+        {"local": "//filer/tex/wood.png", "server": "//filer/tex/wood.png", "hash": "f" * 32, "have_bytes": 10}
+    ]
+
+
+def upload(served: Served, rows: list[dict[str, Any]], **more: Any) -> requests.Response:
+    body = {"files": rows, "scene_hash": MD5, **more}
+    return requests.post(
+        f"{served.url}/api/scene/upload", json=body, timeout=10, headers={"Authorization": "Bearer good"}
+    )
+
+
+@pytest.mark.parametrize(
+    "local",
+    ["../up.ma", "/a/../../etc/passwd", "relative.ma", "C:\\..\\x", "/", "/a/\0b", "//", "/a//../b", "/" + "x" * 300],
+)
+def test_a_path_that_climbs_or_is_none_is_refused_in_a_list(served: Served, local: str) -> None:
+    answer = upload(served, [{"local": local, "hash": MD5, "xxhash": XXH}])
+    assert answer.status_code == 422, answer.text
+
+
+def test_a_list_that_names_one_file_with_two_contents_is_refused(served: Served) -> None:
+    rows = [{"local": "/a", "hash": MD5, "xxhash": XXH}, {"local": "/a", "hash": "0" * 32, "xxhash": "1"}]
+    assert upload(served, rows).status_code == 422
+    assert upload(served, rows[:1], scene_hash="0" * 32).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("header", "length", "status"),
+    [
+        (None, None, 411),
+        ("bytes 5-4/10", 0, 416),
+        ("bytes 0-10/10", 11, 416),
+        ("bytes 0-4/10", 6, 416),
+        ("bytes */10", 0, 416),
+        ("lines 0-4/10", 5, 416),
+        (None, 1 << 41, 413),
+    ],
+)
+def test_a_range_that_cannot_be_is_refused(header: str | None, length: int | None, status: int) -> None:
+    with pytest.raises(Refusal) as refused:
+        span_of(header, length)
+    assert refused.value.status == status
+
+
+def test_what_nobody_goes_on_with_is_removed_at_the_next_start(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "web", 1 << 30)
+    spool.open()
+    mine = spool.user("anna")
+    for md5, age_days in (("a" * 32, 30), ("b" * 32, 1)):
+        mine.part(md5).write_bytes(b"half")
+        os.utime(mine.part(md5), (time.time() - age_days * 86_400,) * 2)
+    (tmp_path / "web" / "tree-left").mkdir()
+    spool.open()
+    assert (mine.have_bytes("a" * 32), mine.have_bytes("b" * 32)) == (0, 4)
+    assert not (tmp_path / "web" / "tree-left").exists()
+    assert (tmp_path / "web").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", "../x", "x" * 65, "a\0b", "ä"])
+def test_a_name_that_no_user_has_gets_no_folder(tmp_path: Path, name: str) -> None:
+    spool = Spool(tmp_path / "web", 1 << 30)
+    spool.open()
+    if name == "..":
+        assert spool.user(name).part("a" * 32).parent.name == "u-.."
+        return
+    with pytest.raises(Refusal):
+        spool.user(name)
+    assert list((tmp_path / "web").iterdir()) == []
+
+
+def test_lists_are_known_again_after_a_restart(tmp_path: Path) -> None:
+    files = [Declared("/a/s.ma", MD5, 5), Declared("/a/t.png", "b" * 32, 6)]
+    before = Spool(tmp_path / "web", 1 << 30)
+    before.open()
+    before.declare("anna", MD5, files)
+    spool = Spool(tmp_path / "web", 1 << 30)
+    spool.open()
+    assert spool.user("anna").get_set(MD5) == files
+    assert spool.declared_xxh64("anna", "b" * 32) == 6
+    assert spool.user("ben").get_set(MD5) is None
