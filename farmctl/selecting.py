@@ -10,6 +10,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Final
 
+from farmctl.listing import all_jobs
 from protocol.errors import NotFound, UsageError
 from protocol.human import nearest_word
 
@@ -37,11 +38,11 @@ def select_jobs(session: Session, words: Sequence[str]) -> list[str]:
     if _is_by_filter(session, "job", words):
         from farmctl.filters import JOB_FIELDS
 
-        return _all_ids(session, "job", keep_chosen(session, session.call("job.list")["jobs"], JOB_FIELDS))
+        return _all_ids(session, "job", keep_chosen(session, all_jobs(session)["jobs"], JOB_FIELDS))
     given = _given(words)
     if all(map(_JOB_ID.fullmatch, given)):
         return list(dict.fromkeys(given))
-    jobs: list[View] = session.call("job.list")["jobs"]
+    jobs: list[View] = all_jobs(session)["jobs"]
     found = (word if _JOB_ID.fullmatch(word) else _pick("job", word, jobs) for word in given)
     return list(dict.fromkeys(found))
 

@@ -34,8 +34,9 @@ def list_jobs(session: Session, state: tuple[str, ...], *, archived: bool) -> No
     """List jobs, with the reason of those that do not run."""
     from farmctl.columns import JOBS
     from farmctl.filters import JOB_FIELDS
+    from farmctl.listing import all_jobs
 
-    document: View = session.call("job.list", archived="only" if archived else "without")
+    document = all_jobs(session, archived="only" if archived else "without")
     chosen = keep_chosen(session, document["jobs"], JOB_FIELDS)
     document["jobs"] = [row for row in chosen if not state or row.get("state") in state]
     session.printer.listing(document, JOBS)

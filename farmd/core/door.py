@@ -29,6 +29,7 @@ from farmd.core.permissions import Permissions
 from farmd.core.programs import Programs
 from farmd.core.resultviews import result_list
 from farmd.core.revising import Revising
+from farmd.core.signerorders import SignerOrders
 from farmd.core.submitting import Submitting
 from farmd.core.userorders import UserOrders
 from farmd.core.watching import Watching
@@ -104,6 +105,7 @@ class Door:
             Controls(node),
             NodeOrders(node),
             MemberOrders(node),
+            SignerOrders(node),
             UserOrders(node),
             Revising(node),
             Accounts(node),
@@ -172,9 +174,11 @@ class Door:
         wanted = text_of(event, "archived", "with")
         if wanted not in ARCHIVED:
             raise UsageError(f"no list is {wanted[:80]!r} archived jobs", "", "one of " + ", ".join(ARCHIVED))
-        shown = (job for job in self._node.jobs if wanted == "with" or job.archived is (wanted == "only"))
-        jobs = [views.job_view(self._node, job, turn.now, brief=True) for job in shown]
-        turn.effects.append(Reply(event.client, {"schema": "farm.jobs.v1", "jobs": jobs}))
+        offset, limit = max(0, number_of(event, "offset", 0)), number_of(event, "limit", 0)
+        shown = [job for job in self._node.jobs if wanted == "with" or job.archived is (wanted == "only")]
+        page = shown[offset : offset + limit] if limit > 0 else shown[offset:]
+        jobs = [views.job_view(self._node, job, turn.now, brief=True) for job in page]
+        turn.effects.append(Reply(event.client, {"schema": "farm.jobs.v1", "jobs": jobs, "total": len(shown)}))
 
     def _job_show(self, turn: Turn, event: ClientAsked) -> None:
         turn.effects.append(Reply(event.client, self._view(job_of(self._node, event), turn)))

@@ -184,6 +184,7 @@ DOCUMENTS: Final[dict[str, Schema]] = {
         "farm.jobs.v1",
         "Jobs, in short.",
         {"jobs": items(thing({"schema": text("farm.job.v1"), **_BRIEF}, _BRIEF_SOMETIMES), "the jobs")},
+        {"total": count("all that there are, of which these may be a page")},
     ),
     "farm.tasks.v1": document(
         "farm.tasks.v1",

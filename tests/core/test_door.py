@@ -358,3 +358,15 @@ def test_job_waits_for_disk_space_and_starts_when_there_is_some() -> None:
         await farm.until_state(job, "completed", on=1)
 
     play(scene, 2)
+
+
+def test_jobs_are_listed_in_pages_that_together_are_all() -> None:
+    async def scene(farm: Farm) -> None:
+        jobs = [await farm.submit(frames="1", gate=GateSpec(GateMode.OFF)) for _ in range(5)]
+        pages = [await farm.data("job.list", offset=offset, limit=2) for offset in (0, 2, 4, 6)]
+        assert [job["id"] for page in pages for job in page["jobs"]] == jobs
+        assert {page["total"] for page in pages} == {5}
+        whole = await farm.data("job.list")
+        assert [job["id"] for job in whole["jobs"]] == jobs
+
+    play(scene)
