@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from farmctl.context import Session, pass_session
+from farmctl.errors import report
 from farmctl.holding import until_ms_of, until_options
 from farmctl.lazy import Verb
-from farmctl.options import filter_option, node_argument
-from farmctl.selecting import keep_chosen, select_node
+from farmctl.options import DRY_RUN, WHY, filter_option, node_argument, nodes_argument
+from farmctl.selecting import keep_chosen, select_node, select_nodes
+from protocol.errors import UserError
+from protocol.exitcodes import ExitCode
+
+if TYPE_CHECKING:
+    from farmctl.output import View
 
 
 @click.command(
@@ -41,9 +47,6 @@ def show(session: Session, node_word: str) -> None:
     session.printer.one(document, str(document.get("id", "")), node_card)
 
 
-_why = click.option("--why", default="", metavar="TEXT", help="What others read as the reason.")
-
-
 @click.command(
     "hold",
     cls=Verb,
@@ -51,35 +54,60 @@ _why = click.option("--why", default="", metavar="TEXT", help="What others read 
         "farmctl node hold ws07 --why 'I work here today'",
         "farmctl node hold ws07 --until 18:00",
         "farmctl node hold ws07 --for 2h --now",
+        "farmctl node hold --filter 'name~render*' --why 'new drivers' --dry-run",
     ),
 )
-@node_argument
+@nodes_argument
 @until_options
 @click.option("--now", is_flag=True, help="Stop what runs there, too; costs the frames no retry.")
-@_why
+@WHY
+@DRY_RUN
 @pass_session
-def hold(session: Session, /, node_word: str, why: str, **given: Any) -> None:
+def hold(session: Session, /, words: tuple[str, ...], why: str, **given: Any) -> int:
     """Give a machine no more work; what runs there is finished.
 
     It lets go by itself when its own clock passes the time of --until or --for.
     """
     until_ms = until_ms_of(session, given["until"], given["lasting"])
-    _order(session, "node.hold", node_word, why, until_ms=until_ms, now=given["now"])
+    return _order(session, "node.hold", words, why=why, until_ms=until_ms, now=given["now"])
 
 
-@click.command("release", cls=Verb, examples=("farmctl node release ws07",))
-@node_argument
-@_why
+@click.command(
+    "release", cls=Verb, examples=("farmctl node release ws07", "farmctl node release --filter 'state=held'")
+)
+@nodes_argument
+@WHY
+@DRY_RUN
 @pass_session
-def release(session: Session, node_word: str, why: str) -> None:
+def release(session: Session, words: tuple[str, ...], why: str) -> int:
     """Let a machine work again."""
-    _order(session, "node.release", node_word, why)
+    return _order(session, "node.release", words, why=why)
 
 
-def _order(session: Session, operation: str, node_word: str, why: str, **more: Any) -> None:
+def _order(session: Session, operation: str, words: tuple[str, ...], **args: Any) -> int:
+    """Ask for one change of every machine and show how each is then; the first refusal is the exit code."""
+    shown: list[View] = []
+    code = 0
+    for node in select_nodes(session, words):
+        try:
+            if not session.dry_run:
+                session.call(operation, node=node, **args)
+            shown.append(session.call("node.show", node=node))
+        except UserError as error:
+            code = code or int(report(error, debug=session.debug))
+            if error.code == ExitCode.UNREACHABLE:
+                break
+    _print(session, shown)
+    if session.dry_run:
+        session.note("dry run: nothing was changed")
+    return code
+
+
+def _print(session: Session, shown: list[View]) -> None:
     from farmctl.cards import node_card
+    from farmctl.columns import NODES
 
-    node = select_node(session, node_word)
-    session.call(operation, node=node, why=why, **more)
-    document = session.call("node.show", node=node)
-    session.printer.one(document, str(document.get("id", "")), node_card)
+    if len(shown) == 1:
+        session.printer.one(shown[0], str(shown[0].get("id", "")), node_card)
+    elif shown:
+        session.printer.listing({"schema": "farm.nodes.v1", "nodes": shown}, NODES)
