@@ -101,3 +101,9 @@ def controlling(action: str) -> Callable[[Asked], Awaitable[dict[str, Any]]]:
         return dict(await asked.call("job.control", job=asked.path["job"], action=action, **given))
 
     return control
+
+
+async def edit_job(asked: Asked) -> dict[str, Any]:
+    """Change a job."""
+    given = asked.body.model_dump(exclude_none=True, include={"why", "dry_run"})
+    return dict(await asked.call("job.edit", job=asked.path["job"], changes=asked.body.changes, **given))

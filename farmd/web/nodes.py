@@ -29,8 +29,7 @@ def ordering(op: str) -> Callable[[Asked], Awaitable[dict[str, Any]]]:
     """Return the handler that gives one order to a machine."""
 
     async def order(asked: Asked) -> dict[str, Any]:
-        why = asked.body.why if asked.body is not None else None
-        return dict(await asked.call(op, node=asked.path["node"], **({"why": why} if why else {})))
+        return dict(await asked.call(op, node=asked.path["node"], **asked.body.model_dump(exclude_none=True)))
 
     return order
 

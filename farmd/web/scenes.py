@@ -8,7 +8,6 @@ others as holes of the right name, since of a texture nothing is looked at but t
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import shutil
 import tempfile
@@ -20,6 +19,7 @@ from farmd.scenes.readers import FORMATS
 from farmd.scenes.renderbus.lists import File, write_upload
 from farmd.scenes.renderbus.paths import server_path
 from farmd.web.errors import Refusal
+from farmd.web.here import path_here
 from farmd.web.layout import place_in_tree, plain_path, rules_into
 from farmd.web.sending import missing
 from farmd.web.spool import Declared
@@ -61,21 +61,6 @@ def _declared_for(asked: Asked, written: str) -> tuple[str, list[Declared]] | No
             if file.md5 == scene_md5 and file.local == written.replace("\\", "/"):
                 return scene_md5, files
     return None
-
-
-def path_here(asked: Asked, written: str) -> tuple[Path, tuple[Path, ...]]:
-    """Return a scene of this machine that may be read, and the folders that all it needs must lie in.
-
-    Raises:
-        Refusal: It is none of those that may be, whether it is there or not.
-    """
-    folders = asked.parts.settings.scenes
-    real = os.path.realpath(written) if written.startswith("/") and "\0" not in written else ""
-    roots = [os.path.realpath(folder) for folder in folders]
-    if not any(real.startswith(f"{root.rstrip('/')}/") for root in roots):
-        why = "it is not below a folder whose scenes may be named, and you have sent no file of this name"
-        raise Refusal(403, f"{written[:120]!r} is not read", why, "send it, or: farmd web --scenes DIR")
-    return Path(real), folders
 
 
 async def _analyse_sent(asked: Asked, scene_md5: str, files: Sequence[Declared]) -> dict[str, Any]:

@@ -122,6 +122,7 @@ class TaskBody(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     scene_hash: Md5 | None = Field(None, description="MD5 of the scene whose list was sent")
+    allow_missing: bool = Field(False, description="of a scene of this node: go on although it lacks files")
     task_info: dict[str, Any] | None = Field(None, description="identity, split, gate, limits")
     software_config: dict[str, Any] | None = None
     scene_info: dict[str, Any] | None = None
@@ -327,6 +328,28 @@ class PriorityBody(OrderBody):
     """An order of another priority."""
 
     value: Annotated[int, Field(ge=0, le=100)]
+
+
+class EditBody(OrderBody):
+    """Fields to change, by their names in a job; null takes a change back."""
+
+    changes: dict[str, int | str | None] = Field(min_length=1, max_length=64)
+    dry_run: bool = False
+
+
+class Edited(Answer):
+    """What was changed."""
+
+    schema_: str = Field(alias="schema")
+    job: str
+    changed: list[dict[str, Any]]
+
+
+class HoldBody(OrderBody):
+    """An order to hold a machine, for good or until a time."""
+
+    until_ms: Annotated[int | None, Field(ge=0, lt=2**53, description="milliseconds since 1970")] = None
+    now: bool | None = Field(None, description="stop what renders, too")
 
 
 class Ordered(Answer):

@@ -109,6 +109,14 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         "GET", "/api/v1/jobs/{job}/thumbnails/{frame}", "show_thumbnail", "Show a finished frame, small.",
         jobs.show_thumbnail, JOBS, answer="image/jpeg", refusals=(404,),
     ),
+    Endpoint(
+        "PATCH", "/api/v1/jobs/{job}", "edit_job", "Change a job: what runs goes on as it was started.",
+        jobs.edit_job, JOBS, body=schemas.EditBody, answer=schemas.Edited, refusals=(404, 409),
+    ),
+    Endpoint(
+        "DELETE", "/api/v1/jobs/{job}", "delete_job", "Delete a job that has ended, its results among it.",
+        jobs.controlling("delete"), JOBS, answer=schemas.Ordered, refusals=(404, 409),
+    ),
     _order("pause", "Hand out no more frames of a job.", schemas.PauseBody),
     _order("resume", "Go on with a paused job."),
     _order("cancel", "End a job for good."),
@@ -116,12 +124,18 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     _order("reject", "End a job after its test frames."),
     _order("retry", "Try frames again.", schemas.RetryBody),
     _order("priority", "Change the priority of a job.", schemas.PriorityBody),
+    _order("archive", "Take a job that has ended out of the usual lists."),
+    _order("unarchive", "Put it back."),
     _get("/api/v1/farm", "show_farm", "Show the farm.", nodes.show_farm, gives=(FARM, schemas.FarmDocument)),
     _get("/api/v1/nodes", "list_nodes", "List machines.", nodes.list_nodes, gives=(FARM, schemas.NodesDocument)),
     _get("/api/v1/nodes/{node}", "show_node", "Show a machine.", nodes.show_node, gives=(FARM, schemas.NodeDocument)),
     Endpoint(
         "POST", "/api/v1/nodes/{node}/hold", "hold_node", "Give a machine no new work.",
-        nodes.ordering("node.hold"), FARM, body=schemas.OrderBody, answer=schemas.Ordered, refusals=(404, 409),
+        nodes.ordering("node.hold"), FARM, body=schemas.HoldBody, answer=schemas.Ordered, refusals=(404, 409),
+    ),
+    Endpoint(
+        "POST", "/api/v1/nodes/{node}/drain", "drain_node", "Give a machine no new work, to switch it off.",
+        nodes.ordering("node.drain"), FARM, body=schemas.HoldBody, answer=schemas.Ordered, refusals=(404, 409),
     ),
     Endpoint(
         "POST", "/api/v1/nodes/{node}/release", "release_node", "Let a machine work again.",

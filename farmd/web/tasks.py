@@ -20,6 +20,7 @@ from farmd.scenes.renderbus.plain import Document, object_at, text_at
 from farmd.scenes.renderbus.remarks import refuse_impossible, remarks_of
 from farmd.scenes.renderbus.spec import name_of, spec_with, values_of
 from farmd.web.errors import Refusal
+from farmd.web.here import files_here
 from farmd.web.layout import Laid, lay_out
 from farmd.web.scenes import lacking, lacking_refusal
 from farmd.web.sending import send_bytes
@@ -51,12 +52,14 @@ NODE_FILLS_IN: Final = NodeId("0" * 16)
 async def create_task(asked: Asked) -> dict[str, Any]:
     """Make a job of a task."""
     given: dict[str, Any] = asked.body.model_dump(exclude_unset=True)
-    scene_hash = given.pop("scene_hash", None)
+    scene_hash, allow_missing = given.pop("scene_hash", None), bool(given.pop("allow_missing", False))
     task = task_of(given)
     wish = read_wish(_with_native_stop(task))
     refuse_impossible(task)
     scene_md5, files = await asyncio.to_thread(_files_of, asked, scene_hash, wish.scene)
     laid = await lay_out_files(asked, scene_md5, files) if files else None
+    if laid is None and wish.scene:
+        laid = lay_out(wish.scene, await files_here(asked, wish.scene, allow_missing=allow_missing))
     spec = replace(_spec_of(task, wish, laid, _kept(task, scene_of(files, scene_md5), files)), owner=asked.user)
     if laid is not None:
         manifest = await send_bytes(asked, encode_manifest(laid.manifest))
@@ -111,7 +114,7 @@ def _gate_of(task: Document, wish: Wish) -> GateSpec:
 
 
 def _files_of(asked: Asked, scene_hash: str | None, scene: str) -> tuple[str, list[Declared]]:
-    """Return the MD5 of the scene and the list of files that a task means: named, or the newest of that scene.
+    """Return the MD5 of the scene and the list of files that a task means: named, or the newest of that scene, or none.
 
     Raises:
         Refusal: It names a scene of which nothing was declared.
@@ -123,14 +126,10 @@ def _files_of(asked: Asked, scene_hash: str | None, scene: str) -> tuple[str, li
             why, hint = "no list of files was sent for this scene", "POST /api/scene/upload first"
             raise Refusal(409, f"scene_hash {scene_hash} is not known", why, hint)
         return scene_hash.lower(), files
-    if not scene:
-        return "", []
-    for scene_md5, files in mine.sets():
+    for scene_md5, files in mine.sets() if scene else ():
         if any(file.md5 == scene_md5 and file.local == scene for file in files):
             return scene_md5, files
-    raise Refusal(
-        409, f"{scene[:120]} was not sent", "no list of files was sent for this scene", "POST /api/scene/upload first"
-    )
+    return "", []
 
 
 def scene_of(files: list[Declared], scene_md5: str) -> str:

@@ -181,3 +181,69 @@ def child_of(pid: int) -> int:
         if b"\0web\0" in Path(f"/proc/{child}/cmdline").read_bytes():
             return int(child)
     return 0
+
+
+@pytest.mark.povray
+def test_a_scene_of_the_node_is_rendered_with_its_files_and_never_with_those_outside(
+    farm: Farm, tmp_path: Path
+) -> None:
+    shows = tmp_path / "shows"
+    (shows / "tex").mkdir(parents=True)
+    with Image.new("RGB", (8, 8), "red") as picture:
+        picture.save(shows / "tex" / "red.png")
+    scene = shows / "ball.pov"
+    scene.write_text(POV.format("tex/red.png"))
+    door = add_door(farm, "a")
+    farm.environ["FARM_WEB_SCENES"] = str(shows)
+    farm.start("a")
+    anna = door.wait().user("anna")
+
+    asset = anna.post("/api/scene/analyse", {"scene_file": str(scene)})
+    assert [line.split(" (mtime")[0] for line in asset["asset"]] == [str(shows / "tex" / "red.png")]
+    created = anna.post("/api/task/create", pov_task(scene))
+    wait_for(anna, created["task_id"], "completed")
+    picture_is(anna.ask("GET", "/api/files/download", params={"task_id": created["task_id"], "frame": 2}).content)
+
+    secret = door.member.data_dir / "identity.key"
+    scene.write_text(POV.format(secret))
+    told = refused(anna.ask("POST", "/api/task/create", json=pov_task(scene)), 409)
+    assert [one["text"] for one in told["missing"]] == ["it is outside of the folders that are looked at here"]
+    (shows / "tex" / "key.png").symlink_to(secret)
+    scene.write_text(POV.format("tex/key.png"))
+    refused(anna.ask("POST", "/api/task/create", json=pov_task(scene)), 409)
+    refused(anna.ask("POST", "/api/task/create", json=pov_task(secret)), 403)
+
+
+POV = """#version 3.7; global_settings {{ assumed_gamma 1.0 }}
+camera {{ location <0, 0, -3> look_at 0 }} light_source {{ <2, 4, -3> 1 }}
+sphere {{ <clock / 10, 0, 0>, 1 pigment {{ image_map {{ png "{}" }} }} }}
+"""
+
+
+def pov_task(scene: Path) -> dict[str, object]:
+    own = {"renderer": "povray", "params": {"width": "64", "height": "36"}, "requirements.renderer_version": ""}
+    task = {"cg_name": "Blender", "input_cg_file": str(scene), "frames": "1-2"}
+    return task | {"additional_info": {"farmd": {"more": own}}}
+
+
+def picture_is(data: bytes) -> None:
+    with Image.open(io.BytesIO(data)) as picture:
+        assert picture.size == (64, 36)
+
+
+def test_a_job_is_changed_archived_and_deleted_over_http(door: Door) -> None:
+    anna = door.user("anna")
+    job = anna.post("/api/v1/jobs", {"name": "n", "renderer": "command", "command": "true", "frames": "1"})["job"]
+    edited = good(anna.ask("PATCH", f"/api/v1/jobs/{job}", json={"changes": {"priority": 80}, "why": "soon"}))
+    assert [one["field"] for one in edited["changed"]] == ["priority"]
+    until(lambda: anna.get(f"/api/v1/jobs/{job}")["state"] == "completed", "it is done")
+    assert anna.get(f"/api/v1/jobs/{job}")["priority"] == 80
+    assert anna.post(f"/api/v1/jobs/{job}/archive")["changed"] is True
+    assert anna.post(f"/api/v1/jobs/{job}/archive")["changed"] is False
+    assert good(anna.ask("DELETE", f"/api/v1/jobs/{job}"))["state"] == "deleted"
+    until(lambda: anna.ask("GET", f"/api/v1/jobs/{job}").status_code == 404, "it is gone")
+    wilma = door.user("wilma", "wrangler")
+    assert wilma.post("/api/v1/nodes/a/hold", {"why": "maintenance"})["changed"] is True
+    assert wilma.get("/api/v1/nodes/a")["state"] in ("held", "draining")
+    assert wilma.post("/api/v1/nodes/a/release")["changed"] is True
+    refused(anna.ask("POST", "/api/v1/nodes/a/hold", json={}), 403)
