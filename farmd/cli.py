@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import signal
 import sys
@@ -195,6 +196,26 @@ def join(ctx: click.Context, data_dir: Path | None, token: str) -> None:
     envvar="FARM_ARCHIVE_AFTER",
     help="Jobs that ended so long ago leave the lists and stay; 0 = never.  [env: FARM_ARCHIVE_AFTER]",
 )
+@click.option(
+    "--logs-age",
+    "logs_age_s",
+    default="30d",
+    show_default=True,
+    metavar="TIME",
+    callback=lambda _ctx, _param, text: _age(text),
+    envvar="FARM_LOGS_AGE",
+    help="Remove logs that were written last so long ago; 0 or none = never.  [env: FARM_LOGS_AGE]",
+)
+@click.option(
+    "--logs-quota",
+    "logs_quota_bytes",
+    default="10G",
+    show_default=True,
+    metavar="SIZE",
+    callback=lambda _ctx, _param, text: _quota(text),
+    envvar="FARM_LOGS_QUOTA",
+    help="Most bytes of logs, the oldest go first; 0 or none = no limit.  [env: FARM_LOGS_QUOTA]",
+)
 @click.option("--mdns/--no-mdns", default=True, help="Look for other nodes by multicast DNS.")
 @click.option(
     "--web",
@@ -283,6 +304,12 @@ def _seconds(text: str) -> int:
 
 def _quota(text: str) -> int:
     return 0 if text.strip().lower() == "none" else _size(text)
+
+
+def _age(text: str) -> float:
+    from protocol.human import parse_duration
+
+    return 0.0 if text.strip().lower() == "none" else parse_duration(text)
 
 
 def _asyncio_without_ssl() -> Any:

@@ -23,6 +23,7 @@ from farmd.adapters.clock import BootClock, boot_id
 from farmd.adapters.discovery import Discovery
 from farmd.adapters.identity import forget_token, judge_token, read_token, waiting_token
 from farmd.adapters.joblog import JobLogs
+from farmd.adapters.joblog.retention import Keep
 from farmd.adapters.joblog.seeking import Seeker
 from farmd.adapters.runner import Runner, RunnerSettings, Tools
 from farmd.adapters.service import ServiceManager
@@ -36,6 +37,7 @@ from farmd.core.events import Measured, PeerHeardOf, Stopping
 from farmd.core.life import Loaded, Self
 from farmd.core.node import Node
 from farmd.daemon.hands import RealHands
+from farmd.daemon.logkeeping import LogKeeping
 from farmd.daemon.loglooking import LogLooking
 from farmd.daemon.operations import Operations
 from farmd.daemon.pictures import StoredThumbnails
@@ -173,12 +175,19 @@ class Daemon:
         for mark in ended:
             text = f"{mark} was still running from a former life; it was ended"
             self._driver.remark(Note(self._clock.now().wall_ms, "leftover", text, self._identity.node))
+        self._keep_logs(runner, node)
         for event in self._events:
             self._driver.post(event)
         try:
             await self._live(node, address, on_ready)
         finally:
             await self._end(runner, door, storage)
+
+    def _keep_logs(self, runner: Runner, node: Node) -> None:
+        assert self._driver is not None
+        keep = Keep(self._settings.logs_age_s, self._settings.logs_quota_bytes)
+        keeping = LogKeeping(keep, self._logs, runner, node, self._driver.remark)
+        self._tasks.append(asyncio.create_task(keeping.run()))
 
     async def _live(self, node: Node, address: str, on_ready: Callable[[str], None]) -> None:
         self._measure()

@@ -35,6 +35,11 @@ class JobLogs:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
+    @property
+    def folder(self) -> Path:
+        """Where all of them are, each in the folder of its job."""
+        return self._folder
+
     def path(self, ref: AttemptRef) -> Path:
         """Name the log of an attempt; it need not exist yet."""
         return self._folder / ref.job / f"{ref.task}.{ref.attempt}.log"
