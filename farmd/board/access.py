@@ -54,6 +54,14 @@ def is_wildcard(host: str) -> bool:
         return not host
 
 
+def near(host: str) -> str:
+    """Return the address by which what listens there is reached from this machine."""
+    name = host.strip("[]")
+    if is_wildcard(name):
+        return "::1" if ":" in name else "127.0.0.1"
+    return name
+
+
 def is_known_host(header: str, bound: str, names: Iterable[str] = ()) -> bool:
     """Tell whether a request came by a name that no stranger's DNS server can point here.
 
@@ -101,6 +109,14 @@ def token() -> bytes:
     if not path.exists():
         _make_token(path)
     return read_secret_file(path).strip().encode()
+
+
+def secret() -> bytes | None:
+    """Return the token, or None where there is no safe place for one: then nobody can join."""
+    try:
+        return token()
+    except (UserError, OSError):
+        return None
 
 
 def _make_token(path: Path) -> None:

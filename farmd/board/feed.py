@@ -111,6 +111,8 @@ class Viewer:
         message = {
             "kind": "snapshot",
             "seq": self._seq,
+            "title": self._model.title,
+            "note": self._model.note,
             "grouped": self._grouped,
             "counts": self._model.counts,
             "groups": self._model.group_views(),
@@ -133,6 +135,8 @@ class Viewer:
             "kind": "delta",
             "after": self._seq,
             "seq": changes.seq,
+            "title": self._model.title,
+            "note": self._model.note,
             "counts": changes.counts,
             "groups": changes.groups,
             "changed": changes.tasks,

@@ -30,13 +30,6 @@ class NotOurs(UserError):
     """The port is held by something else than a board of this user."""
 
 
-def near(host: str) -> str:
-    """Return the address by which a board on this machine is reached."""
-    if access.is_wildcard(host):
-        return "::1" if ":" in host else "127.0.0.1"
-    return host
-
-
 def greet(host: str, port: int) -> str:
     """Ask whether a board of this user is there; returns its server id.
 
@@ -45,7 +38,7 @@ def greet(host: str, port: int) -> str:
         Unreachable: Nothing answers there any more.
     """
     nonce = access.nonce()
-    answer = _ask(near(host), port, f"/hello?nonce={nonce}")
+    answer = _ask(access.near(host), port, f"/hello?nonce={nonce}")
     server_id = answer.get("server_id")
     if answer.get("schema") != SCHEMA or not isinstance(server_id, str):
         raise _taken(port, "it is no task board")
@@ -90,7 +83,7 @@ class Link:
         from websockets.sync.client import connect
 
         server_id = greet(host, port)
-        name = f"[{near(host)}]" if ":" in near(host) else near(host)
+        name = f"[{access.near(host)}]" if ":" in host else access.near(host)
         opening = connect(
             f"ws://{name}:{port}/publish",
             additional_headers={"X-Board-Proof": access.proof(access.token(), "publish", server_id)},

@@ -57,11 +57,13 @@ class BoardModel:
 
     def __init__(self, title: str = "Task board", *, max_tasks: int = MAX_TASKS) -> None:
         self.title = title
+        self.note = ""
         self.max_tasks = max_tasks
         self.seq = 0
         self._counts = no_counts()
         self._tasks: OrderedDict[str, Task] = OrderedDict()
         self._groups: OrderedDict[str, Group] = OrderedDict()
+        self._programs: dict[str, str] = {}
         self._departed: deque[tuple[int, str]] = deque(maxlen=REMEMBERED)
         self._orders = 0
         self._watched: Counter[str] = Counter()
@@ -72,6 +74,7 @@ class BoardModel:
     def apply(self, program: Program, ops: Mapping[str, Op]) -> None:
         """Do what a program says of its tasks, by the ids that it gave them."""
         with self._lock:
+            self._programs[program.key] = program.name
             for task_id, op in ops.items():
                 self._apply(program, task_id, op)
             self._make_room()
@@ -82,6 +85,14 @@ class BoardModel:
             for group in [group for group in self._groups.values() if group.owner == program]:
                 for task in [task for task in group.tasks.values() if not task.is_over]:
                     self._change(group, task, {"state": FAILED, "ended_at_ms": at_ms, "error": ENDED})
+
+    def say(self, *, title: str | None = None, note: str | None = None) -> None:
+        """Change what stands above everything: the title, and a note about what is shown."""
+        with self._lock:
+            said = (self.title if title is None else title, self.note if note is None else note)
+            if said != (self.title, self.note):
+                self.title, self.note = said
+                self.seq += 1
 
     def put_group(self, key: str, title: str, owner: str, counts: Counts, facts: Mapping[str, Any]) -> None:
         """Show a group whose tasks are elsewhere, and are fetched when somebody opens it."""
@@ -149,6 +160,24 @@ class BoardModel:
         """Return the groups, in the order in which they came."""
         with self._lock:
             return [group.view() for group in self._in_order()]
+
+    def groups_of(self, owner: str) -> set[str]:
+        """Name the groups of a program, or of a bridge."""
+        with self._lock:
+            return {group.key for group in self._groups.values() if group.owner == owner}
+
+    def programs(self) -> list[dict[str, Any]]:
+        """Count the tasks of each program."""
+        with self._lock:
+            counts: dict[str, Counts] = {}
+            for group in self._groups.values():
+                if group.owner in self._programs:
+                    mine = counts.setdefault(group.owner, no_counts())
+                    mine.update({state: mine[state] + count for state, count in group.counts.items()})
+            return [
+                {"key": key, "name": self._programs[key], "total": sum(mine.values()), **mine}
+                for key, mine in counts.items()
+            ]
 
     def keys(self, group: str) -> list[str]:
         """Name the tasks of a group, in the order in which they came."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from farmd.board import access
 from farmd.board.joining import Link, greet
 from farmd.board.model import BoardModel, Program
-from farmd.board.serving import PortTaken, Serving, bind, missing_extra
+from farmd.board.serving import PortTaken, Serving, bind, missing_extra, url_of
 from protocol.errors import FarmError, Unreachable, UserError
 
 if TYPE_CHECKING:
@@ -57,8 +57,7 @@ class Presence:
     @property
     def url(self) -> str:
         """Return where a browser finds the board."""
-        near = "127.0.0.1" if access.is_wildcard(self.host) else self.host.strip("[]")
-        return f"http://{f'[{near}]' if ':' in near else near}:{self.port}/"
+        return url_of(self.host, self.port)
 
     @property
     def is_server(self) -> bool:
@@ -127,7 +126,7 @@ class Presence:
 
         model = BoardModel()
         program = Program(self._identity.program, self._identity.name)
-        board = Board(model, self.host, _secret())
+        board = Board(model, self.host, access.secret())
         board.hub.stay(program)
         self._ledger.lead_to(partial(model.apply, program))
         try:
@@ -177,13 +176,6 @@ class Presence:
         except (UserError, OSError):
             return False
         return True
-
-
-def _secret() -> bytes | None:
-    try:
-        return access.token()
-    except (UserError, OSError):
-        return None  # a board of one's own is still a board; others just cannot join it
 
 
 def _check_extra() -> None:

@@ -16,7 +16,7 @@ import asyncio
 import json
 import secrets
 import time
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
@@ -32,10 +32,10 @@ from farmd.board.hub import GRACE_S, MAX_PUBLISHERS, Hub
 from protocol.errors import PeerError
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 
     from starlette.requests import HTTPConnection, Request
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
     from starlette.websockets import WebSocket
 
     from farmd.board.model import BoardModel
@@ -83,9 +83,15 @@ class Board:
         task.add_done_callback(self._tasks.discard)
 
 
-def make_app(board: Board) -> ASGIApp:
-    """Make the application of a board."""
+def make_app(board: Board, *beside: Callable[[], Coroutine[Any, Any, None]]) -> ASGIApp:
+    """Make the application of a board.
+
+    Args:
+        board: What is served.
+        beside: What is to run for as long as it is served.
+    """
     app = Starlette(
+        lifespan=_lifespan(beside),
         routes=[
             *(Route(path, _page_route(name)) for path, name in _PAGE.items()),
             Route("/favicon.ico", lambda _: Response(status_code=204)),
@@ -93,9 +99,23 @@ def make_app(board: Board) -> ASGIApp:
             Route("/hello", _hello_route(board)),
             WebSocketRoute("/feed", _feed_route(board)),
             WebSocketRoute("/publish", _publish_route(board)),
-        ]
+        ],
     )
     return _Guard(app, board.host)
+
+
+def _lifespan(works: Sequence[Callable[[], Coroutine[Any, Any, None]]]) -> Lifespan[Starlette]:
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        tasks = [asyncio.create_task(work()) for work in works]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    return lifespan
 
 
 class _Guard:

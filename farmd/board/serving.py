@@ -13,6 +13,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from farmd.board.access import near
 from protocol.errors import MissingFeature, UserError
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Serving:
         self._listener = listener
         self.port: int = listener.getsockname()[1]
         self._begun = threading.Event()
-        self._server = _new_server(board, self._begun)
+        self._server = _new_server(board, url_of(board.host, self.port), self._begun)
         self._thread = threading.Thread(target=self._run, name="farmd-board", daemon=True)
         self._thread.start()
         if not self._begun.wait(_START_S) or not self._server.started:
@@ -108,10 +109,17 @@ class Serving:
             self._begun.set()
 
 
-def _new_server(board: Board, begun: threading.Event) -> uvicorn.Server:
+def url_of(host: str, port: int) -> str:
+    """Return where a browser on this machine finds a board."""
+    name = near(host)
+    return f"http://{f'[{name}]' if ':' in name else name}:{port}/"
+
+
+def _new_server(board: Board, url: str, begun: threading.Event) -> uvicorn.Server:
     try:
         import uvicorn
 
+        from farmd.board.herald import tell
         from farmd.board.server import MAX_MESSAGE_BYTES, make_app
     except ImportError as error:
         raise missing_extra(error) from error
@@ -125,13 +133,13 @@ def _new_server(board: Board, begun: threading.Event) -> uvicorn.Server:
 
     return Server(
         uvicorn.Config(
-            make_app(board),
+            make_app(board, lambda: tell(board, url)),
             loop="asyncio",
             http="h11",
             ws_max_size=MAX_MESSAGE_BYTES,
             ws_max_queue=4,
             ws_per_message_deflate=False,
-            lifespan="off",
+            lifespan="on",
             log_config=None,
             access_log=False,
             server_header=False,

@@ -161,8 +161,6 @@ function take(message) {
       if (message.schema !== SCHEMA) return void setText($("found"), "The board was updated: load this page again.");
       if (link.server !== message.server_id) known.seq = -1;
       link.server = message.server_id;
-      setText($("title"), message.title);
-      document.title = message.title;
       return;
     case "snapshot":
       takeSnapshot(message);
@@ -182,7 +180,15 @@ function take(message) {
   refresh();
 }
 
+function takeHead({ title, note }) {
+  setText($("title"), title);
+  if (document.title !== title) document.title = title;
+  setText($("note"), note);
+  $("note").hidden = !note;
+}
+
 function takeSnapshot(message) {
+  takeHead(message);
   link.asked = false;
   known.seq = message.seq;
   known.grouped = message.grouped;
@@ -195,6 +201,7 @@ function takeSnapshot(message) {
 }
 
 function takeDelta(message) {
+  takeHead(message);
   known.seq = message.seq;
   known.counts = message.counts;
   for (const key of message.removed) {
@@ -398,7 +405,7 @@ function drawWords() {
   }
   const what = isListOfGroups() ? "group" : "task";
   const all = isListOfGroups() ? known.groups.size : totalOf(countsNow());
-  const isLoading = group && known.grouped && !known.loaded.has(group.key);
+  const isLoading = group && known.grouped && isAwaited(group);
   const some = shown.length === all ? number.format(all) : `${number.format(shown.length)} of ${number.format(all)}`;
   const tail = isListOfGroups() ? ` · ${number.format(totalOf(countsNow()))} tasks` : "";
   setText($("found"), known.seq < 0 ? "" : isLoading ? "Loading the tasks…" : `${some} ${what}${all === 1 ? "" : "s"}${tail}`);
@@ -412,8 +419,15 @@ function drawWords() {
     : "They appear here as soon as a program adds one: get_task_board().add_task(…)");
 }
 
+function isAwaited(group) {
+  if (!known.loaded.has(group.key)) return true;
+  // its tasks come from elsewhere, a moment after it was opened
+  return group.on_demand && totalOf(group.counts) > 0 && ![...known.tasks.values()].some((task) => task.group === group.key);
+}
+
 function factsText(group) {
-  return Object.values(group.facts ?? {}).filter(Boolean).join(" · ");
+  const { group: _, ...facts } = group.facts ?? {};
+  return Object.values(facts).filter(Boolean).join(" · ");
 }
 
 // Cards of the list: made once, given back when they leave the window, found again by their key.

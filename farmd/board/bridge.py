@@ -1,0 +1,139 @@
+"""The farm on a board: its jobs as groups with their counts, and the frames of those that somebody opens.
+
+A client of the daemon like any other: follows the live feed from one node to the next, and asks for the tasks of a job
+only while a page has it open. When no node answers the board keeps what it knows and says so.
+
+`farm_app` is what `farmd web` serves for `farmd run --board`. Programs of the same user join that board, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from farmd.board.access import secret
+from farmd.board.herald import tell
+from farmd.board.jobtasks import changed_tasks, counts_of, facts_of, group_key, job_id_of
+from farmd.board.model import BoardModel
+from farmd.board.server import Board, make_app
+from protocol.errors import PeerError, UserError
+from protocol.feed import JobPicture
+from protocol.following import Answer, Following, Link, Standing
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from starlette.types import ASGIApp
+
+    from farmd.board.tasks import Task
+    from protocol.feed import Changes
+
+OWNER: Final = "farm"
+LOOK_S: Final = 0.25
+PATIENCE_S: Final = 2.0
+AGAIN_S: Final = 1.0
+MAX_OPEN: Final = 16
+"""Jobs that are followed task by task at once, for all pages together."""
+_AT_ONCE: Final = 5_000
+"""Tasks that are put on the board before others get their turn."""
+
+
+class FarmBridge:
+    """Keeps the jobs of a farm on a board."""
+
+    def __init__(self, model: BoardModel, following: Following) -> None:
+        self._model = model
+        self._following = following
+        self._open: dict[str, asyncio.Task[None]] = {}
+
+    async def run(self) -> None:
+        """Follow the farm until cancelled."""
+        looking = asyncio.create_task(self._look())
+        try:
+            async for event in self._following.run():
+                match event:
+                    case Answer(changes):
+                        self._take(changes)
+                    case Standing():
+                        self._model.say(note=_note(event))
+        finally:
+            for task in (looking, *self._open.values()):
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+
+    def _take(self, changes: Changes) -> None:
+        picture = self._following.picture
+        if picture.farm.get("name"):
+            self._model.say(title=str(picture.farm["name"]))
+        for job_id in changes.removed:
+            self._model.remove_group(group_key(job_id))
+        for job_id in changes.jobs:
+            job = picture.jobs.get(job_id)
+            if job is not None:
+                self._model.put_group(group_key(job_id), job["name"], OWNER, counts_of(job), facts_of(job))
+        if picture.is_whole:
+            self._forget_others(set(map(group_key, picture.jobs)))
+
+    def _forget_others(self, known: set[str]) -> None:
+        """Take jobs off that another node, or a later life of it, does not know."""
+        for key in self._model.groups_of(OWNER) - known:
+            self._model.remove_group(key)
+
+    # -- the jobs that somebody has open --------------------------------------------------------------------------
+
+    async def _look(self) -> None:
+        while True:
+            watched = [key for key in sorted(self._model.watched) if job_id_of(key) is not None][:MAX_OPEN]
+            for key in set(watched) - self._open.keys():
+                self._open[key] = asyncio.create_task(self._follow_job(key))
+            for key in self._open.keys() - set(watched):
+                self._open.pop(key).cancel()
+                self._model.drop_tasks(key)
+            await asyncio.sleep(LOOK_S)
+
+    async def _follow_job(self, key: str) -> None:
+        picture = JobPicture(str(job_id_of(key)))
+        states, running = b"", dict[int, dict[str, Any]]()
+        while True:
+            try:
+                answer = await self._following.call("job.feed", **picture.question(PATIENCE_S))
+                if picture.apply(answer):
+                    states, running = b"", {}
+            except (UserError, PeerError):  # that node is gone, or does not know the job; another may
+                picture = JobPicture(picture.id)
+                await asyncio.sleep(AGAIN_S)
+                continue
+            await self._show(key, list(changed_tasks(picture, states, running)))
+            states, running = picture.states, picture.running
+
+    async def _show(self, key: str, tasks: list[Task]) -> None:
+        for start in range(0, len(tasks), _AT_ONCE):
+            self._model.put_tasks(key, tasks[start : start + _AT_ONCE])
+            await asyncio.sleep(0)
+
+
+def _note(standing: Standing) -> str:
+    if standing.state is Link.CONNECTED:
+        return ""
+    if standing.state is Link.CONNECTING:
+        return "Looking for a node of the farm…"
+    last = f"; the last that did was {standing.node_name}" if standing.node_name else ""
+    return f"No node of the farm answers{last}. Its jobs are shown as they were."
+
+
+def farm_app(data_dir: Path | None, address: str) -> ASGIApp:
+    """Make the board of a farm.
+
+    Args:
+        data_dir: Of the daemon to ask first; None = the one of this machine.
+        address: HOST:PORT where it is served; the caller listens there.
+    """
+    model = BoardModel("Render farm")
+    host, _, _ = address.strip("/").rpartition(":")
+    board = Board(model, host.strip("[]") or "127.0.0.1", secret())
+    bridge = FarmBridge(model, Following(data_dir))
+
+    url = f"http://{address.strip('/')}/"
+    return make_app(board, bridge.run, lambda: tell(board, url, data_dir))
