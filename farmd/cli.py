@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from farmd.farmkeys import farm
 from protocol.errors import UserError
 
 if TYPE_CHECKING:
@@ -138,14 +139,20 @@ def init(ctx: click.Context, data_dir: Path | None, name: str) -> None:
 @_DATA_DIR
 @click.option("--expires", default="7d", show_default=True, help="How long the token is good (30m, 12h, 7d).")
 @click.option("--address", multiple=True, metavar="HOST:PORT", help="Where others reach this node, if not as it runs.")
+@click.option("--uses", default=0, type=click.IntRange(0), help="Most machines that it admits; 0 = as many as like.")
+@click.option("-o", "form", type=click.Choice(["token", "json"]), default="token", help="How it is printed.")
 @click.pass_context
-def invite(ctx: click.Context, data_dir: Path | None, expires: str, address: tuple[str, ...]) -> None:
-    """Print a token that admits other machines; anyone who holds it may join until it expires."""
-    from farmd.daemon.membership import invitation
+def invite(ctx: click.Context, /, data_dir: Path | None, expires: str, form: str, **options: Any) -> None:
+    """Print a token that admits other machines; anyone who holds it may join until it expires.
+
+    In a farm that is divided, each part counts the uses that it knows of: rely on the expiry.
+    """
+    from farmd.daemon.membership import invitation, told_of
     from protocol.human import parse_duration
 
     expires_at_ms = int(time.time() * 1000 + parse_duration(expires) * 1000)
-    click.echo(invitation(_data_dir(ctx, data_dir), expires_at_ms, address))
+    token = invitation(_data_dir(ctx, data_dir), expires_at_ms, options["address"], options["uses"])
+    click.echo(token if form == "token" else json.dumps(told_of(token), indent=2))
 
 
 @main.command()
@@ -288,6 +295,9 @@ def web(ctx: click.Context, /, data_dir: Path | None, **options: Any) -> None:
         raise UserError("HTTP cannot be served", why, hint, code=2) from error
     logging.basicConfig(level="WARNING", format="%(levelname)s %(message)s", stream=sys.stderr)
     serve(WebSettings(data_dir=_data_dir(ctx, data_dir), **options), _say)
+
+
+main.add_command(farm)
 
 
 def _size(text: str) -> int:

@@ -33,6 +33,8 @@ class KeyBody(NamedTuple):
     revoked: bool = False
     actor: str = ""
     why: str = ""
+    token: str = ""
+    """Of the invitation that it came with: the digits that name it."""
 
 
 class Gpu(NamedTuple):
@@ -246,6 +248,22 @@ class HookBody(NamedTuple):
     node: str = ""
     note: str = ""
     removed: bool = False
+
+
+class SignerBody(NamedTuple):
+    """SIGNER: a key that signs invitations.
+
+    Attributes:
+        actor: Who added or retired it.
+        node: Where that was asked: the machine that has its secret half, if it was added there.
+        label: What for; may be empty.
+        made_ms: Wall clock of that node; 0 for the key that founded the farm.
+    """
+
+    actor: str
+    node: str
+    label: str = ""
+    made_ms: int = 0
 
 
 def pack_body(body: tuple[object, ...]) -> bytes:

@@ -49,6 +49,8 @@ class Kind(IntEnum):
     """pk name of a person, or name + NUL + id: a way in which that person proves to be it; rank 1 = revoked."""
     HOOK = 11
     """pk 8 random bytes: an address or a program that is told of jobs and alerts; rank 1 = removed."""
+    SIGNER = 12
+    """pk Ed25519 public key: it signs invitations, like the one that founded the farm; rank 1 = retired."""
 
 
 class Rank(IntEnum):

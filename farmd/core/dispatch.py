@@ -10,6 +10,7 @@ from farmd.core.users import KEY
 from protocol import messages as ms
 from protocol.bodies import KeyBody, pack_body
 from protocol.errors import PeerError
+from protocol.human import counted
 from protocol.ids import node_id_of, pack_job, pack_node
 from protocol.jobspec import spec_from_bytes
 from protocol.records import Kind
@@ -157,12 +158,15 @@ class Dispatch:
             fault = "this key was evicted from the farm"
         elif not fault and node.users.holder_of(KEY, event.public_key) is not None:
             fault = "this is the key of a person"
+        elif not fault and event.uses and not node.registry.is_admitted(joiner):
+            spent = node.registry.uses_of(event.token) >= event.uses
+            fault = f"the token was good for {counted(event.uses, 'machine')}" if spent else ""
         if fault:
             turn.note("join-refused", f"{event.name} at {event.address}: {fault}")
             turn.effects.append(AnswerJoin(event.door, False, fault))
             return
         if not node.registry.is_admitted(joiner):
-            key = KeyBody(event.public_key, event.role or "node", node.id)
+            key = KeyBody(event.public_key, event.role or "node", node.id, token=event.token)
             node.replica.write(turn, Kind.KEY, pack_node(joiner), pack_body(key))
             turn.note("admitted", f"{event.name} at {event.address}", node=joiner)
         node.fold(turn)

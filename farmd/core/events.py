@@ -60,6 +60,8 @@ class JoinAsked:
         address: Where the joiner listens.
         role: That the token grants.
         fault: Empty if the token is good, otherwise why it is refused.
+        token: Digits that name the token.
+        uses: How many machines it may admit; 0 = as many as like.
     """
 
     door: int
@@ -68,6 +70,8 @@ class JoinAsked:
     address: str
     role: str
     fault: str
+    token: str = ""
+    uses: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from farmd.core.turn import Instant, Turn
     from protocol.records import Rec
 
-_REGISTRY = (Kind.FARM, Kind.KEY, Kind.NODE, Kind.NODE_CONTROL)
+_REGISTRY = (Kind.FARM, Kind.KEY, Kind.NODE, Kind.NODE_CONTROL, Kind.SIGNER)
 
 
 class Folding:

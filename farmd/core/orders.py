@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from farmd.core.cost import MILLIONTHS
 from farmd.core.edits import edit_text
 from farmd.core.prices import is_hardware_price
-from protocol.bodies import ControlBody, CredentialBody, KeyBody, PathRuleBody, UserBody, unpack_body
+from protocol.bodies import ControlBody, CredentialBody, KeyBody, PathRuleBody, SignerBody, UserBody, unpack_body
 from protocol.errors import PeerError
 from protocol.ids import NodeId, unpack_job, unpack_node
 from protocol.people import EVERYBODY
@@ -64,6 +64,8 @@ class Orders:
                 self._note_heir(turn, rec, unpack_body(ControlBody, rec.body))
             elif rec.kind == Kind.KEY and rec.rank >= Rank.ENDED:
                 self._note_eviction(turn, rec, unpack_body(KeyBody, rec.body))
+            elif rec.kind == Kind.SIGNER:
+                _note_signer(turn, rec, unpack_body(SignerBody, rec.body))
             elif rec.kind == Kind.USER:
                 _note_user(turn, rec)
         except PeerError:
@@ -109,6 +111,12 @@ class Orders:
         node = unpack_node(rec.pk)
         text = self._registry.name_of(node) + (f": {body.why}" if body.why else "")
         turn.note("evict", text[:MAX_TEXT], node=node, actor=body.actor[:MAX_TEXT])
+
+
+def _note_signer(turn: Turn, rec: Rec, body: SignerBody) -> None:
+    what = "signer-retire" if rec.rank >= Rank.ENDED else "signer-add"
+    text = rec.pk[:6].hex() + (f" ({body.label})" if body.label else "")
+    turn.note(what, text[:MAX_TEXT], actor=body.actor[:MAX_TEXT])
 
 
 def _note_path_rule(turn: Turn, body: PathRuleBody) -> None:

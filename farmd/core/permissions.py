@@ -49,9 +49,10 @@ class Rule(NamedTuple):
 
 _READING: Final = (
     "farm.status", "farm.feed", "node.list", "node.show", "node.key", "job.list", "job.show", "job.spec", "job.watch",
-    "job.feed", "task.list", "task.show", "task.thumbnail", "asset.show", "why", "logs", "result.list", "result.fetch",
-    "farm.costs", "node.safe", "log.tail", "log.read", "log.find", "log.follow", "log.list", "event.list",
-    "blob.get", "events", "doctor", "board.list", "path.list", "path.test", "user.list", "user.show", "user.me",
+    "job.feed", "task.list", "task.show", "task.thumbnail", "asset.show", "why", "logs", "result.list",
+    "result.fetch", "farm.costs", "node.safe", "log.tail", "log.read", "log.find", "log.follow", "log.list",
+    "event.list", "blob.get", "events", "doctor", "board.list", "path.list", "path.test", "user.list", "user.show",
+    "user.me", "signer.list",
 )  # fmt: skip
 _UPLOADING: Final = ("blob.put", "blob.put_small", "blob.missing")
 
@@ -68,6 +69,8 @@ RULES: Mapping[str, Rule] = {
     "node.evict": Rule(Need.ADMINISTER, "evict machines"),
     "node.replace": Rule(Need.ADMINISTER, "replace machines"),
     "board.publish": Rule(Need.WORK, "show programs"),
+    "signer.add": Rule(Need.ADMINISTER, "add signing keys"),
+    "signer.retire": Rule(Need.ADMINISTER, "retire signing keys"),
     "path.add": Rule(Need.WRANGLE, "make path rules"),
     "path.remove": Rule(Need.WRANGLE, "remove path rules"),
     "user.add": Rule(Need.ADMINISTER, "list people"),

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 from farmd.core.heirs import Heirs
 from farmd.core.prices import Prices, is_hardware_price
+from farmd.core.signers import Signers
 from protocol.bodies import ControlBody, FarmBody, KeyBody, NodeBody, unpack_body
 from protocol.errors import PeerError
 from protocol.ids import node_id_of, unpack_node
 from protocol.records import Kind, NodeField, Rank
 
 if TYPE_CHECKING:
+    from farmd.core.signers import Signer
     from protocol.ids import NodeId
     from protocol.records import Rec
 
@@ -34,8 +36,10 @@ class Registry:
         self.bodies: dict[NodeId, NodeBody] = {}
         self.prices = Prices()
         self.heirs = Heirs()
+        self._signers = Signers()
         self._held: dict[NodeId, ControlBody] = {}
         self._revoked: dict[NodeId, None] = {}
+        self._admitted: dict[NodeId, KeyBody] = {}
 
     def apply(self, rec: Rec) -> NodeId | None:
         """Take a row of ours; return the node whose facts changed, if any."""
@@ -49,6 +53,8 @@ class Registry:
                     node = unpack_node(rec.pk)
                     self.bodies[node] = unpack_body(NodeBody, rec.body)
                     return node
+                case Kind.SIGNER:
+                    self._signers.apply(rec)
                 case Kind.NODE_CONTROL:
                     return self._apply_control(rec)
         except PeerError:
@@ -74,6 +80,7 @@ class Registry:
         node, body = unpack_node(rec.pk), unpack_body(KeyBody, rec.body)
         if node_id_of(body.public_key) != node:
             return None
+        self._admitted[node] = body
         if body.revoked or rec.rank >= Rank.ENDED:
             self._revoked[node] = None
             self.keys.pop(node, None)
@@ -88,6 +95,14 @@ class Registry:
     def is_revoked(self, node: NodeId) -> bool:
         """True if the node was evicted; that is for ever."""
         return node in self._revoked
+
+    def signing_keys(self) -> list[Signer]:
+        """List all keys that sign or have signed invitations, the founding one first; none before a farm is known."""
+        return self._signers.all(self.farm.verify_key) if self.farm is not None else []
+
+    def uses_of(self, token: str) -> int:
+        """Count the machines that were admitted by an invitation, as far as is known here."""
+        return sum([body.token == token for body in self._admitted.values()])
 
     def revoked(self) -> list[NodeId]:
         """List the nodes that were evicted."""

@@ -30,7 +30,7 @@ from farmd.adapters.service import ServiceManager
 from farmd.adapters.store import SqliteStore
 from farmd.adapters.thumbnails import Thumbnails
 from farmd.adapters.zap import Zap
-from farmd.adapters.zmq_transport import Keys, ZmqTransport
+from farmd.adapters.zmq_transport import Keys, Verdict, ZmqTransport
 from farmd.core.beat import next_beat
 from farmd.core.effects import Note
 from farmd.core.events import Measured, PeerHeardOf, Stopping
@@ -82,6 +82,7 @@ class Daemon:
         self._clock = BootClock()
         self._events: list[Event] = []
         self._driver: Driver | None = None
+        self._core: Node | None = None
         self._store = SqliteStore(settings.data_dir, boot_id())
         self._zap = Zap()
         self._transport: ZmqTransport | None = None
@@ -154,7 +155,7 @@ class Daemon:
         ended = await runner.reap_leftovers()
         facts = await asyncio.to_thread(registry.probe)
         body = self._body(address, facts)
-        node = self._node(opened, body)
+        node = self._core = self._node(opened, body)
         node.thumbnails.fault = drawer.fault
         operations = Operations(storage.blobs, self._store, node, node.condition.disk_fault)
         handlers, check = operations.handlers, node.door.permissions.check
@@ -286,8 +287,11 @@ class Daemon:
 
     # -- finding and joining --------------------------------------------------------------------------------------
 
-    def _judge(self, token: bytes) -> tuple[str, str]:
-        return judge_token(self._identity.farm, token, self._clock.now().wall_ms)
+    def _judge(self, token: bytes) -> Verdict:
+        farm = self._identity.farm
+        known = self._core.registry.signing_keys() if self._core is not None else []
+        signers = [signer.verify_key for signer in known if signer.good] or [farm.verify_key]
+        return Verdict(*judge_token(farm, token, self._clock.now().wall_ms, signers))
 
     def _hear_of_seeds(self, node: Node) -> None:
         """Members named on the command line: by the key that their address had, where it is known."""

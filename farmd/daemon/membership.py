@@ -14,6 +14,7 @@ from protocol.records import Kind
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+    from typing import Any
 
     from farmd.adapters.identity import Identity
     from farmd.daemon.settings import RunSettings
@@ -31,8 +32,8 @@ def found(data_dir: Path, name: str) -> Identity:
     return init_farm(data_dir, name)
 
 
-def invitation(data_dir: Path, expires_at_ms: int, addresses: Sequence[str]) -> str:
-    """Make a token; also while the daemon runs.
+def invitation(data_dir: Path, expires_at_ms: int, addresses: Sequence[str], uses: int = 0) -> str:
+    """Make a token for so many machines (0: any number); also while the daemon runs.
 
     Raises:
         UserError: The data dir belongs to no farm, or has no signing key.
@@ -41,9 +42,28 @@ def invitation(data_dir: Path, expires_at_ms: int, addresses: Sequence[str]) -> 
     known = data_dir / ADDRESS_FILE
     own = list(addresses) or ([known.read_text().strip()] if known.exists() else [""])
     seeds = [(address, identity.public_key) for address in own]
-    token = make_invite(identity, seeds=seeds, expires_at_ms=expires_at_ms)
+    token = make_invite(identity, seeds=seeds, expires_at_ms=expires_at_ms, uses=uses)
     (data_dir / INVITED_FILE).touch()
     return token
+
+
+def told_of(token: str) -> dict[str, Any]:
+    """Describe a token for scripts.
+
+    Raises:
+        UserError: It is none, or has expired.
+    """
+    read = read_token(token)
+    return {
+        "schema": "farm.invite.v1",
+        "token": token,
+        "id": read.id,
+        "farm": read.farm,
+        "expires_at_ms": read.expires_at_ms,
+        "uses": read.uses,
+        "seeds": [address for address, _ in read.seeds],
+        "signer": (read.signer or read.verify_key)[:6].hex(),
+    }
 
 
 def prepare_to_join(data_dir: Path, token: str, say: Callable[[str], None] = lambda _text: None) -> Identity:

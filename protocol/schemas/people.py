@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from protocol.people import ROLES
-from protocol.schemas.parts import STORED, Schema, document, flag, instant, items, maybe, text, thing, word
+from protocol.schemas.parts import STORED, Schema, count, document, flag, instant, items, maybe, text, thing, word
 
 _CREDENTIAL: Final = thing(
     {
@@ -35,6 +35,18 @@ _CHANGED: Final = {
     "what": word("which of the two was revoked", ("token", "key")),
     "token": text("the token itself, in the answer that made it alone"),
 }
+_SIGNER: Final = thing(
+    {
+        "id": text("names it"),
+        "verify_key": text("its public half, 64 hexadecimal digits"),
+        "good": flag("invitations that it signs are good"),
+        "label": text("what for; may be empty"),
+        "node": text("id of the machine where it was made; empty for the one that founded the farm"),
+        "actor": text("who made or retired it"),
+        "made_ms": instant("when it was made"),
+    },
+    {"here": flag("its secret half is on this machine; told by farmd alone")},
+)
 DOCUMENTS: Final[dict[str, Schema]] = {
     "farm.users.v1": document(
         "farm.users.v1", "All people.", {"users": items(_USER, "by name; last who is not listed")}
@@ -55,6 +67,27 @@ DOCUMENTS: Final[dict[str, Schema]] = {
             "by": text("the id of the machine that stands in for it"),
             "by_name": text("and its name"),
             "dry_run": flag("nothing was changed"),
+        },
+    ),
+    "farm.signers.v1": document(
+        "farm.signers.v1",
+        "Keys that sign, or have signed, invitations.",
+        {"signers": items(_SIGNER, "the founder's first")},
+    ),
+    "farm.signer.v1": document(
+        "farm.signer.v1", "One of them, and what became of an order.", {"signer": _SIGNER}, _CHANGED
+    ),
+    "farm.invite.v1": document(
+        "farm.invite.v1",
+        "An invitation, as farmd invite -o json prints it.",
+        {
+            "token": text("the secret: farmd join TOKEN"),
+            "id": text("names it, and admits nobody"),
+            "farm": text("name of the farm"),
+            "expires_at_ms": instant("until when it is good"),
+            "uses": count("most machines that it admits; 0: as many as like"),
+            "seeds": items(text("HOST:PORT"), "machines that are asked"),
+            "signer": text("id of the key that signed it"),
         },
     ),
     "farm.me.v1": document(

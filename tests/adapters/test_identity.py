@@ -152,10 +152,10 @@ def test_token_that_claims_our_key_without_its_signature_is_damaged(founder: Ide
 
 def test_judging_a_token_gives_role_or_fault(founder: Identity) -> None:
     text = invite(founder).encode()
-    assert judge_token(founder.farm, text, NOW_MS) == ("node", "")
-    assert judge_token(founder.farm, text, NOW_MS + 1000) == ("", "the token has expired")
+    assert judge_token(founder.farm, text, NOW_MS)[:2] == ("node", "")
+    assert judge_token(founder.farm, text, NOW_MS + 1000)[:2] == ("", "the token has expired")
     assert judge_token(FarmFacts("Meadow", b"x" * 32), text, NOW_MS)[1].startswith("the token is of another farm")
-    assert judge_token(founder.farm, b"\xff\xfe", NOW_MS) == ("", "the token is damaged")
+    assert judge_token(founder.farm, b"\xff\xfe", NOW_MS)[:2] == ("", "the token is damaged")
 
 
 def test_joining_prepares_a_data_dir_offline(founder: Identity, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import msgpack
 import pytest
 import zmq
 
-from farmd.adapters.zmq_transport import raise_descriptor_limit, sockets
+from farmd.adapters.zmq_transport import Verdict, raise_descriptor_limit, sockets
 from farmd.adapters.zmq_transport.buffers import Buffers
 from farmd.adapters.zmq_transport.link import Link
 from farmd.core.events import Connected, Disconnected, JoinAsked, MessageReceived
@@ -199,8 +199,8 @@ def test_hello_of_another_farm_or_version_is_dropped_and_said_once(caplog: pytes
 # -- joining ------------------------------------------------------------------------------------------------------
 
 
-def judge(token: bytes) -> tuple[str, str]:
-    return ("node", "") if token == b"good" else ("", "the token is damaged")
+def judge(token: bytes) -> Verdict:
+    return Verdict("node", "") if token == b"good" else Verdict("", "the token is damaged")
 
 
 def test_stranger_with_a_token_is_announced_and_answered() -> None:

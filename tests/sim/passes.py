@@ -72,6 +72,8 @@ def rows_told(machine: Machine, op: str, args: dict[str, Any], data: dict[str, A
         keys = [(int(Kind.PATH_RULE), path_rule_pk(data["rule"]["written"], data["rule"]["platform"]))]
     elif op in ("node.evict", "node.replace"):
         keys = [(int(Kind.KEY), pack_node(data["node"]))]
+    elif op.startswith("signer."):
+        keys = [(int(Kind.SIGNER), bytes.fromhex(data["signer"]["verify_key"]))]
     elif op.startswith("user."):
         name = user_pk(data["user"]["name"])
         keys = [key for key in rows if key[0] == Kind.USER and key[1].partition(b"\0")[0] == name]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import secrets
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,7 +17,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgpack
 
 from farmd.adapters.identity.keys import (
-    SIGNING_NAME,
     FarmFacts,
     Identity,
     load,
@@ -25,16 +25,15 @@ from farmd.adapters.identity.keys import (
     refuse_second_farm,
     write_farm,
 )
+from farmd.adapters.identity.signing import read_signing_key
 from protocol.codec import decoder_of
-from protocol.errors import NotAllowed, NotFound, PeerError, UserError
-from protocol.places import KEY_NAME, damaged, read_secret_file, write_secret
+from protocol.errors import NotFound, PeerError, UserError
+from protocol.places import KEY_NAME, read_secret_file, write_secret
 from protocol.plaindata import unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
-
-    from nacl.signing import SigningKey
 
 TOKEN_NAME = "join.token"  # noqa: S105  # the name of a file
 TOKEN_PREFIX = "farm1."  # noqa: S105  # the beginning of every token
@@ -53,6 +52,8 @@ class Token(NamedTuple):
         expires_at_ms: Wall clock.
         nonce: Makes each token unique.
         seeds: Nodes to ask, as (HOST:PORT, raw CURVE public key).
+        signer: Verify key of the signature, raw; empty for the key that founded the farm.
+        uses: How many machines it may admit; 0 = as many as like.
     """
 
     version: int
@@ -62,6 +63,22 @@ class Token(NamedTuple):
     expires_at_ms: int
     nonce: bytes
     seeds: tuple[tuple[str, bytes], ...]
+    signer: bytes = b""
+    uses: int = 0
+
+    @property
+    def id(self) -> str:
+        """Return digits that name it and admit nobody."""
+        return hashlib.blake2b(self.nonce, digest_size=8).hexdigest()
+
+
+class Judged(NamedTuple):
+    """What a received token is good for: the role that it grants, what is wrong with it ("" = nothing), id and uses."""
+
+    role: str
+    fault: str
+    token: str = ""
+    uses: int = 0
 
 
 def join(data_dir: Path, token_text: str, *, now_ms: int | None = None) -> Identity:
@@ -99,58 +116,44 @@ def forget_token(data_dir: Path) -> None:
 
 
 def make_invite(
-    identity: Identity, *, seeds: Sequence[tuple[str, bytes]], expires_at_ms: int, role: str = "node"
+    identity: Identity, *, seeds: Sequence[tuple[str, bytes]], expires_at_ms: int, role: str = "node", uses: int = 0
 ) -> str:
     """Sign an invitation: one line that can be sent by any private way.
 
     Args:
-        identity: Of a node that has the farm's signing key.
+        identity: Of a node that has a signing key of the farm.
         seeds: Nodes to ask, as (HOST:PORT, raw CURVE public key).
         expires_at_ms: Wall clock after which nobody admits it.
         role: That the bearer gets.
+        uses: How many machines it may admit, as far as records have spread; 0 = as many as like.
 
     Raises:
-        NotAllowed: This node does not have the signing key.
+        NotAllowed: This node does not have a signing key.
         UserError: The signing key is damaged.
     """
-    signing_key = _signing_key(identity)
-    farm = identity.farm
-    token = Token(1, farm.name, farm.verify_key, role, expires_at_ms, secrets.token_bytes(16), tuple(seeds))
-    packed: bytes = msgpack.packb(tuple(token))
+    signing_key, farm = read_signing_key(identity), identity.farm
+    own = bytes(signing_key.verify_key)
+    signer = b"" if own == farm.verify_key else own
+    plain = Token(1, farm.name, farm.verify_key, role, expires_at_ms, secrets.token_bytes(16), tuple(seeds))
+    is_plain = not signer and not uses  # then also an older joiner can read it
+    packed: bytes = msgpack.packb(tuple(plain)[:7] if is_plain else plain._replace(version=2, signer=signer, uses=uses))
     signed = signing_key.sign(packed).signature + packed
     return TOKEN_PREFIX + base64.urlsafe_b64encode(signed).rstrip(b"=").decode()
 
 
-def _signing_key(identity: Identity) -> SigningKey:
-    from nacl.signing import SigningKey
-
-    path = identity.data_dir / SIGNING_NAME
-    try:
-        seed = bytes.fromhex(read_secret_file(path))
-        signing_key = SigningKey(seed)
-    except NotFound as error:
-        raise NotAllowed(
-            "this node cannot invite",
-            "it does not have the farm's signing key",
-            "run farmd invite on the node where the farm was founded",
-        ) from error
-    except ValueError as error:
-        raise damaged(path) from error
-    if bytes(signing_key.verify_key) != identity.farm.verify_key:
-        raise damaged(path)
-    return signing_key
-
-
-def read_token(text: str, *, now_ms: int | None = None, farm: FarmFacts | None = None) -> Token:
+def read_token(
+    text: str, *, now_ms: int | None = None, farm: FarmFacts | None = None, signers: Collection[bytes] | None = None
+) -> Token:
     """Check a token and read it.
 
     Args:
         text: As `make_invite` printed it; white space around it is forgiven.
         now_ms: Wall clock; None takes this machine's.
         farm: The farm that it must be of; None accepts any, since the joiner has none yet.
+        signers: Verify keys that may sign; None accepts any, since the joiner knows none, and trusts who gave it the token.
 
     Raises:
-        UserError: It is damaged, expired, or of another farm.
+        UserError: It is damaged, expired, of another farm, or signed by a key that is not good.
     """
     signature, packed = _open_envelope(text.strip())
     token = _token_of(packed)
@@ -160,7 +163,14 @@ def read_token(text: str, *, now_ms: int | None = None, farm: FarmFacts | None =
             f"it is not signed by the key of “{farm.name}”",
             f"ask for a token of “{farm.name}”: farmd invite",
         )
-    _check_signature(token.verify_key, signature, packed)
+    signer = token.signer or token.verify_key
+    _check_signature(signer, signature, packed)
+    if signers is not None and signer not in signers:
+        raise UserError(
+            "the token is signed by a key that is not good",
+            f"key {signer[:6].hex()} was retired, or is not known here yet",
+            "ask for a new token: farmd invite",
+        )
     if (time.time_ns() // 1_000_000 if now_ms is None else now_ms) >= token.expires_at_ms:
         raise UserError(
             "the token has expired",
@@ -170,14 +180,15 @@ def read_token(text: str, *, now_ms: int | None = None, farm: FarmFacts | None =
     return token
 
 
-def judge_token(farm: FarmFacts, token: bytes, now_ms: int) -> tuple[str, str]:
-    """Say which role a received token grants, and what is wrong with it ("" = nothing)."""
+def judge_token(farm: FarmFacts, token: bytes, now_ms: int, signers: Collection[bytes] | None = None) -> Judged:
+    """Say what a received token is good for, and what is wrong with it."""
     try:
-        return read_token(token.decode("ascii"), now_ms=now_ms, farm=farm).role, ""
+        read = read_token(token.decode("ascii"), now_ms=now_ms, farm=farm, signers=signers)
     except UnicodeDecodeError:
-        return "", _damaged_token().what
+        return Judged("", _damaged_token().what)
     except UserError as error:
-        return "", error.what
+        return Judged("", error.what)
+    return Judged(read.role, "", read.id, read.uses)
 
 
 def _open_envelope(text: str) -> tuple[bytes, bytes]:
@@ -197,7 +208,8 @@ def _token_of(packed: bytes) -> Token:
     except PeerError as error:
         raise _damaged_token() from error
     assert isinstance(token, Token)
-    if token.version != 1 or len(token.verify_key) != 32 or any(len(key) != 32 for _, key in token.seeds):
+    keys = [token.verify_key, token.signer or token.verify_key, *[key for _, key in token.seeds]]
+    if token.version not in (1, 2) or token.uses < 0 or any(len(key) != 32 for key in keys):
         raise _damaged_token()
     return token
 

@@ -15,8 +15,9 @@ port, where each message is sealed by AES, or, where a firewall does not let it 
 - `sockets`    options, addresses, descriptors
 """
 
+from farmd.adapters.zmq_transport.joining import Verdict
 from farmd.adapters.zmq_transport.sockets import Keys, raise_descriptor_limit, try_to_bind
 from farmd.adapters.zmq_transport.tally import Tally
 from farmd.adapters.zmq_transport.transport import ZmqTransport
 
-__all__ = ["Keys", "Tally", "ZmqTransport", "raise_descriptor_limit", "try_to_bind"]
+__all__ = ["Keys", "Tally", "Verdict", "ZmqTransport", "raise_descriptor_limit", "try_to_bind"]

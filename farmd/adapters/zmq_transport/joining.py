@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import zmq
 
@@ -29,14 +29,28 @@ ASKS_PER_S = 5
 MAX_DOORS = 256
 MAX_NAME_CHARS = 100
 
-Judge = "Callable[[bytes], tuple[str, str]]"
-"""Token -> (role, fault): the fault is empty if the token is good."""
+
+
+class Verdict(NamedTuple):
+    """What a token is good for.
+
+    Attributes:
+        role: That it grants.
+        fault: Empty if it is good.
+        token: Digits that name it.
+        uses: How many machines it may admit; 0 = as many as like.
+    """
+
+    role: str
+    fault: str
+    token: str = ""
+    uses: int = 0
 
 
 class Doors:
     """Join requests that wait for the core's answer."""
 
-    def __init__(self, judge: Callable[[bytes], tuple[str, str]], now: Callable[[], float]) -> None:
+    def __init__(self, judge: Callable[[bytes], Verdict], now: Callable[[], float]) -> None:
         self._judge = judge
         self._allowance = Allowance(ASKS_PER_S, now)
         self._waiting: OrderedDict[int, bytes] = OrderedDict()
@@ -50,13 +64,13 @@ class Doors:
         """
         if not self._allowance.spend():
             raise PeerError(f"more than {ASKS_PER_S} join requests a second")
-        role, fault = self._judge(ask.token)
+        verdict = self._judge(ask.token)
         self._last += 1
         self._waiting[self._last] = routing_id
         if len(self._waiting) > MAX_DOORS:
             self._waiting.popitem(last=False)
         name = "".join(filter(str.isprintable, ask.name))[:MAX_NAME_CHARS]
-        return JoinAsked(self._last, public_key, name, ask.address[:MAX_NAME_CHARS], role, fault)
+        return JoinAsked(self._last, public_key, name, ask.address[:MAX_NAME_CHARS], *verdict)
 
     def leave(self, door: int) -> bytes | None:
         """Return where the answer goes, once."""

@@ -23,7 +23,7 @@ import zmq
 from farmd.adapters.zmq_transport import sockets
 from farmd.adapters.zmq_transport.buffers import Buffers
 from farmd.adapters.zmq_transport.dialling import Dialling, endpoint_of
-from farmd.adapters.zmq_transport.joining import Doors, ask_to_join
+from farmd.adapters.zmq_transport.joining import Doors, Verdict, ask_to_join
 from farmd.adapters.zmq_transport.lanes import LanePort
 from farmd.adapters.zmq_transport.link import Link
 from farmd.adapters.zmq_transport.tally import NotYetTrusted, Tally
@@ -101,7 +101,7 @@ class ZmqTransport:
         *,
         farm: str = "",
         epoch: int = 0,
-        judge: Callable[[bytes], tuple[str, str]] = lambda _token: ("", "this node admits nobody"),
+        judge: Callable[[bytes], Verdict] = lambda _token: Verdict("", "this node admits nobody"),
         on_api: Callable[[NodeId, bytes, Callable[[bytes], bool]], None] | None = None,
         on_person: Callable[[str, bytes, Callable[[bytes], bool]], None] | None = None,
         on_trust: Callable[[Iterable[bytes]], None] = lambda _keys: None,
