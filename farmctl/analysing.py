@@ -11,7 +11,6 @@ import sys
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from farmctl.forms import ProgressMode
 from farmd.scenes import readers
 from farmd.scenes.analyse import Wishes, analyse, analyse_repaired
 from protocol.errors import FarmError
@@ -78,8 +77,7 @@ def look_at(
         return contents[path]
 
     with session.progress_line() as progress:
-        if progress.mode is ProgressMode.TTY:
-            progress.update(0, 0, f"analysing {scene.name}", change="analysing")
+        progress.began(f"analysing {scene.name}")
         wishes = replace(
             wishes,
             read=read_once,

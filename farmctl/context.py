@@ -97,6 +97,7 @@ class Session:
     pause: Callable[[float], None] = wait_s
     patience_s: float = PATIENCE_S
     _client: Caller | None = field(default=None, repr=False)
+    _has_bar: bool = field(default=False, repr=False)
 
     def call(self, op: str, /, **args: Any) -> Any:
         """Ask the node one thing; the connection is opened with the first one.
@@ -104,9 +105,27 @@ class Session:
         Raises:
             UserError: What the node says, or that it does not answer.
         """
+        if not self._may_tell:
+            return self._ask(op, args)
+        from farmctl.patience import Notice
+
+        with Notice(sys.stderr, f"asking {self.node or 'the node of this machine'} …"):
+            return self._ask(op, args)
+
+    def _ask(self, op: str, args: dict[str, Any]) -> Any:
         if self._client is None:
             self._client = self.connect(self.node, self.patience_s)
         return self._client.call(op, **args)
+
+    @property
+    def _may_tell(self) -> bool:
+        """Whether a person looks, and no bar stands where a line would go."""
+        wanted = self.progress in (None, ProgressMode.AUTO, ProgressMode.TTY)
+        if self.quiet or self._has_bar or not wanted or not sys.stderr.isatty():
+            return False
+        from farmctl.progress import is_terminal
+
+        return is_terminal(sys.stderr)
 
     def begin_transfer(self) -> None:
         """Make sure that the node is there, before minutes are spent on hashing; then give it time to move files.
@@ -140,6 +159,7 @@ class Session:
 
     def progress_line(self, *, shown: bool = True) -> Progress:
         """Make the thing that shows how far something is; one that shows nothing where something else does."""
+        self._has_bar = True
         silent = self.quiet or not shown
         mode = ProgressMode.NONE if silent else ProgressMode(self.progress or ProgressMode.AUTO)
         from farmctl.progress import Progress

@@ -141,6 +141,7 @@ class Follower:
             self._links.close()
 
     def _follow(self, job: str) -> ExitCode:
+        self._progress.began("asking the farm …")
         self._links.open()
         while True:
             answer = self._ask(job)

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 _BAR_CELLS: Final = 24
 _REDRAW_S: Final = 0.1
-_CLEAR: Final = "\r\x1b[2K"
+CLEAR: Final = "\r\x1b[2K"
+"""Takes away what stands on the line."""
 
 
 def is_terminal(stream: TextIO) -> bool:
@@ -67,6 +68,11 @@ class Progress:
             self._said = (change, step)
             self._write(printable(text) + "\n")
 
+    def began(self, text: str) -> None:
+        """Show on a terminal, at once, what is about to take time; elsewhere it is no change worth a line."""
+        if self.mode is ProgressMode.TTY:
+            self.update(0, 0, text, change=text)
+
     def line(self, text: str) -> None:
         """Say something that stays."""
         if self.mode is not ProgressMode.NONE:
@@ -82,7 +88,7 @@ class Progress:
         """Take the bar away."""
         if self._drawn_at is not None:
             self._drawn_at = None
-            self._write(_CLEAR)
+            self._write(CLEAR)
 
     def _draw(self, done: int, total: int, text: str, *, now: bool) -> None:
         at = self._clock()
@@ -92,7 +98,7 @@ class Progress:
         full = _BAR_CELLS * done // total if total else 0
         bar = "█" * full + "░" * (_BAR_CELLS - full)
         room = terminal_cells() - _BAR_CELLS - 2
-        self._write(f"{_CLEAR}{bar} {shorten(printable(text), room)}")
+        self._write(f"{CLEAR}{bar} {shorten(printable(text), room)}")
 
     def _write(self, text: str) -> None:
         self._stream.write(text)
