@@ -121,11 +121,17 @@ def _in_query(endpoint: Endpoint) -> list[dict[str, Any]]:
             "name": name,
             "in": "query",
             "required": name in schema.get("required", ()),
-            "description": str(entry.get("description", "")),
+            "description": description_of(entry),
             "schema": _without_null(_resolved(entry, inner)),
         }
         for name, entry in schema.get("properties", {}).items()
     ]
+
+
+def description_of(entry: dict[str, Any]) -> str:
+    """Return what a field means: its own words, or those of the kind of text that it is."""
+    inner = [str(option.get("description", "")) for option in entry.get("anyOf", ())]
+    return str(entry.get("description") or next(filter(None, inner), ""))
 
 
 def _resolved(entry: dict[str, Any], inner: dict[str, Any]) -> dict[str, Any]:

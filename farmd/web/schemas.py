@@ -69,7 +69,9 @@ class FileRow(BaseModel):
 class UploadBody(Body):
     """The files of a scene, and which of them is the scene."""
 
-    files: list[FileRow] = Field(min_length=1, max_length=MAX_FILES)
+    files: list[FileRow] = Field(
+        min_length=1, max_length=MAX_FILES, description="rows of local, hash and xxhash, as in upload.json"
+    )
     scene_hash: Md5
 
 
