@@ -27,8 +27,8 @@ class Terminal(io.StringIO):
         self.written.set()
 
 
-@pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+def look_at(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """Put a terminal in place of stderr; in the test itself, since pytest puts its own there before each phase."""
     shown = Terminal()
     monkeypatch.setattr(sys, "stderr", shown)
     monkeypatch.setenv("TERM", "xterm")
@@ -45,7 +45,8 @@ def slow(terminal: Terminal) -> FakeNode:
     return FakeNode({"farm.status": answer})
 
 
-def test_a_slow_answer_is_announced_and_the_line_is_gone_afterwards(terminal: Terminal) -> None:
+def test_a_slow_answer_is_announced_and_the_line_is_gone_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = look_at(monkeypatch)
     session = session_for(slow(terminal))
     session.node = "ws\x1b[1m07"
     assert session.call("farm.status") == "done"
@@ -53,14 +54,16 @@ def test_a_slow_answer_is_announced_and_the_line_is_gone_afterwards(terminal: Te
 
 
 @pytest.mark.parametrize("settings", [{"quiet": True}, {"progress": "none"}, {"progress": "plain"}], ids=str)
-def test_nothing_is_drawn_where_it_is_not_wanted(settings: dict[str, Any], terminal: Terminal) -> None:
+def test_nothing_is_drawn_where_it_is_not_wanted(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = look_at(monkeypatch)
     seen = []
     node = FakeNode({"farm.status": lambda: seen.append(terminal.written.wait(0.3))})
     session_for(node, **settings).call("farm.status")
     assert (seen, terminal.getvalue()) == ([False], "")
 
 
-def test_nothing_is_drawn_beside_a_bar(terminal: Terminal) -> None:
+def test_nothing_is_drawn_beside_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = look_at(monkeypatch)
     node = FakeNode({"farm.status": lambda: terminal.written.wait(0.3)})
     session = session_for(node)
     session.progress_line()
