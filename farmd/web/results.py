@@ -31,7 +31,7 @@ _FETCH_S: Final = 45.0
 """Longer than the daemon's own patience for a file of another machine."""
 _RANGE: Final = re.compile(r"bytes=(\d{1,15})-(\d{0,15})", re.ASCII)
 _NUMBER: Final = re.compile(r"\d+")
-_PAGE: Final = 10_000
+_UNUSUAL: Final = re.compile(r"[^A-Za-z0-9._ -]")
 
 
 async def list_frames(asked: Asked) -> dict[str, Any]:
@@ -93,10 +93,9 @@ async def download(asked: Asked) -> Response:
     blob = parse_blob_address(output["blob"])
     start = _start_of(asked.request.headers.get("range"), blob)
     first = await _piece(asked, blob, start)
-    name = output["name"].rpartition("/")[2]
     headers = {
         "Content-Length": str(blob.size - start),
-        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}",
+        "Content-Disposition": _disposition(output["name"].rpartition("/")[2]),
         "ETag": f'"{blob.md5.hex()}"',
         "Accept-Ranges": "bytes",
         "X-Hash": blob.md5.hex(),
@@ -108,6 +107,11 @@ async def download(asked: Asked) -> Response:
     return StreamingResponse(
         _content(asked, blob, start, first), status, headers, media_type="application/octet-stream"
     )
+
+
+def _disposition(name: str) -> str:
+    """Say what the file is called (RFC 6266): for all who read that, and plainly for those that do not, curl among them."""
+    return f"attachment; filename=\"{_UNUSUAL.sub('_', name)}\"; filename*=UTF-8''{quote(name, safe='')}"
 
 
 def _chosen(outputs: list[dict[str, Any]], frame: int, name: str | None) -> dict[str, Any]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import io
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import requests
 from PIL import Image
 
-from tests.e2e.farm import Farm, until
+from tests.e2e.farm import ROOT, Farm, until
 from tests.e2e.scenes import HEIGHT, WIDTH, make_blend
 from tests.e2e.webdoor import Caller, Door, add_door, command_task, good, md5_of, refused, row_of
 
@@ -247,3 +249,38 @@ def test_a_job_is_changed_archived_and_deleted_over_http(door: Door) -> None:
     assert wilma.get("/api/v1/nodes/a")["state"] in ("held", "draining")
     assert wilma.post("/api/v1/nodes/a/release")["changed"] is True
     refused(anna.ask("POST", "/api/v1/nodes/a/hold", json={}), 403)
+
+
+@pytest.mark.blender
+def test_the_howto_does_what_it_says_with_curl_alone(door: Door, tmp_path: Path) -> None:
+    page = (ROOT / "docs/howto/use-http.md").read_text(encoding="utf-8")
+    script = page.partition("## A job, with curl alone")[2].partition("```sh\n")[2].partition("```")[0]
+    for written, here in (
+        ("http://127.0.0.1:8766", door.url),
+        ("1-100[1]", "1-3[1]"),
+        ("1,50,100", "1,3"),
+        ("frame=50", "frame=3"),
+    ):
+        assert written in script
+        script = script.replace(written, here)
+    before, after = script.split("# 5.")
+    make_blend(tmp_path / "shot.blend")
+    anna = door.user("anna")
+    run_script(before + 'echo "$task" > task', tmp_path, anna)
+    task = (tmp_path / "task").read_text().strip()
+    wait_for(anna, task, "completed", 60)
+    told = run_script(f"{before.splitlines()[0]}\nurl={door.url}\ntask={task}\n#{after}", tmp_path, anna)
+    assert '"status":"completed"' in told
+    picture = next(path for path in tmp_path.glob("*.png"))
+    with Image.open(picture) as image:
+        assert image.size == (WIDTH, HEIGHT)
+
+
+def run_script(script: str, folder: Path, caller: Caller) -> str:
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script], cwd=folder, capture_output=True, text=True, timeout=60, check=False,
+        env={**os.environ, "PATH": path, "TOKEN": caller.token},
+    )  # fmt: skip
+    assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
