@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import base64
 import json
 import stat
 from typing import TYPE_CHECKING
 
+import msgpack
 import pytest
 
 from farmd.adapters.identity import (
@@ -13,9 +15,14 @@ from farmd.adapters.identity import (
     init_farm,
     join,
     judge_token,
+    keep_signing_key,
     load,
     make_invite,
+    new_signing_key,
+    open_backup,
+    read_signing_key,
     read_token,
+    seal_backup,
     waiting_token,
 )
 from protocol.errors import NotAllowed, NotFound, UserError
@@ -187,3 +194,62 @@ def test_damaged_signing_key_is_named(founder: Identity, content: str) -> None:
     (founder.data_dir / "farm.key").write_text(content)
     with pytest.raises(UserError, match=r"farm\.key is damaged"):
         invite(founder)
+
+
+# -- signing keys and their backups ---------------------------------------------------------------------------------
+
+
+def test_a_machine_with_a_key_of_its_own_invites_and_members_judge_by_the_keys_that_are_good(
+    founder: Identity, tmp_path: Path
+) -> None:
+    second = join(tmp_path / "second", invite(founder), now_ms=NOW_MS)
+    key = new_signing_key()
+    keep_signing_key(second.data_dir, key)
+    text, own = invite(second), bytes(key.verify_key)
+    assert read_token(text, now_ms=NOW_MS).verify_key == founder.farm.verify_key, "the farm keeps its name"
+    good = judge_token(founder.farm, text.encode(), NOW_MS, [founder.farm.verify_key, own])
+    assert (good.role, good.fault) == ("node", "")
+    refused = judge_token(founder.farm, text.encode(), NOW_MS, [founder.farm.verify_key])
+    assert refused.fault == "the token is signed by a key that is not good"
+    retired = judge_token(founder.farm, invite(founder).encode(), NOW_MS, [own])
+    assert retired.fault == "the token is signed by a key that is not good"
+
+
+def test_a_token_names_itself_and_says_how_many_machines_it_admits(founder: Identity) -> None:
+    text = make_invite(founder, seeds=SEEDS, expires_at_ms=NOW_MS + 1000, uses=3)
+    judged = judge_token(founder.farm, text.encode(), NOW_MS)
+    token = read_token(text, now_ms=NOW_MS)
+    assert (judged.token, judged.uses) == (token.id, 3)
+    assert token.nonce.hex() not in token.id
+    assert judge_token(founder.farm, invite(founder).encode(), NOW_MS).uses == 0
+
+
+def test_a_plain_token_can_be_read_by_a_version_that_knows_no_second_key(founder: Identity) -> None:
+    signed = base64.urlsafe_b64decode(invite(founder).removeprefix("farm1.") + "==")
+    fields = msgpack.unpackb(signed[64:])
+    assert (fields[0], len(fields)) == (1, 7)
+
+
+def test_a_backup_opens_with_its_passphrase_alone_and_tells_nothing_else(founder: Identity) -> None:
+    key = read_signing_key(founder)
+    text = seal_backup(founder.farm, key, "correct horse battery")
+    assert len(text.split()) == 1
+    assert bytes(key).hex() not in text
+    assert founder.farm.id in text
+    assert bytes(open_backup(founder.farm, f" {text}\n", "correct horse battery")) == bytes(key)
+    with pytest.raises(UserError, match="cannot be opened"):
+        open_backup(founder.farm, text, "correct horse batterz")
+    for bad in (text[:-8], text[:40] + "A" + text[41:], text + "!"):
+        with pytest.raises(UserError, match="cannot be opened"):
+            open_backup(founder.farm, bad, "correct horse battery")
+
+
+def test_a_backup_of_another_farm_or_none_at_all_is_named_as_such(founder: Identity, tmp_path: Path) -> None:
+    other = init_farm(tmp_path / "other", "Meadow")
+    text = seal_backup(other.farm, read_signing_key(other), "correct horse battery")
+    with pytest.raises(UserError, match="of another farm"):
+        open_backup(founder.farm, text, "correct horse battery")
+    with pytest.raises(UserError, match="no backup"):
+        open_backup(founder.farm, "farm1.AAAA", "correct horse battery")
+    with pytest.raises(UserError, match="too short"):
+        seal_backup(founder.farm, read_signing_key(founder), "short")

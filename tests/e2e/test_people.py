@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -10,12 +11,12 @@ import pytest
 from protocol.client import Client, new_key_pair
 from protocol.errors import NotAllowed, Unreachable, UserError
 from protocol.places import format_key_file, user_key_path, write_secret
-from tests.e2e.farm import until
+from tests.e2e.farm import Member, free_port, until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.e2e.farm import Farm, Member
+    from tests.e2e.farm import Farm
 
 pytestmark = pytest.mark.e2e
 
@@ -172,3 +173,41 @@ def test_a_dead_machine_is_replaced_by_one_that_delivers_in_its_place(farm: Farm
     until(lambda: a.state(job) == "completed", "the rest is rendered", within_s=90)
     until(lambda: len(list(out.glob("f.*.txt"))) == 40, "all are delivered", within_s=60)
     assert b.job(job)["state"] == "completed"
+
+
+def test_a_second_admin_machine_invites_and_a_rotated_key_does_not_any_more(farm: Farm, tmp_path: Path) -> None:
+    a, b = farm.start("a", "b")
+    old = farm.farmd("invite", "--data-dir", str(a.data_dir), "--address", a.address).stdout.strip()
+    made = farm.farmd("farm", "key", "new", "--data-dir", str(b.data_dir), "--label", "second admin")
+    assert made.returncode == 0, made.stderr
+    rotated = farm.farmd("farm", "key", "rotate", "--data-dir", str(a.data_dir))
+    assert rotated.returncode == 0, rotated.stderr
+    until(lambda: [row["good"] for row in b.ask("signer.list")["signers"]].count(True) == 2, "b knows both")
+
+    told = farm.farmd("invite", "--data-dir", str(b.data_dir), "--uses", "1", "-o", "json", "--address", b.address)
+    invited = json.loads(told.stdout)
+    assert (invited["schema"], invited["uses"], invited["seeds"]) == ("farm.invite.v1", 1, [b.address])
+    for name, token in (("c", invited["token"]), ("d", invited["token"]), ("e", old)):
+        assert farm.farmd("join", "--data-dir", str(tmp_path / name), token).returncode == 0
+    c, d, e = (Member(farm, name, f"127.0.0.1:{free_port()}") for name in "cde")
+    for member in (c, d, e):
+        member.data_dir = tmp_path / member.name
+        farm.members[member.name] = member
+    c.start()
+    until(lambda: a.alive() == {"a", "b", "c"}, "c was admitted by the second machine's token")
+    d.launch()
+    e.launch()
+    until(lambda: "good for 1 machine" in d.printed(), "the token is spent")
+    until(lambda: "not good" in e.printed(), "the old key admits nobody")
+    assert a.alive() == {"a", "b", "c"}
+
+    secret = tmp_path / "passphrase"
+    secret.write_text("correct horse battery\n")
+    backup, words = tmp_path / "key.backup", ("--passphrase-file", str(secret), "--data-dir", str(a.data_dir))
+    assert farm.farmd("farm", "key", "backup", *words, str(backup)).returncode == 0
+    assert backup.stat().st_mode & 0o777 == 0o600
+    kept = (a.data_dir / "farm.key").read_bytes()
+    (a.data_dir / "farm.key").unlink()
+    assert farm.farmd("invite", "--data-dir", str(a.data_dir)).returncode == 6
+    assert farm.farmd("farm", "key", "restore", *words, str(backup)).returncode == 0
+    assert (a.data_dir / "farm.key").read_bytes() == kept
