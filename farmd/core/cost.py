@@ -15,7 +15,6 @@ Called by `farmd.core.job`, `worker`, `registry` and the views. Decides nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -76,44 +75,59 @@ class Sum(NamedTuple):
         """Add two sums."""
         return Sum(*[ours + theirs for ours, theirs in zip(self, other, strict=True)])
 
-    def minus(self, other: Sum) -> Sum:
-        """Take a part away."""
-        return Sum(*[ours - theirs for ours, theirs in zip(self, other, strict=True)])
 
-
-NOTHING = Sum()
-
-
-@dataclass(slots=True)
 class Costs:
-    """What the ended attempts of one job cost.
+    """What the ended attempts of one job cost, by the day on which they ended.
 
-    Attributes:
-        total: Of all of them.
-        days: The same by the number of the day (since 1970, UTC) on which they ended.
+    Kept in plain numbers: it is fed by every row of an attempt, a million of them at a start.
     """
 
-    total: Sum = NOTHING
-    days: dict[int, Sum] = field(default_factory=dict)
+    __slots__ = ("_days",)
+
+    def __init__(self) -> None:
+        self._days: dict[int, list[int]] = {}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Costs) and self._days == other._days
+
+    __hash__ = None  # type: ignore[assignment]  # it changes
 
     def replace(self, old: Attempt | None, new: Attempt) -> None:
         """Take a new version of an attempt in place of the old one."""
         if old is not None:
-            self._put(_day_of(old), Sum().minus(_sum_of(old)))
-        self._put(_day_of(new), _sum_of(new))
+            self._add(old, -1)
+        self._add(new, 1)
 
-    def _put(self, day: int, change: Sum) -> None:
-        if not any(change):
+    def _add(self, attempt: Attempt, sign: int) -> None:
+        """Add or take away what one attempt cost; while it runs that is not known."""
+        if attempt.state == AttemptState.RUNNING or not attempt.started_ms:
             return
-        self.total = self.total.plus(change)
-        left = self.days.pop(day, Sum()).plus(change)
-        if any(left):
-            self.days[day] = left
+        number = attempt.ended_ms // DAY_MS
+        day = self._days.setdefault(number, [0, 0, 0, 0])
+        time_ms = max(0, attempt.ended_ms - attempt.started_ms)
+        price = min(max(0, attempt.price), MAX_PRICE)
+        cost = price * time_ms // HOUR_MS
+        day[0] += sign * cost
+        day[1] += 0 if attempt.state == AttemptState.DONE else sign * cost
+        day[2] += sign * time_ms
+        day[3] += 0 if price else sign * time_ms
+        if not any(day):
+            del self._days[number]
+
+    @property
+    def total(self) -> Sum:
+        """Of all of them."""
+        return self.since(0)
+
+    @property
+    def days(self) -> dict[int, Sum]:
+        """By the number of the day since 1970 (UTC)."""
+        return {number: Sum(*day) for number, day in self._days.items()}
 
     def since(self, wall_ms: int) -> Sum:
         """Sum up the attempts that ended on the day of an instant, or later."""
         first = wall_ms // DAY_MS
-        return sum_of(part for day, part in self.days.items() if day >= first)
+        return sum_of(Sum(*day) for number, day in self._days.items() if number >= first)
 
 
 def sum_of(parts: Iterable[Sum]) -> Sum:
@@ -122,18 +136,3 @@ def sum_of(parts: Iterable[Sum]) -> Sum:
     for part in parts:
         total = total.plus(part)
     return total
-
-
-def _day_of(attempt: Attempt) -> int:
-    return attempt.ended_ms // DAY_MS
-
-
-def _sum_of(attempt: Attempt) -> Sum:
-    """Return what one attempt cost; while it runs that is not known."""
-    if attempt.state == AttemptState.RUNNING or not attempt.started_ms:
-        return Sum()
-    time_ms = max(0, attempt.ended_ms - attempt.started_ms)
-    price = min(max(0, attempt.price), MAX_PRICE)
-    cost = price * time_ms // HOUR_MS
-    wasted = 0 if attempt.state == AttemptState.DONE else cost
-    return Sum(cost, wasted, time_ms, 0 if price else time_ms)

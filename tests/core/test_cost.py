@@ -96,7 +96,10 @@ def test_a_version_that_takes_the_place_of_another_is_counted_once() -> None:
     second = read_attempt(priced(done_row(0, 1), PRICE, seconds=7200))
     costs.replace(None, first)
     costs.replace(first, second)
-    assert costs == Costs(Sum(2 * PRICE, 0, 2 * HOUR_MS, 0), {WALL_MS // DAY_MS: Sum(2 * PRICE, 0, 2 * HOUR_MS, 0)})
+    once = Costs()
+    once.replace(None, second)
+    assert costs == once
+    assert costs.days == {WALL_MS // DAY_MS: Sum(2 * PRICE, 0, 2 * HOUR_MS, 0)}
 
 
 def test_clocks_and_prices_beyond_reason_cost_nothing_below_zero() -> None:
