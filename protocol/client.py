@@ -75,8 +75,8 @@ class Client:
             return data
         return None
 
-    def stream(self, op: str, /, *, wait_s: float | None = None, **args: Any) -> Iterator[Any]:
-        """Yield every part of an answer; the time limit, `wait_s` if given, holds for each part.
+    def stream(self, op: str, /, *, limit_s: float | None = None, **args: Any) -> Iterator[Any]:
+        """Yield every part of an answer; the time limit, `limit_s` if given, holds for each part.
 
         Raises:
             UserError: The daemon says no, in the class of its exit code.
@@ -86,7 +86,7 @@ class Client:
         more = True
         try:
             while more:
-                response = self._answer(number, self.timeout_s if wait_s is None else wait_s)
+                response = self._answer(number, self.timeout_s if limit_s is None else limit_s)
                 more = response.more
                 if response.error is not None:
                     raise error_of(response.error)
@@ -165,8 +165,8 @@ class AsyncClient:
         finally:
             await parts.aclose()
 
-    async def stream(self, op: str, /, *, wait_s: float | None = None, **args: Any) -> AsyncGenerator[Any, None]:
-        """Yield every part of an answer; the time limit, `wait_s` if given, holds for each part.
+    async def stream(self, op: str, /, *, limit_s: float | None = None, **args: Any) -> AsyncGenerator[Any, None]:
+        """Yield every part of an answer; the time limit, `limit_s` if given, holds for each part.
 
         Raises:
             UserError: The daemon says no, in the class of its exit code.
@@ -178,14 +178,14 @@ class AsyncClient:
         number = wire.ask(op, args)
         drain.poke()
         answers = self._waiting[number] = asyncio.Queue()
-        limit_s = self.timeout_s if wait_s is None else wait_s
+        patience_s = self.timeout_s if limit_s is None else limit_s
         more = True
         try:
             while more:
                 try:
-                    response = await asyncio.wait_for(answers.get(), limit_s)
+                    response = await asyncio.wait_for(answers.get(), patience_s)
                 except TimeoutError:
-                    raise _silence(wire.target, limit_s) from None
+                    raise _silence(wire.target, patience_s) from None
                 more = response.more
                 if response.error is not None:
                     raise error_of(response.error)

@@ -48,7 +48,7 @@ class Farm:
         """
         async with self._at_once:
             client = await self._client(user)
-            parts: AsyncGenerator[Any, None] = client.stream(op, wait_s=limit_s, **args)
+            parts: AsyncGenerator[Any, None] = client.stream(op, limit_s=limit_s, **args)
             try:
                 async for data in parts:
                     return data

@@ -42,5 +42,4 @@ async def show_me(asked: Asked) -> dict[str, Any]:
 async def list_events(asked: Asked) -> dict[str, Any]:
     """List who did what, the newest last."""
     query: dict[str, Any] = asked.query.model_dump(exclude_none=True)
-    wait_s = query.pop("wait_s")
-    return dict(await asked.call("events", limit_s=wait_s + 10, patience_s=wait_s, **query))
+    return dict(await asked.call("event.list", limit_s=query["wait_s"] + 10, **query))

@@ -111,7 +111,8 @@ async def download(asked: Asked) -> Response:
 
 def _disposition(name: str) -> str:
     """Say what the file is called (RFC 6266): for all who read that, and plainly for those that do not, curl among them."""
-    return f"attachment; filename=\"{_UNUSUAL.sub('_', name)}\"; filename*=UTF-8''{quote(name, safe='')}"
+    plain = _UNUSUAL.sub("_", name).lstrip(".") or "result"
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
 
 
 def _chosen(outputs: list[dict[str, Any]], frame: int, name: str | None) -> dict[str, Any]:

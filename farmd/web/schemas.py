@@ -408,7 +408,7 @@ class EventsDocument(Answer):
     """Who did what, and the id to go on after."""
 
     schema_: str = Field(alias="schema")
-    last: int | None = None
+    last: int
     events: list[dict[str, Any]]
 
 

@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -284,3 +286,18 @@ def run_script(script: str, folder: Path, caller: Caller) -> str:
     )  # fmt: skip
     assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
     return done.stdout
+
+
+def test_events_are_waited_for(door: Door) -> None:
+    anna = door.user("anna")
+    last = anna.get("/api/v1/events", limit=1)["last"]
+    job = anna.post("/api/v1/jobs", {"name": "n", "renderer": "command", "command": "sleep 60", "frames": "1"})["job"]
+    began = time.monotonic()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(anna.get, "/api/v1/events", after=last, wait_s=20, what="pause", job=job)
+        until(lambda: anna.post(f"/api/v1/jobs/{job}/pause", {"why": "lunch"})["state"] == "paused", "it is paused")
+        (event,) = waiting.result(30)["events"]
+    assert (event["actor"], event["why"]) == ("anna", "lunch")
+    assert time.monotonic() - began < 15
+    assert anna.get("/api/v1/events", after=event["id"], wait_s=0.2, what="pause")["events"] == []
+    refused(anna.ask("GET", "/api/v1/events", params={"wait_s": "1000"}), 422)
