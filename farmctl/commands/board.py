@@ -1,4 +1,4 @@
-"""`farmctl board open|list|serve|demo`: the board that shows tasks of any program, and of the farm, in a browser.
+"""`farmctl board open|list|tasks|serve|demo`: the board that shows tasks of any program, and of the farm, in a browser.
 
 The command line asks a board over HTTP like everybody else and does not import it; to serve one, this process becomes
 `python -m farmd.board`.
@@ -82,6 +82,34 @@ def _plain(name: str) -> Callable[[View, int], str]:
     return lambda row, _now_ms: str(row.get(name) or "")
 
 
+def _count(name: str) -> Callable[[View, int], str]:
+    return lambda row, _now_ms: str(row.get(name) or 0)
+
+
+_PROGRAMS: Final = Listing(
+    "programs",
+    (
+        Column("PROGRAM", _plain("name")),
+        Column("TOTAL", _count("total")),
+        *(Column(group.upper(), _count(group.value)) for group in ColourGroup),
+        Column("BOARD", _plain("url")),
+    ),
+    "key",
+    "no programs on the boards of this machine",
+)
+
+
+@click.command("list", cls=Verb, examples=("farmctl board list", "farmctl board list -o json"))
+@pass_session
+def list_programs(session: Session) -> None:
+    """List the programs that show their work on boards of this machine, as its daemon hears of them."""
+    document = session.call("board.list")
+    document["programs"] = [
+        program | {"url": board.get("url", "")} for board in document["boards"] for program in board["programs"]
+    ]
+    session.printer.listing(document, _PROGRAMS)
+
+
 _TASKS: Final = Listing(
     "tasks",
     (
@@ -99,15 +127,15 @@ _TASKS: Final = Listing(
 
 
 @click.command(
-    "list",
+    "tasks",
     cls=Verb,
-    examples=("farmctl board list", "farmctl board list --state failed", "farmctl board list -o json | jq .counts"),
+    examples=("farmctl board tasks", "farmctl board tasks --state failed", "farmctl board tasks -o json | jq .counts"),
 )
 @place_options
 @click.option("--state", type=click.Choice([group.value for group in ColourGroup]), help="Tasks in this state only.")
 @pass_session
 def list_tasks(session: Session, host: str, port: int, state: str | None) -> None:
-    """List the tasks that programs show on the board."""
+    """List the tasks that programs show on the board; no daemon is needed."""
     document = _ask(host, port, "/tasks")
     titles = {group["key"]: group["title"] for group in document["groups"]}
     tasks = [task | {"title": titles.get(task["group"], "")} for task in document["tasks"]]

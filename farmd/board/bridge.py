@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from farmd.board.access import secret
 from farmd.board.herald import tell
-from farmd.board.jobtasks import changed_tasks, counts_of, facts_of, group_key, job_id_of
+from farmd.board.jobtasks import counts_of, facts_of, group_key, job_id_of
 from farmd.board.model import BoardModel
+from farmd.board.openjob import OpenJob
 from farmd.board.server import Board, make_app
-from protocol.errors import PeerError, UserError
-from protocol.feed import JobPicture
 from protocol.following import Answer, Following, Link, Standing
 
 if TYPE_CHECKING:
@@ -26,17 +25,12 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
-    from farmd.board.tasks import Task
     from protocol.feed import Changes
 
 OWNER: Final = "farm"
 LOOK_S: Final = 0.25
-PATIENCE_S: Final = 2.0
-AGAIN_S: Final = 1.0
 MAX_OPEN: Final = 16
 """Jobs that are followed task by task at once, for all pages together."""
-_AT_ONCE: Final = 5_000
-"""Tasks that are put on the board before others get their turn."""
 
 
 class FarmBridge:
@@ -54,7 +48,7 @@ class FarmBridge:
             async for event in self._following.run():
                 match event:
                     case Answer(changes):
-                        self._take(changes)
+                        self._take_or_say(changes)
                     case Standing():
                         self._model.say(note=_note(event))
         finally:
@@ -62,6 +56,12 @@ class FarmBridge:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
+
+    def _take_or_say(self, changes: Changes) -> None:
+        try:
+            self._take(changes)
+        except (KeyError, TypeError, ValueError) as error:
+            self._model.say(note=f"{self._following.node_name} answers with what this board does not know: {error!r}")
 
     def _take(self, changes: Changes) -> None:
         picture = self._following.picture
@@ -87,31 +87,12 @@ class FarmBridge:
         while True:
             watched = [key for key in sorted(self._model.watched) if job_id_of(key) is not None][:MAX_OPEN]
             for key in set(watched) - self._open.keys():
-                self._open[key] = asyncio.create_task(self._follow_job(key))
+                job = OpenJob(str(job_id_of(key)), self._model, self._following)
+                self._open[key] = asyncio.create_task(job.follow())
             for key in self._open.keys() - set(watched):
                 self._open.pop(key).cancel()
                 self._model.drop_tasks(key)
             await asyncio.sleep(LOOK_S)
-
-    async def _follow_job(self, key: str) -> None:
-        picture = JobPicture(str(job_id_of(key)))
-        states, running = b"", dict[int, dict[str, Any]]()
-        while True:
-            try:
-                answer = await self._following.call("job.feed", **picture.question(PATIENCE_S))
-                if picture.apply(answer):
-                    states, running = b"", {}
-            except (UserError, PeerError):  # that node is gone, or does not know the job; another may
-                picture = JobPicture(picture.id)
-                await asyncio.sleep(AGAIN_S)
-                continue
-            await self._show(key, list(changed_tasks(picture, states, running)))
-            states, running = picture.states, picture.running
-
-    async def _show(self, key: str, tasks: list[Task]) -> None:
-        for start in range(0, len(tasks), _AT_ONCE):
-            self._model.put_tasks(key, tasks[start : start + _AT_ONCE])
-            await asyncio.sleep(0)
 
 
 def _note(standing: Standing) -> str:

@@ -5,15 +5,16 @@ The words stay the farm's; the four groups of colours that cards and filters cou
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from farmd.board.ops import COMPLETED, FAILED, PENDING, RUNNING
 from farmd.board.tasks import Counts, Task
+from farmd.board.words import ABOUT_CHARS, ERROR_CHARS, shortened
 from protocol.human import format_duration
-from protocol.states import JOB_TERMINAL, TASK_STATES, JobState, TaskState, look_of
+from protocol.states import JOB_TERMINAL, TASK_STATES, FailureClass, JobState, TaskState, look_of, word_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Container, Iterator, Mapping
 
     from protocol.feed import JobPicture
 
@@ -56,21 +57,52 @@ def facts_of(job: Mapping[str, Any]) -> dict[str, str]:
     return {name: text for name, text in facts.items() if text}
 
 
-def changed_tasks(picture: JobPicture, states: bytes, running: Mapping[int, Any]) -> Iterator[Task]:
+class Detail(NamedTuple):
+    """What is known of a task beyond its state: where it ran and how long, and why it failed."""
+
+    about: str = ""
+    error: str = ""
+
+
+def detail_of(row: Mapping[str, Any]) -> Detail:
+    """Read a line of `task.list`."""
+    if not row.get("node_name"):
+        return Detail(error=str(row.get("text") or "") if row["state"] == TaskState.FAILED else "")
+    tries = f", try {row['attempts']}" if row.get("attempts", 1) > 1 else ""
+    took = f", {format_duration(row['seconds'])}" if row.get("seconds") else ""
+    error = ""
+    if row["state"] == TaskState.FAILED:
+        texts = (
+            word_of(FailureClass(row["cause"])).replace("_", " ") if row.get("cause") else "",
+            row.get("text") or "",
+        )
+        error = ": ".join(filter(None, texts))
+    return Detail(shortened(f"on {row['node_name']}{took}{tries}", ABOUT_CHARS), shortened(error, ERROR_CHARS))
+
+
+def changed_tasks(
+    picture: JobPicture,
+    states: bytes,
+    running: Mapping[int, Any],
+    details: Mapping[int, Detail],
+    detailed: Container[int],
+) -> Iterator[Task]:
     """Make the tasks that look different from what was shown.
 
     Args:
         picture: The job as it is.
         states: Its states when it was shown last; empty = nothing was.
         running: What ran then.
+        details: What more is known.
+        detailed: Tasks of which that has changed.
     """
     for task, state in enumerate(picture.states):
         is_known = task < len(states) and states[task] == state
-        if not is_known or running.get(task) != picture.running.get(task):
-            yield _task(picture, task, state)
+        if not is_known or task in detailed or running.get(task) != picture.running.get(task):
+            yield _task(picture, task, state, details.get(task, Detail()))
 
 
-def _task(picture: JobPicture, number: int, state: int) -> Task:
+def _task(picture: JobPicture, number: int, state: int, detail: Detail) -> Task:
     key = group_key(picture.id)
     first, last = picture.first[number], picture.last[number]
     frames = f"Frame {first}" if first == last else f"Frames {first}–{last}"
@@ -82,6 +114,9 @@ def _task(picture: JobPicture, number: int, state: int) -> Task:
         task.started_at_ms = now.get("started_ms")
         if now.get("progress") is not None:
             task.total, task.done = _WHOLE, int(_WHOLE * now["progress"])
-    elif TASK_STATES[state] not in (TaskState.DONE, TaskState.FAILED):
+    elif task.state in (COMPLETED, FAILED):
+        task.about = detail.about
+        task.error = detail.error if task.state == FAILED else ""
+    else:
         task.about = TASK_STATES[state].value
     return task

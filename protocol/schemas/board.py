@@ -37,10 +37,33 @@ GROUP: Final = thing(
     },
     {"facts": {"type": "object", "description": "more for people, by name"}},
 )
+_PROGRAM: Final = {
+    "key": text("of the program, for as long as it runs"),
+    "name": text("of the program"),
+    "total": count("its tasks"),
+    **{state: count(f"tasks that are {state}") for state in _STATES},
+}
 DOCUMENTS: Final[dict[str, Schema]] = {
     "farm.board.v1": document(
         "farm.board.v1",
         "What is on a task board.",
         {"counts": _COUNTS, "groups": items(GROUP, "what tasks belong to"), "tasks": items(TASK, "tasks of programs")},
-    )
+    ),
+    "farm.boards.v1": document(
+        "farm.boards.v1",
+        "Which programs show their work on boards of a machine.",
+        {
+            "boards": items(
+                thing(
+                    {
+                        "board": text("its id; another one after each start"),
+                        "url": text("where a browser on that machine finds it"),
+                        "programs": items(thing(_PROGRAM), "on that board"),
+                    }
+                ),
+                "that the machine's daemon heard of lately",
+            ),
+            "programs": items(thing(_PROGRAM | {"url": text("of its board")}), "the same, board by board"),
+        },
+    ),
 }

@@ -74,10 +74,16 @@ class FakeFollowing:
         while True:
             yield await self.events.get()
 
+    def _row(self, index: int, state: str) -> dict[str, Any]:
+        row = {"index": index, "state": state, "attempts": 2, "node_name": "ws7", "seconds": 75.0}
+        return row | ({"cause": 9, "text": "the picture is black"} if state == "failed" else {})
+
     async def call(self, op: str, /, **args: Any) -> Any:
-        assert op == "job.feed"
         if not self.is_there:
             raise Unreachable("no node answers")
+        if op == "task.list":
+            return {"tasks": [self._row(index, state.value) for index, state in enumerate(self.job_states)]}
+        assert op == "job.feed"
         self.asked += 1
         await asyncio.sleep(0.01)  # as long as a node would take
         states = bytes(TASK_STATES.index(state) for state in self.job_states)
@@ -167,7 +173,10 @@ def test_frames_of_a_job_are_asked_for_while_somebody_has_it_open() -> None:
         following.progress = 0.5
         await until(viewer, picture, lambda: picture.tasks["job:j1/2"]["done"] == 50)
         following.job_states[2] = TaskState.FAILED
-        await until(viewer, picture, lambda: picture.tasks["job:j1/2"]["state"] == "failed")
+        await until(viewer, picture, lambda: picture.tasks["job:j1/2"].get("error"))
+        failed = picture.tasks["job:j1/2"]
+        assert failed["error"] == "bad output: the picture is black"
+        assert failed["about"] == "on ws7, 1m 15s, try 2"
         viewer.asked({"kind": "close", "group": "job:j1"})
         await until(viewer, picture, lambda: not model.keys("job:j1"))
         asked = following.asked

@@ -559,7 +559,7 @@ function fillTask(card, task) {
 }
 
 function timesText(task) {
-  if (!task.started_at_ms && !task.ended_at_ms) return "not started";
+  if (!task.started_at_ms && !task.ended_at_ms) return task.state === "pending" ? "not started" : "";
   const from = task.started_at_ms ? timeText(task.started_at_ms) : "–";
   return task.ended_at_ms ? `${from} → ${timeText(task.ended_at_ms)}` : `since ${from}`;
 }
