@@ -483,6 +483,35 @@ class LogLeave(NamedTuple):
     ask: int
 
 
+class EventLine(NamedTuple):
+    """One event, as every node's log tells it (`farmd.core.effects.Note`)."""
+
+    key: str
+    at_ms: int
+    what: str
+    text: str
+    why: str
+    actor: str
+    job: str
+    task: int
+    node: str
+
+
+class EventsAsk(NamedTuple):
+    """Which events since then does your log hold, the last `limit` of them? Answered by `EventsAre`."""
+
+    ask: int
+    since_ms: int
+    limit: int
+
+
+class EventsAre(NamedTuple):
+    """Events that every node tells, oldest first."""
+
+    ask: int
+    events: tuple[EventLine, ...]
+
+
 # -- joining ------------------------------------------------------------------------------------------------------
 
 
@@ -537,6 +566,7 @@ Message = (
     | PackAsk | PackIs | PartIs | PartHas | PledgeAsk | PledgeIs
     | SafeAsk | SafeIs
     | Hello | JoinAsk | JoinReply | Lane | LogSeek | LogSought | LogLeave
+    | EventsAsk | EventsAre
 )  # fmt: skip
 
 TAGS: dict[int, type[Message]] = {
@@ -549,6 +579,6 @@ TAGS: dict[int, type[Message]] = {
     58: Doubt, 70: PackAsk, 71: PackIs, 72: PartIs, 73: PartHas, 80: PledgeAsk, 81: PledgeIs,
     90: SafeAsk, 91: SafeIs,
     60: Hello, 61: JoinAsk, 62: JoinReply, 63: Lane,
-    100: LogSeek, 101: LogSought, 102: LogLeave,
+    100: LogSeek, 101: LogSought, 102: LogLeave, 103: EventsAsk, 104: EventsAre,
 }  # fmt: skip
 """Wire numbers; for ever."""

@@ -88,6 +88,10 @@ class Dispatch:
                 node.logs.bytes.on_read(turn, event)
             case ev.LogFound():
                 node.logs.on_found(turn, event)
+            case ev.NotesRead():
+                node.recalling.on_read(turn, event)
+            case ev.Notified():
+                node.notices.on_notified(turn, event)
             case _:
                 self._files(turn, event)
 
@@ -242,6 +246,10 @@ class Dispatch:
                 node.room.pledges.on_ask(turn, sender, message)
             case ms.PledgeIs():
                 node.room.eviction.on_pledge(turn, sender, message)
+            case ms.EventsAsk():
+                node.recalling.on_ask(turn, sender, message)
+            case ms.EventsAre():
+                node.recalling.on_are(turn, sender, message)
             case ms.LogAsk() | ms.LogIs() | ms.LogSeek() | ms.LogSought() | ms.LogLeave():
                 self._logs(turn, sender, message)
             case ms.SafeAsk():

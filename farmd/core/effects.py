@@ -297,6 +297,15 @@ class LeaveLog:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadNotes:
+    """Read the last `limit` events since then that all nodes tell. Answered by `NotesRead`."""
+
+    ask: int
+    since_ms: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReadBlob:
     """Read a small blob as a whole, for a client. Answered by `BlobRead`."""
 
@@ -362,6 +371,8 @@ Effect = (
     | ReadLog
     | SeekLog
     | LeaveLog
+    | ReadNotes
     | ReadBlob
+    | Notify
     | Note
 )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from farmd.core.effects import Note
     from protocol.bodies import OutputFact
     from protocol.ids import AttemptRef, BlobAddress, JobId, NodeId
     from protocol.logquery import LogExcerpt
@@ -280,6 +281,14 @@ class LogFound:
 
 
 @dataclass(frozen=True, slots=True)
+class NotesRead:
+    """Answer to `ReadNotes`: lines of this node's event log, oldest first."""
+
+    ask: int
+    notes: tuple[Note, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class BlobRead:
     """Answer to `ReadBlob`: its bytes, or None if it is not here."""
 
@@ -354,7 +363,9 @@ Event = (
     | Delivered
     | LogRead
     | LogFound
+    | NotesRead
     | BlobRead
+    | Notified
     | Measured
     | StoreFailed
     | StoreHealed

@@ -55,6 +55,7 @@ class Following:
         if change.new in (MemberState.DEAD, MemberState.LEFT):
             node.swarm.lost(turn, change.node)
         node.arrivals.tell(turn, change)
+        node.recalling.on_member(turn, change)
         if change.new is MemberState.ALIVE and change.old is not MemberState.SUSPECT:
             node.gossip.pull_from(turn, change.node)
 

@@ -45,6 +45,7 @@ from farmd.core.membership import Membership
 from farmd.core.outlook import Outlook
 from farmd.core.outputs import Outputs
 from farmd.core.pathrules import PathRules
+from farmd.core.recalling import Recalling
 from farmd.core.registry import Registry
 from farmd.core.releasing import Releasing
 from farmd.core.replica import Replica
@@ -160,6 +161,7 @@ class Node:
         self.rounds = Rounds(self.id, jobs=self.jobs, assets=self.assets, outputs=self.outputs, is_open=self.is_open)
         self.losses = Losses(self.jobs)
         self.releasing = Releasing(self)
+        self.recalling = Recalling(self, self._now.mono)
         self.thumbnails = Thumbnails(self.id, jobs=self.jobs, swarm=self.swarm, name_of=self.registry.name_of)
         self.logs = Logs(self)
         self.acknowledge = Acknowledge(

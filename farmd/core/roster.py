@@ -73,6 +73,7 @@ class MemberChange:
         new: State now.
         epoch: The life that `new` speaks of.
         old_epoch: The life that `old` speaks of; less than `epoch` means that the node restarted.
+        seen_at: Monotonic second at which it was last believed to be here before; minus infinity if never.
     """
 
     node: NodeId
@@ -80,6 +81,7 @@ class MemberChange:
     new: MemberState
     epoch: int
     old_epoch: int = SEED_EPOCH
+    seen_at: float = -math.inf
 
     @property
     def restarted(self) -> bool:
@@ -205,7 +207,8 @@ class Roster:
         if is_same:
             return None
         old, old_epoch = (known.state, known.epoch) if known else (None, SEED_EPOCH)
-        change = MemberChange(claim.node, old, state, claim.epoch, old_epoch)
+        seen_before = known.seen_at if known else -math.inf
+        change = MemberChange(claim.node, old, state, claim.epoch, old_epoch, seen_before)
         self._changes.append(change)
         return change
 

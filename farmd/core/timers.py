@@ -27,8 +27,8 @@ class Timers:
         self._node = node
         self._machines = (
             node.membership, node.election, node.gossip, node.swarm, node.outputs, node.losses, node.logs, node.door,
-            node.releasing,
-            node.thumbnails, node.alerts, node.rounds, node.room.eviction, node.room.tidying, node.retention,
+            node.releasing, node.recalling,
+            node.thumbnails, node.alerts, node.notices, node.rounds, node.room.eviction, node.room.tidying, node.retention,
         )  # fmt: skip
         self._deadlines = (
             *[machine.next_deadline for machine in self._machines],

@@ -19,14 +19,15 @@ from farmd.adapters.client_door import Patient
 from farmd.adapters.store import EventFilter
 from farmd.core.arguments import find_job, number_of, seconds_of, text_of
 from farmd.core.eventlog import FARM
-from protocol.errors import NotFound, UsageError
+from farmd.core.events import NotesRead
+from protocol.errors import FarmError, NotFound, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from farmd.adapters.store import SqliteStore
-    from farmd.core.effects import Note
-    from farmd.core.events import ClientAsked
+    from farmd.core.effects import Note, ReadNotes
+    from farmd.core.events import ClientAsked, Event
     from farmd.core.node import Node
 
 MAX_LINES: Final = 10_000
@@ -124,3 +125,22 @@ class EventLog:
             "node": note.node,
             "node_name": node.registry.name_of(note.node) if note.node else "",  # type: ignore[arg-type]  # a node id
         }
+
+
+def recaller(store: SqliteStore, post: Callable[[Event], None]) -> Callable[[ReadNotes], None]:
+    """Make what carries out `ReadNotes`: reads what all nodes tell, for one that was away."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def read(effect: ReadNotes) -> None:
+        try:
+            found = await store.notes(effect.limit, None, EventFilter(since_ms=effect.since_ms, keyed=True))
+        except FarmError:
+            found = []  # it asks another one, or does without
+        post(NotesRead(effect.ask, tuple([note for _, note in found])))
+
+    def recall(effect: ReadNotes) -> None:
+        task = asyncio.get_running_loop().create_task(read(effect))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    return recall

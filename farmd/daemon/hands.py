@@ -24,7 +24,14 @@ class RealHands:
     """`Hands` port of a daemon."""
 
     def __init__(
-        self, *, transport: ZmqTransport, door: ClientDoor, runner: Runner, storage: Storage, logs: LogLooking
+        self,
+        *,
+        transport: ZmqTransport,
+        door: ClientDoor,
+        runner: Runner,
+        storage: Storage,
+        logs: LogLooking,
+        recall: Callable[[ef.ReadNotes], None],
     ) -> None:
         self._table: dict[type, Callable[[Any], object]] = {
             ef.Send: lambda effect: transport.send(effect.to, effect.message),
@@ -54,6 +61,7 @@ class RealHands:
             ef.ReadLog: storage.read_log,
             ef.SeekLog: logs.seek,
             ef.LeaveLog: logs.leave,
+            ef.ReadNotes: recall,
             ef.ReadBlob: storage.read_blob,
         }
 

@@ -36,6 +36,7 @@ from farmd.core.effects import Note
 from farmd.core.events import Measured, PeerHeardOf, Stopping
 from farmd.core.life import Loaded, Self
 from farmd.core.node import Node
+from farmd.daemon.eventlog import recaller
 from farmd.daemon.hands import RealHands
 from farmd.daemon.logkeeping import LogKeeping
 from farmd.daemon.loglooking import LogLooking
@@ -161,8 +162,9 @@ class Daemon:
         handlers, check = operations.handlers, node.door.permissions.check
         door = ClientDoor(self._zap.context, self._settings.data_dir, self._post, handlers, check=check)
         self._door = door
+        recall = recaller(self._store, self._post)
         self._looking = LogLooking(Seeker(self._logs, errors_of, level_of), self._post)
-        hands = RealHands(transport=transport, door=door, runner=runner, storage=storage, logs=self._looking)
+        hands = RealHands(transport=transport, door=door, runner=runner, storage=storage, logs=self._looking, recall=recall)
         self._driver = Driver(node, clock=self._clock, store=self._store, hands=hands, on_bug=self._on_bug)
         transport.trust([body.public_key for body in node.registry.keys.values()])
         transport.start()

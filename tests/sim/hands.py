@@ -16,8 +16,10 @@ from farmd.core.effects import (
     LeaveLog,
     Link,
     ListBlobs,
+    Notify,
     ReadBlob,
     ReadLog,
+    ReadNotes,
     ReadManifest,
     ReadPack,
     ReadPiece,
@@ -48,7 +50,9 @@ from farmd.core.events import (
     Delivered,
     LogFound,
     LogRead,
+    NotesRead,
     ManifestRead,
+    Notified,
     PackWritten,
     PieceWritten,
 )
@@ -150,6 +154,10 @@ class SimHands:
                 self._deliver(effect)
             case ReadBlob():
                 self._later(BlobRead(effect.ask, self.blobs.held.get(effect.blob)))
+            case ReadNotes():
+                notes = self._world.by_id[self.node].disk.notes
+                found = [note for note in notes if note.key and note.at_ms >= effect.since_ms]
+                self._later(NotesRead(effect.ask, tuple(found[-effect.limit :])))
             case ReadLog() | SeekLog() | LeaveLog():
                 self._look_into_log(effect)
             case _:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from farmd.core.controls import Controls
+from farmd.core.events import MessageReceived
 from protocol.jobspec import GateMode, GateSpec
+from protocol.messages import EventLine, EventsAre
 from tests.core.small_farm import Farm, play
 from tests.sim.world import RenderPlan
 
@@ -148,3 +150,50 @@ def test_node_that_was_off_tells_what_happened_meanwhile_as_the_others_do() -> N
             assert len(keys) == len(set(keys)), "no event twice"
 
     play(scene, 3)
+
+
+async def pause_and_resume(farm: Farm, job: str) -> None:
+    await ordered(farm, job, "pause")
+    await ordered(farm, job, "resume")
+
+
+def paused_once_everywhere(farm: Farm, job: str) -> bool:
+    return all([note.why for note in lines(machine, "pause", job)] == [WHY] for machine in farm.machines)
+
+
+def test_order_that_was_overruled_while_a_node_was_off_is_told_there_too() -> None:
+    async def scene(farm: Farm) -> None:
+        late = farm.machines[2]
+        job = await prepared(farm, "pause")
+        late.leave()
+        await farm.until(lambda: not late.up)
+        await pause_and_resume(farm, job)
+        late.start()
+        await farm.until(lambda: paused_once_everywhere(farm, job), 30)
+        assert lines(late, "pause", job)[0].at_ms < lines(late, "resume", job)[0].at_ms
+
+    play(scene, 3)
+
+
+def test_order_that_was_overruled_on_the_other_side_of_a_partition_is_told_there_too() -> None:
+    async def scene(farm: Farm) -> None:
+        job = await prepared(farm, "pause")
+        farm.world.network.split([[machine.id for machine in farm.machines[:2]], [farm.machines[2].id]])
+        await asyncio.sleep(30)
+        await pause_and_resume(farm, job)
+        assert not lines(farm.machines[2], "pause", job)
+        farm.world.network.heal()
+        await farm.until(lambda: paused_once_everywhere(farm, job), 60)
+
+    play(scene, 3)
+
+
+def test_events_of_another_node_are_not_taken_unasked() -> None:
+    async def scene(farm: Farm) -> None:
+        here, there = farm.machines
+        forged = EventLine("f.1", 1, "cancel", "forged", "", "anna@n00", "", -1, "")
+        here._post(MessageReceived(there.id, EventsAre(99, (forged,))))
+        await asyncio.sleep(2)
+        assert not [note for note in here.disk.notes if note.text == "forged"]
+
+    play(scene, 2)
