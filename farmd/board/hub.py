@@ -2,7 +2,8 @@
 
 A program is one or several processes (a loader and its workers). Each process numbers its messages; the hub answers
 with the number, and knows after a broken connection which was the last: nothing is lost, and nothing counts twice.
-When the last process of a program has been gone for `GRACE_S`, what it left unfinished is marked as failed.
+When the last process of a program has been gone for `GRACE_S`, what it left unfinished is marked as failed; should it
+come back after all (its machine was asleep), that is taken back.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 GRACE_S: Final = 5.0
 MAX_PUBLISHERS: Final = 256
 """Processes that one board hears at a time."""
+MAX_ENDED: Final = 1_000
+"""Programs that are remembered after their end."""
 
 
 @dataclass(slots=True)
@@ -30,6 +33,7 @@ class _Source:
 
     program: Program
     connections: int = 0
+    has_ended: bool = False
     received: dict[str, int] = field(default_factory=dict)
 
 
@@ -67,6 +71,9 @@ class Hub:
             raise PeerError("a program must have a name")
         source = self._sources.setdefault(key, _Source(Program(key, shortened(name, NAME_CHARS) or "program")))
         source.connections += 1
+        if source.has_ended:
+            source.has_ended = False
+            self.model.revive_program(key)
         return key, process, source.received.get(process, 0)
 
     def receive(self, program: str, process: str, message: object) -> int:
@@ -98,8 +105,13 @@ class Hub:
     def end(self, program: str, at_ms: int) -> None:
         """Give a program up that is gone."""
         if self.is_gone(program):
-            del self._sources[program]
+            source = self._sources.pop(program)
+            source.has_ended = True
+            self._sources[program] = source  # the last of those that ended
             self.model.end_program(program, at_ms)
+            ended = [key for key, source in self._sources.items() if source.has_ended]
+            for key in ended[:-MAX_ENDED]:
+                del self._sources[key]
 
 
 def _ops(found: dict[Any, Any]) -> dict[str, Op]:

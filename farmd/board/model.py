@@ -15,7 +15,7 @@ from collections import Counter, OrderedDict, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from farmd.board.ops import FAILED
+from farmd.board.ops import FAILED, PENDING, RUNNING
 from farmd.board.tasks import MAX_TASKS, Counts, Group, Task, no_counts
 
 if TYPE_CHECKING:
@@ -85,6 +85,14 @@ class BoardModel:
             for group in [group for group in self._groups.values() if group.owner == program]:
                 for task in [task for task in group.tasks.values() if not task.is_over]:
                     self._change(group, task, {"state": FAILED, "ended_at_ms": at_ms, "error": ENDED})
+
+    def revive_program(self, program: str) -> None:
+        """Take back what `end_program` said: the program is there again."""
+        with self._lock:
+            for group in [group for group in self._groups.values() if group.owner == program]:
+                for task in [task for task in group.tasks.values() if task.error == ENDED]:
+                    state = PENDING if task.started_at_ms is None else RUNNING
+                    self._change(group, task, {"state": state, "ended_at_ms": None, "error": ""})
 
     def say(self, *, title: str | None = None, note: str | None = None) -> None:
         """Change what stands above everything: the title, and a note about what is shown."""
