@@ -48,6 +48,8 @@ def submit_again(session: Session, spec: JobSpec, waiting: Waiting, *, ack: str 
         session.printer.one(_document(spec, {}) | {"dry_run": True}, spec.name, _lines)
         session.note("dry run: nothing was submitted")
         return None
+    if spec.manifest is not None:
+        session.begin_transfer()  # the node may have to fetch the files from another first
     deliver = spec.output_dir is not None
     answer: View = session.call("job.submit", spec=spec_to_bytes(spec), ack=ack, deliver=deliver)
     session.printer.one(_document(spec, answer), str(answer["job"]), _lines)

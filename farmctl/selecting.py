@@ -29,8 +29,13 @@ _PART_CHARS: Final = 4
 """Jobs of one day begin alike, and end at random: so a part of an id is taken too, if it is not too short."""
 
 
-def select_jobs(session: Session, words: Sequence[str]) -> list[str]:
+def select_jobs(session: Session, words: Sequence[str], *, archived: str = "without") -> list[str]:
     """Return the ids of the jobs that are meant, each once, in the order given.
+
+    Args:
+        session: With --filter.
+        words: As they were given; a job that is named is found, archived or not.
+        archived: Which jobs a filter is held against: "without" archived ones, "only" these, or "with" them.
 
     Raises:
         UserError: A word means no job, or several; or none is named in any way.
@@ -38,7 +43,7 @@ def select_jobs(session: Session, words: Sequence[str]) -> list[str]:
     if _is_by_filter(session, "job", words):
         from farmctl.filters import JOB_FIELDS
 
-        return _all_ids(session, "job", keep_chosen(session, all_jobs(session)["jobs"], JOB_FIELDS))
+        return _all_ids(session, "job", keep_chosen(session, all_jobs(session, archived=archived)["jobs"], JOB_FIELDS))
     given = _given(words)
     if all(map(_JOB_ID.fullmatch, given)):
         return list(dict.fromkeys(given))

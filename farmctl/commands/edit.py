@@ -158,4 +158,4 @@ def archive(session: Session, words: tuple[str, ...], why: str) -> int:
 @pass_session
 def unarchive(session: Session, words: tuple[str, ...], why: str) -> int:
     """Bring jobs back into the lists."""
-    return change(session, select_jobs(session, words), "unarchive", why=why)
+    return change(session, select_jobs(session, words, archived="only"), "unarchive", why=why)

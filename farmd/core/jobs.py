@@ -280,20 +280,26 @@ class Jobs:
             self._lives.find(ref)
             job.tasks.grant(ref.task, ref.attempt)
             job.refresh(ref.task)
-            self._lineup.settle(job)
+            self._grants_changed(job)
 
     def ungrant(self, ref: AttemptRef) -> None:
         """Take the mark away: refused, void after 10 s, or its node is lost."""
         job = self._jobs.get(ref.job)
         if job is not None:
             job.tasks.ungrant(ref.task, ref.attempt)
-            self._lineup.settle(job)
+            self._grants_changed(job)
 
     def ungrant_all(self) -> None:
         """Take all marks away: this node leads no longer."""
         for job in self._jobs.values():
             job.tasks.ungrant_all()
-            self._lineup.settle(job)
+            self._grants_changed(job)
+
+    def _grants_changed(self, job: Job) -> None:
+        """Before the first attempt of a job its state depends on whether anything of it is granted."""
+        if not job.nodes:
+            self._refreshed[job.id] = None
+        self._lineup.settle(job)
 
     def node_lost(self, node: NodeId, epoch: int) -> list[AttemptRef]:
         """This life of a node, and all before it, are over; list the attempts that died with it."""

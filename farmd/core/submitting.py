@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from protocol.ids import JobId
 
 SUBMIT_PATIENCE_S = 20.0
+"""A job is refused when none of its files has come nearer for so long."""
+LOOK_S = 5.0
 
 
 @dataclass(slots=True)
@@ -40,6 +42,8 @@ class _Submission:
     asked: ClientAsked
     spec: JobSpec
     due: float
+    look_at: float
+    lacking: int
 
 
 class Submitting:
@@ -53,16 +57,22 @@ class Submitting:
         self.operations: Mapping[str, Callable[[Turn, ClientAsked], None]] = {"job.submit": self._submit}
 
     def next_deadline(self) -> float | None:
-        """When a submitter has waited long enough for the files."""
-        return min((waiting.due for waiting in self._submissions.values()), default=None)
+        """When it is looked again whether files are coming."""
+        return min((waiting.look_at for waiting in self._submissions.values()), default=None)
 
     def on_timer(self, turn: Turn) -> None:
-        """Refuse the jobs whose files did not come."""
+        """Refuse the jobs whose files do not come; a job of which an old one's gigabytes come from afar is waited for."""
+        now = turn.now.mono
         for job_id, waiting in list(self._submissions.items()):
-            if waiting.due > turn.now.mono:
+            if waiting.look_at > now:
+                continue
+            lacking = self._node.assets.missing_bytes(job_id)
+            if lacking != waiting.lacking:
+                waiting.lacking, waiting.due = lacking, now + SUBMIT_PATIENCE_S
+            if waiting.due > now:
+                waiting.look_at = min(waiting.due, now + LOOK_S)
                 continue
             del self._submissions[job_id]
-            lacking = self._node.assets.missing_bytes(job_id)
             self._node.assets.forget(job_id)
             why = f"{lacking} bytes of its files are on no node that answers"
             fault = (1, "the job was not accepted", why, "submit it again: what is here is not sent twice")
@@ -101,8 +111,12 @@ class Submitting:
         if spec.manifest is None:
             self._accept(turn, event, job_id, spec)
             return
-        self._submissions[job_id] = _Submission(event, spec, turn.now.mono + SUBMIT_PATIENCE_S)
+        now = turn.now.mono
+        self._submissions[job_id] = _Submission(event, spec, now + SUBMIT_PATIENCE_S, now + LOOK_S, 0)
         self._node.assets.want(turn, job_id, spec, ())
+        waiting = self._submissions.get(job_id)
+        if waiting is not None:
+            waiting.lacking = self._node.assets.missing_bytes(job_id)
 
     def on_assets_held(self, turn: Turn, job_id: JobId) -> None:
         """All files of a job are here: if it waits for that, write its row."""
