@@ -103,13 +103,14 @@ class Printer:
 
         Args:
             document: What the node said.
-            name: Its id.
+            name: Its id; several, a line each.
             lines: Makes the text for people of the document and of now in milliseconds.
         """
         if self.form in (Format.JSON, Format.JSONL):
             print_json(document, one_line=self.form is Format.JSONL)
         elif self.form is Format.NAME:
-            click.echo(printable(name))
+            for line in name.split("\n") if name else ():
+                click.echo(printable(line))
         elif self.form is Format.CSV:
             print_csv([document])
         else:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 SCHEMA: Final = "farm.status.v1"
 SHOWN_JOBS: Final = 12
 SHOWN_ALERTS: Final = 6
+_JOB_FRAME_ROWS: Final = 4
+"""A blank line, the heading, what is left out, and the line where the cursor is."""
 _BARS: Final = "▁▂▃▄▅▆▇█"
 _MARKS: Final = {"error": ("✖", "red"), "warning": ("▲", "yellow"), "info": ("●", "blue")}
 _URGENCY: Final = {
@@ -88,14 +90,13 @@ def _urgency(job: View) -> int:
         return len(_URGENCY)
 
 
-def overview_lines(printer: Printer, farm: View, now_ms: int) -> Iterator[str]:
-    """Lay the screen out."""
+def overview_lines(printer: Printer, farm: View, now_ms: int, rows: int | None = None) -> list[str]:
+    """Lay the screen out; with `rows`, as many jobs as such a terminal has room for."""
     word, colour = word_of(farm)
-    yield f"{printable(str(farm.get('farm') or 'farm'))}  {paint(word, colour)}"
-    yield ""
-    yield from fields(_facts(farm, now_ms))
-    yield from _alerts(farm)
-    yield from _jobs(printer, farm)
+    head = [f"{printable(str(farm.get('farm') or 'farm'))}  {paint(word, colour)}", ""]
+    head += [*fields(_facts(farm, now_ms)), *_alerts(farm)]
+    room = SHOWN_JOBS if rows is None else max(1, min(SHOWN_JOBS, rows - len(head) - _JOB_FRAME_ROWS))
+    return [*head, *_jobs(printer, farm, room)]
 
 
 def word_of(farm: View) -> tuple[str, str]:
@@ -154,12 +155,12 @@ def _alerts(farm: View) -> Iterator[str]:
         yield f"  … and {len(alerts) - SHOWN_ALERTS} more: farmctl status -o json"
 
 
-def _jobs(printer: Printer, farm: View) -> Iterator[str]:
+def _jobs(printer: Printer, farm: View, most: int) -> Iterator[str]:
     jobs = farm.get("active_jobs") or []
     if not jobs:
         return
     yield ""
-    yield from printer.table_lines(jobs[:SHOWN_JOBS], _COLUMNS)
-    if len(jobs) > SHOWN_JOBS:
-        hidden = Counter(job_state(job, 0) for job in jobs[SHOWN_JOBS:])
-        yield f"… and {len(jobs) - SHOWN_JOBS} more ({', '.join(f'{n} {s}' for s, n in hidden.items())}): farmctl job list"
+    yield from printer.table_lines(jobs[:most], _COLUMNS)
+    if len(jobs) > most:
+        hidden = Counter(job_state(job, 0) for job in jobs[most:])
+        yield f"… and {len(jobs) - most} more ({', '.join(f'{n} {s}' for s, n in hidden.items())}): farmctl job list"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from shutil import get_terminal_size
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from farmctl.links import POLL_S, Links
 from farmctl.overview import Overview, overview_lines
 from farmctl.screen import Screen
 from protocol.errors import Unreachable
+from protocol.exitcodes import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,19 +22,26 @@ LOST: Final = "not_answering"
 """Why the last known state is shown and not the present one; a field of the view that is added here."""
 
 
-def watch_farm(session: Session) -> None:
-    """Show the farm again and again; ends by the keyboard only.
+def watch_farm(session: Session) -> ExitCode:
+    """Show the farm again and again until the person has seen enough; returns what to exit with.
 
     Raises:
         UserError: No node answered the first question.
-        KeyboardInterrupt: The person has seen enough.
     """
+    try:
+        _watch(session)
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED  # the usual way to end it, and no error
+
+
+def _watch(session: Session) -> NoReturn:
     printer, overview, links = session.printer, Overview(), Links(session)
 
     def lines(farm: View, now_ms: int) -> Iterator[str]:
         if farm.get(LOST):
             yield f"✖ {farm[LOST]}; looking for another node. The last that is known:"
-        yield from overview_lines(printer, farm, now_ms)
+        rows = get_terminal_size().lines - bool(farm.get(LOST)) if screen.in_place else None
+        yield from overview_lines(printer, farm, now_ms, rows)
 
     with Screen(session, lines) as screen:
         try:

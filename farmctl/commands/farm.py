@@ -49,8 +49,7 @@ def status(session: Session, job_word: str | None, *, watch: bool) -> ExitCode |
     if watch:
         from farmctl.watching import watch_farm
 
-        watch_farm(session)
-        return None
+        return watch_farm(session)
     document = Overview().look(session.call)
     printer.one(document, str(document["farm"]), lambda shown, now_ms: overview_lines(printer, shown, now_ms))
     return None

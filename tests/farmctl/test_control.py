@@ -62,6 +62,7 @@ def test_every_job_has_its_own_result_and_the_first_refusal_is_the_code() -> Non
     assert (refused["job"], refused["error"]["code"], refused["error"]["hint"]) == (JOB, 6, "ask her")
     assert (done["job"], done["state"]) == (OTHER, "cancelled")
     assert run(node_with(control), "cancel", JOB, OTHER, "-q").stdout == f"{OTHER}\n"
+    assert run(node_with(), "cancel", JOB, OTHER, "-q").stdout == f"{JOB}\n{OTHER}\n"
     assert "not your job" in result.stderr
     assert f"{OTHER}: stored here only" in result.stderr
 

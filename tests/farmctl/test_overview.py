@@ -8,9 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from farmctl.overview import SHOWN_ALERTS, SHOWN_JOBS
+from farmctl.overview import SHOWN_ALERTS, SHOWN_JOBS, Overview, overview_lines
 from protocol.errors import Unreachable
-from tests.farmctl.fakes import JOB, NOW_MS, OTHER, Clock, FakeNode, farm, feed_answer, job_view, node_view, run
+from tests.farmctl.fakes import (
+    JOB,
+    NOW_MS,
+    OTHER,
+    Clock,
+    FakeNode,
+    farm,
+    feed_answer,
+    job_view,
+    node_view,
+    run,
+    session_for,
+)
 
 if TYPE_CHECKING:
     from farmctl.output import View
@@ -145,6 +157,7 @@ def test_watching_a_job_ends_with_it() -> None:
 def test_on_a_terminal_the_view_stays_in_its_place_and_the_last_one_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("farmctl.screen.is_terminal", lambda stream: True)
     monkeypatch.setattr("shutil.get_terminal_size", lambda: os.terminal_size((60, 8)))
+    monkeypatch.setattr("farmctl.watching.get_terminal_size", lambda: os.terminal_size((60, 8)))
     answers = iter([feed_answer(), feed_answer(reset=False), KeyboardInterrupt()])
     result = run(FakeNode(farm() | {"farm.feed": answers}), "status", "-w", "--color", "always", env={"COLUMNS": "60"})
     assert result.exit_code == 130
@@ -154,3 +167,15 @@ def test_on_a_terminal_the_view_stays_in_its_place_and_the_last_one_is_left(monk
     assert (first.count("\n"), second.count("\n")) == (7, 7)
     assert "more lines" in second
     assert f"farmctl job resume {OTHER}" in left
+
+
+@pytest.mark.parametrize("rows", [18, 24, 40])
+def test_as_many_jobs_are_shown_as_the_terminal_has_room_for(rows: int) -> None:
+    jobs = [job_view(id=f"{number:016d}", state="queued") for number in range(30)]
+    session = session_for(FakeNode(farm() | {"farm.feed": feed_answer(jobs=jobs)}))
+    document = Overview().look(session.call)
+    lines = overview_lines(session.printer, document, NOW_MS, rows)
+    assert len(lines) <= rows - 1
+    shown = sum(line.startswith("0000") for line in lines)
+    assert lines[-1].startswith(f"… and {30 - shown} more")
+    assert shown == min(SHOWN_JOBS, rows - 15)
