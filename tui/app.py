@@ -18,11 +18,13 @@ from textual.worker import Worker, WorkerState
 from protocol.errors import UserError
 from protocol.feed import JobPicture
 from protocol.human import counted, printable
-from tui.commands import Intent, parse_command
-from tui.console import Console, frames_text, path_of
+from tui.asking import Asking
+from tui.carrying import carry_out
+from tui.commands import parse_command
+from tui.console import Console, path_of
 from tui.keymap import Keymap, Place, sort_letters
 from tui.looks import Run, Runs
-from tui.orders import ORDERS, Order, Subject, priority_order, retry_order, what_of
+from tui.ordering import Ordering
 from tui.palette import FarmCommands
 from tui.screens.base import FarmScreen, bindings_of
 from tui.screens.farm import FarmViewScreen
@@ -33,16 +35,15 @@ from tui.screens.overview import OverviewScreen
 from tui.screens.sheet import Question, Sheet
 from tui.source import FarmTold, JobLost, JobTold, LinkTold
 from tui.themes import FARM_DARK, FARM_LIGHT, VARIABLES
-from tui.words import help_lines, why_lines
+from tui.words import help_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from tui.columns import Row
     from tui.source import Source, Told
 
 TICK_S: Final = 0.5
-EVENTS_PAGE: Final = 500
 _VIEWS: Final[dict[Place, type[FarmScreen]]] = {
     Place.OVERVIEW: OverviewScreen,
     Place.JOBS: JobsScreen,
@@ -89,11 +90,8 @@ class Dashboard(App[int]):
         self.console_model = Console(mono, user, read_only)
         self._changed_keys = dict(keys or {})
         self._wanted_theme = theme
-        self._notes = -1
-        self._events_of = ""
-        self._asking_events = False
-        self._asked_pictures: set[tuple[str, int]] = set()
-        self._asking_tasks = False
+        self.ordering = Ordering(self)
+        self.asking = Asking(self)
         self._views: dict[Place, FarmScreen] = {}
         self._view = Place.OVERVIEW
 
@@ -125,16 +123,15 @@ class Dashboard(App[int]):
         console = self.console_model
         match told:
             case FarmTold():
-                done = console.apply_farm(told.picture, told.changes)
-                self._unmark(done)
-                self._look_for_events()
+                self.ordering.confirm(console.apply_farm(told.picture, told.changes))
+                self.asking.events()
             case JobTold():
                 console.apply_job(told.picture, anew=told.anew)
             case JobLost():
                 self._job_lost(told)
             case LinkTold():
                 console.standing = console.standing.told(told.link, told.node_name, told.why)
-        self._draw()
+        self.draw()
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """Say what failed in a question that nobody waits for: a fault of ours must not pass in silence."""
@@ -143,7 +140,8 @@ class Dashboard(App[int]):
                 (Run("✖ a fault of the dashboard: ", "failed"), Run(printable(repr(event.worker.error)), "muted"))
             )
 
-    def _draw(self) -> None:
+    def draw(self) -> None:
+        """Draw everything that is on the screen."""
         for screen in self.screen_stack:
             if isinstance(screen, FarmScreen):
                 screen.told()
@@ -161,35 +159,6 @@ class Dashboard(App[int]):
             if isinstance(screen, JobScreen) and screen.job == told.job:
                 screen.lost = told.why
         self.tell((Run(told.why, "warning"),))
-
-    def _unmark(self, keys: Iterable[str]) -> None:
-        done = list(keys)
-        if done:
-            for table in (self.console_model.jobs, self.console_model.active, self.console_model.nodes):
-                table.unmark(done)
-
-    # -- events ---------------------------------------------------------------------------------------------------
-
-    def _look_for_events(self) -> None:
-        """Ask for new lines of the event log when the farm says that there are some."""
-        farm = self.console_model.farm
-        notes, node = int(farm.get("notes") or 0), str(farm.get("node") or "")
-        if (notes != self._notes or node != self._events_of) and not self._asking_events:
-            self._asking_events = True
-            self.run_worker(self._ask_events(notes, node), group="events", exit_on_error=False)
-
-    async def _ask_events(self, notes: int, node: str) -> None:
-        anew = node != self._events_of
-        after = None if anew or not self.console_model.event_rows else max(self.console_model.event_rows)
-        try:
-            answer = await self.source.call("events", after=after, limit=EVENTS_PAGE)
-            self.console_model.apply_events(answer.get("events") or [], anew=anew)
-            self._notes, self._events_of = notes, node
-        except UserError:
-            pass  # the feed tells again, and the connection is shown in the top line
-        finally:
-            self._asking_events = False
-        self._draw()
 
     # -- where one is ---------------------------------------------------------------------------------------------
 
@@ -246,6 +215,17 @@ class Dashboard(App[int]):
         """Go back."""
         self.front.action_back()
 
+    def action_command(self) -> None:
+        """Ask for a command."""
+        self.front.action_command()
+
+    def run_command(self, text: str) -> None:
+        """Carry out what was typed after the colon."""
+        try:
+            carry_out(self, parse_command(text, read_only=self.console_model.read_only))
+        except UserError as error:
+            self.tell((Run(error.what, "failed"), Run(f"  {error.why} {error.hint}".rstrip(), "muted")))
+
     def action_leave(self) -> None:
         """Quit, from one of the five views, with no order on its way."""
         if len(self.screen_stack) > 2:
@@ -261,11 +241,10 @@ class Dashboard(App[int]):
 
     def action_refresh(self) -> None:
         """Draw everything, and ask for what is not told by itself."""
-        self._notes = -1
-        self._look_for_events()
+        self.asking.events(anyway=True)
         self.ask_farm()
         self.front.refresh(layout=True)
-        self._draw()
+        self.draw()
 
     def action_palette(self) -> None:
         """Find a command, a job or a machine."""
@@ -301,74 +280,17 @@ class Dashboard(App[int]):
         name = str((self.console_model.job_row(job) or {}).get("name") or job)
         self.push_screen(LogScreen(which, name))
 
-    def show_why(self, job: str, frame: int | None = None) -> None:
-        """Say why a job, or one frame of it, does not run."""
-        row = self.console_model.job_row(job) or {}
-        sheet = Sheet(f"Why: {printable(str(row.get('name') or job))}", [(Run("asking …", "muted"),)])
-        self.push_screen(sheet)
-
-        async def ask() -> None:
-            args = {} if frame is None else {"frame": frame}
-            try:
-                sheet.tell(why_lines(await self.source.call("why", job=job, **args), row))
-            except UserError as error:
-                sheet.tell(_error_lines(error))
-
-        self.run_worker(ask(), group="why", exclusive=True, exit_on_error=False)
-
-    def ask_tasks(self, screen: JobScreen, visible: list[int]) -> None:
-        """Ask for what the feed does not tell of the tasks on the screen."""
-        lacking = screen.opened.rows.lacking(visible)
-        if lacking and not self._asking_tasks:
-            self._asking_tasks = True
-            self.run_worker(self._tasks_asked(screen, lacking), group="tasks", exit_on_error=False)
-
-    async def _tasks_asked(self, screen: JobScreen, lacking: list[int]) -> None:
-        first, count = min(lacking), max(lacking) - min(lacking) + 1
-        learnt: list[int] = []
-        try:
-            answer = await self.source.call("task.list", job=screen.job, offset=first, limit=min(count, 1000))
-            learnt = screen.opened.rows.learn(answer.get("tasks") or [])
-        except UserError:
-            pass  # shown as unknown; asked again when the cursor moves
-        finally:
-            self._asking_tasks = False
-        if learnt:
-            screen.opened.table.change(learnt)
-            screen.told()
-
-    def ask_picture(self, screen: JobScreen, frame: int) -> None:
-        """Ask for the picture of a frame, once at a time."""
-        asked = (screen.job, frame)
-        if asked in self._asked_pictures:
-            return
-        self._asked_pictures.add(asked)
-
-        async def ask() -> None:
-            try:
-                answer = await self.source.call("task.thumbnail", job=screen.job, frame=frame)
-                screen.picture_came(frame, answer["data"], "")
-            except UserError as error:
-                screen.picture_came(frame, None, error.what)
-            finally:
-                self._asked_pictures.discard(asked)
-
-        self.run_worker(ask(), group="pictures", exit_on_error=False)
-
     def ask_farm(self) -> None:
-        """Ask the node what it has checked, and as whom it knows us."""
+        """Ask the node what it has checked."""
+        screen = self._views[Place.FARM]
+        assert isinstance(screen, FarmViewScreen)
+        self.asking.farm(screen)
 
-        async def ask() -> None:
-            screen = self._views[Place.FARM]
-            assert isinstance(screen, FarmViewScreen)
-            try:
-                screen.checks = (await self.source.call("doctor")).get("checks") or []
-                screen.me = await self.source.call("user.me")
-            except UserError:
-                pass  # an older node does not know who asks; the page shows what came
-            screen.told()
-
-        self.run_worker(ask(), group="farm", exclusive=True, exit_on_error=False)
+    def go_to_node(self, node: str) -> None:
+        """Show a machine among the others."""
+        self.show(Place.NODES)
+        self.console_model.nodes.go_to(node)
+        self.draw()
 
     def copy(self, row: Row, what: str) -> None:
         """Copy the id or the path of a row."""
@@ -382,143 +304,3 @@ class Dashboard(App[int]):
             self.tell((Run("copied ", "muted"), Run(printable(name), "accent")))
         else:
             self.tell((Run("there is no path to copy", "muted"),))
-
-    # -- ordering -------------------------------------------------------------------------------------------------
-
-    def order(self, order: Order, keys: list[str]) -> None:
-        """Order something, after asking where that is due; what makes no sense is not sent, and says why."""
-        console = self.console_model
-        if console.read_only:
-            self.tell((Run("read-only: ", "warning"), Run("nothing was ordered", "muted")))
-            return
-        sensible, why = console.subjects(order, keys)
-        if not sensible:
-            self.tell((Run(why or "nothing is chosen", "warning"),))
-            return
-        if not order.asks:
-            self._send(order, sensible, "")
-            return
-        question = Question(order.question(console.rows_of(order, sensible)), order.loses, wants_why=order.wants_why)
-        self.push_screen(question, lambda answer: None if answer is None else self._send(order, sensible, answer))
-
-    def retry_frames(self, job: str, frames: Iterable[int]) -> None:
-        """Render chosen frames again, after asking."""
-        self.order(retry_order(frames_text(frames)), [job])
-
-    def _send(self, order: Order, keys: list[str], why: str) -> None:
-        for key in keys:
-            self.console_model.pending.began(key, order, self.console_model.mono())
-        self._draw()
-        self.run_worker(self._sent(order, keys, why), group="orders", exit_on_error=False)
-
-    async def _sent(self, order: Order, keys: list[str], why: str) -> None:
-        console = self.console_model
-        rows = {key: dict(row) for key, row in zip(keys, console.rows_of(order, keys), strict=False)}
-        taken: list[str] = []
-        refused: UserError | None = None
-        for key in keys:
-            try:
-                await self.source.call(order.op, **{_ARGUMENT[order.subject]: key}, **order.args, why=why)
-                console.pending.acknowledged(key)
-                taken.append(key)
-            except UserError as error:
-                refused = refused or error
-                console.pending.refused(key)
-        self._unmark(console.pending.review(taken, console.row_anywhere))
-        self._unmark(taken)
-        told: list[Run] = []
-        if taken:
-            told = [Run("● ", "completed"), Run(f"{what_of(order.subject, [rows[key] for key in taken])} {order.done}")]
-        if refused is not None:
-            count = len(keys) - len(taken)
-            many = f" ({count} refused)" if count > 1 else ""
-            told += [
-                Run("   " if taken else ""),
-                Run(f"✖ {refused.what}{many}", "failed"),
-                Run(f"  {refused.why}", "muted"),
-            ]
-        self._draw()
-        self.tell(tuple(told))
-
-    # -- the command line -----------------------------------------------------------------------------------------
-
-    def run_command(self, text: str) -> None:
-        """Carry out what was typed after the colon."""
-        try:
-            self.carry_out(parse_command(text, read_only=self.console_model.read_only))
-        except UserError as error:
-            self.tell((Run(error.what, "failed"), Run(f"  {error.why} {error.hint}".rstrip(), "muted")))
-
-    def carry_out(self, intent: Intent) -> None:
-        """Carry out an intent.
-
-        Raises:
-            UserError: What it names does not exist, or is no number.
-        """
-        screen, words = self.front, intent.words
-        match intent.name:
-            case "show":
-                self.show(Place(words[0]))
-                if len(words) > 1:
-                    self.show_filtered(Place(words[0]), " ".join(words[1:]))
-            case "job":
-                self.open_job(_only(self.console_model.find_job(words[0]), "job", words[0]))
-            case "node":
-                self._go_to_node(words[0])
-            case "log":
-                frame = _number(words[0]) if words else None
-                for job in screen.chosen_jobs()[:1]:
-                    self.show_log(job, frame=frame)
-            case "filter":
-                screen.set_filter(" ".join(words))
-            case "sort":
-                screen.sort_by(words[0])
-            case "why" | "help" | "refresh" | "leave":
-                getattr(screen if intent.name == "why" else self, f"action_{intent.name}")()
-            case _:
-                self._carry_out_order(screen, intent)
-
-    def _carry_out_order(self, screen: FarmScreen, intent: Intent) -> None:
-        words, jobs = intent.words, screen.chosen_jobs()
-        match intent.name:
-            case "order":
-                self.order(ORDERS[words[0]], jobs)
-            case "retry" if words:
-                for job in jobs[:1]:
-                    self.order(retry_order(" ".join(words)), [job])
-            case "retry":
-                self.order(ORDERS["retry"], jobs)
-            case "set_priority":
-                self.order(priority_order(_number(words[0])), jobs)
-            case "hold" | "release":
-                named = [_only(self.console_model.find_node(word), "machine", word) for word in words]
-                self.order(ORDERS[intent.name], named or screen.chosen_nodes())
-
-    def _go_to_node(self, word: str) -> None:
-        node = _only(self.console_model.find_node(word), "machine", word)
-        self.show(Place.NODES)
-        self.console_model.nodes.go_to(node)
-        self._draw()
-
-
-_ARGUMENT: Final = {Subject.JOB: "job", Subject.NODE: "node"}
-
-
-def _only(found: list[str], kind: str, word: str) -> str:
-    from protocol.errors import NotFound
-
-    if len(found) != 1:
-        raise NotFound(f"{'no' if not found else 'more than one'} {kind} is called {word!r}", "", "")
-    return found[0]
-
-
-def _number(word: str) -> int:
-    from protocol.errors import UsageError
-
-    if not word.lstrip("-").isdecimal():
-        raise UsageError(f"{word!r} is no number", "", "")
-    return int(word)
-
-
-def _error_lines(error: UserError) -> list[Runs]:
-    return [(Run(error.what, "failed"),), (Run(error.why, "muted"),), (Run(error.hint, "accent"),)]

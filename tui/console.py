@@ -110,8 +110,8 @@ class Console:
 
     # -- what the feed tells --------------------------------------------------------------------------------------
 
-    def apply_farm(self, picture: FarmPicture, changes: Changes) -> list[str]:
-        """Take what is new; returns ids of rows whose order has come true."""
+    def apply_farm(self, picture: FarmPicture, changes: Changes) -> list[tuple[str, Order]]:
+        """Take what is new; returns ids and orders that have come true."""
         self.farm, self.as_of_ms = picture.farm, picture.as_of_ms
         self.standing = self.standing.answered(self.mono(), str(picture.farm.get("node_name") or ""))
         self._say_what_nodes_do(picture, picture.nodes if changes.reset else changes.nodes)
@@ -235,6 +235,11 @@ class Console:
     def failed_jobs(self) -> list[str]:
         """Return the jobs with failed frames."""
         return [key for key, row in self.jobs.rows.items() if row.get("failed")]
+
+    def unmark(self, keys: list[str]) -> None:
+        """Take marks away: what they stood for is done."""
+        for table in (self.jobs, self.active, self.nodes):
+            table.unmark(keys)
 
     def find_job(self, word: str) -> list[str]:
         """Return the jobs that a word means: an id, the begin of one, or a name."""

@@ -218,7 +218,6 @@ class Pending:
 
     order: Order
     began_at: float
-    acknowledged: bool = False
 
 
 @dataclass(slots=True)
@@ -243,19 +242,15 @@ class PendingOrders:
         self._orders[key] = Pending(order, now)
         self.words[key] = order.word
 
-    def acknowledged(self, key: str) -> None:
-        """The node took it; now the feed has to show it."""
-        if key in self._orders:
-            self._orders[key].acknowledged = True
-
     def refused(self, key: str) -> None:
         """The node did not take it."""
         self._drop(key)
 
-    def review(self, keys: list[str], row_of: Callable[[str], Row | None]) -> list[str]:
-        """Rows have changed: return the ids whose order has come true."""
-        done = [key for key in keys if key in self._orders and self._orders[key].order.confirmed(row_of(key))]
-        for key in done:
+    def review(self, keys: list[str], row_of: Callable[[str], Row | None]) -> list[tuple[str, Order]]:
+        """Rows have changed: return ids and orders that have come true."""
+        pending = [(key, self._orders[key].order) for key in dict.fromkeys(keys) if key in self._orders]
+        done = [(key, order) for key, order in pending if order.confirmed(row_of(key))]
+        for key, _ in done:
             self._drop(key)
         return done
 

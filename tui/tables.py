@@ -92,8 +92,8 @@ def _eta(row: Row, _moment: Moment, _width: int) -> Runs:
 
 
 JOB_COLUMNS: Final = (
-    Column("state", "STATE", _state(job_look), by_word("state"), 11, grow=2, most=19, letter="S"),
-    Column("name", "NAME", text("name", "strong"), by_word("name"), 14, grow=3, most=40, letter="A"),
+    Column("state", "STATE", _state(job_look), by_word("state"), 13, grow=1, most=19, letter="S"),
+    Column("name", "NAME", text("name", "strong"), by_word("name"), 12, grow=4, most=40, letter="A"),
     Column("progress", "PROGRESS", lambda row, _m, width: job_bar(row, width), _share, 8, 3, grow=1, most=30),
     Column("done", "DONE", _job_done, by_number("done"), 7, right=True, letter="C", downward=True),
     Column("running", "RUN", _count("running", _RUNNING), by_number("running"), 3, 4, right=True, letter="R"),
@@ -102,7 +102,7 @@ JOB_COLUMNS: Final = (
     ),
     Column("priority", "PRIO", text("priority", "muted"), by_number("priority"), 4, 6, right=True, letter="P"),
     Column("owner", "OWNER", text("owner"), by_word("owner"), 8, 7, grow=1, most=14, letter="O"),
-    Column("reason", "REASON", _reason, lambda row: (0.0, reason_text(row)), 24, 1, grow=8, letter="W"),
+    Column("reason", "REASON", _reason, lambda row: (0.0, reason_text(row)), 22, 1, grow=8, letter="W"),
     Column("eta", "LEFT", _eta, by_number("eta_s"), 7, 5, right=True, letter="L"),
     Column("id", "ID", text("id", "muted"), by_word("id"), 16, 9, letter="I"),
     Column("age", "AGE", _age("submitted_ms"), by_number("submitted_ms"), 4, right=True, letter="U", downward=True),

@@ -10,19 +10,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.binding import Binding
 from textual.containers import Container
-from textual.screen import Screen
 
-from protocol.errors import UserError
 from protocol.human import counted
 from tui.commands import completions
-from tui.filters import EVERYTHING, Fields, parse_filter
+from tui.filters import EVERYTHING
 from tui.keymap import INHERITED, Keymap, Place
 from tui.looks import Run, Runs
 from tui.orders import ORDERS, priority_order
+from tui.screens.moving import TableScreen
 from tui.widgets.bars import BottomBar, StatusLine, TopBar
 from tui.widgets.painting import RunBox
 from tui.widgets.prompt import Prompt
-from tui.widgets.table import Table
 from tui.words import details_of
 
 if TYPE_CHECKING:
@@ -31,9 +29,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from tui.app import Dashboard
-    from tui.columns import Row
     from tui.console import Console
-    from tui.model import TableModel
 
 
 def bindings_of(*places: Place) -> list[Binding]:
@@ -46,17 +42,14 @@ def bindings_of(*places: Place) -> list[Binding]:
     ]
 
 
-class FarmScreen(Screen[None]):
+class FarmScreen(TableScreen):
     """A screen of the dashboard.
 
     Attributes:
         PLACE: Which one.
-        FIELDS: What its table can be filtered by.
     """
 
     PLACE: ClassVar[Place]
-    FIELDS: ClassVar[Fields | None] = None
-    AUTO_FOCUS = ""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Bind the keys of the place."""
@@ -94,22 +87,6 @@ class FarmScreen(Screen[None]):
         """Everything that is shown."""
         return self.dashboard.console_model
 
-    @property
-    def table(self) -> Table | None:
-        """The table of this screen."""
-        return next(iter(self.query(Table)), None) if self.is_mounted else None
-
-    @property
-    def model(self) -> TableModel[Any] | None:
-        """What the table shows."""
-        table = self.table
-        return table.model if table is not None else None
-
-    @property
-    def prompt(self) -> Prompt:
-        """The line in which a person types."""
-        return self.query_one(Prompt)
-
     def chosen_jobs(self) -> list[str]:
         """Return the jobs that an order from here is about."""
         return []
@@ -117,11 +94,6 @@ class FarmScreen(Screen[None]):
     def chosen_nodes(self) -> list[str]:
         """Return the machines that an order from here is about."""
         return []
-
-    def row_at_cursor(self) -> Row | None:
-        """Return the row that the cursor is on."""
-        model = self.model
-        return None if model is None or model.cursor is None else model.row(model.cursor)
 
     # -- drawing --------------------------------------------------------------------------------------------------
 
@@ -194,124 +166,15 @@ class FarmScreen(Screen[None]):
         if self.is_mounted:
             now = self.console.mono()
             self.query_one(StatusLine).tell(message, now)
-            self.query_one(StatusLine).say((), now)
+            self.query_one(StatusLine).say(self.status(), now)
 
-    # -- moving ---------------------------------------------------------------------------------------------------
-
-    def action_move(self, lines: int) -> None:
-        """Move the cursor."""
-        table = self.table
-        if table is not None:
-            table.model.move(lines)
-            table.cursor_moved()
-
-    def action_page(self, pages: int) -> None:
-        """Move the cursor by what is on the screen."""
-        table = self.table
-        if table is not None:
-            self.action_move(pages * max(1, table.page_lines - 1))
-
-    def action_go(self, line: int) -> None:
-        """Move the cursor to the first row, or the last."""
-        table = self.table
-        if table is not None:
-            table.model.go(line if line >= 0 else len(table.model) - 1)
-            table.cursor_moved()
-
-    def on_table_moved(self) -> None:
-        """The cursor is on another row."""
-        self.draw()
-        self.tell_edges()
-
-    def on_table_opened(self) -> None:
-        """A row was clicked twice."""
-        self.action_open()
-
-    def action_open(self) -> None:
-        """Open what the cursor is on."""
-
-    def on_key(self, event: Any) -> None:
-        """Sort by the column whose letter was pressed with shift."""
-        model = self.model
-        if model is None or self.focused is not None or event.character is None or not event.character.isupper():
-            return
-        column = next((one for one in model.columns if one.letter == event.character), None)
-        if column is not None:
-            event.stop()
-            self.sort_by(column.id)
-
-    def sort_by(self, column: str) -> None:
-        """Sort the table."""
-        table = self.table
-        if table is not None:
-            table.model.sort_by(column)
-            table.rows_changed()
-            self.tell_edges()
-
-    # -- choosing -------------------------------------------------------------------------------------------------
-
-    def action_mark(self) -> None:
-        """Mark the row and go on to the next one."""
-        table = self.table
-        if table is not None:
-            table.model.toggle_mark()
-            table.model.move(1)
-            table.cursor_moved()
-
-    def action_mark_range(self) -> None:
-        """Mark up to the cursor."""
-        table = self.table
-        if table is not None:
-            table.model.mark_range()
-            table.cursor_moved()
-
-    def action_mark_all(self) -> None:
-        """Mark all that is shown."""
-        table = self.table
-        if table is not None:
-            table.model.mark_all()
-            table.cursor_moved()
-
-    def action_filter(self) -> None:
-        """Ask for a filter."""
-        model = self.model
-        if model is not None and self.FIELDS is not None:
-            self.prompt.ask("filter", "/", model.filter.text, self._complete_filter)
-
-    def _complete_filter(self, text: str) -> list[str]:
-        head, sep, last = text.rpartition(" " if " " in text else ",")
-        names = self.FIELDS.names if self.FIELDS is not None else ()
-        return [f"{head}{sep}{name}=" for name in names if name.startswith(last.removeprefix("!"))]
-
-    def set_filter(self, text: str) -> None:
-        """Filter the table; what cannot be read leaves it as it is, and says why."""
-        table = self.table
-        if table is None or self.FIELDS is None:
-            return
-        try:
-            table.model.set_filter(parse_filter(text, self.FIELDS))
-        except UserError as error:
-            self.tell((Run(f"{error.what}: ", "failed"), Run(error.hint or error.why, "muted")))
-            return
-        table.rows_changed()
-        self.draw()
-        self.query_one(StatusLine).tell((), 0, 0)
-        self.tell_edges()
-
-    def action_details(self) -> None:
-        """Show details beside the table, or hide them."""
-        self.toggle_class("with-details")
-        self.call_after_refresh(self.told)
-
-    def on_prompt_changed(self, event: Prompt.Changed) -> None:
-        """Filter while it is typed."""
-        if event.kind == "filter":
-            self.set_filter(event.text)
+    # -- typing --------------------------------------------------------------------------------------------------
 
     def on_prompt_entered(self, event: Prompt.Entered) -> None:
         """Take what was typed."""
         if event.kind == "filter":
-            self.set_filter(event.text)
+            if not self.set_filter(event.text):
+                self._restore_filter()
         elif event.kind == "command" and event.text.strip():
             self.dashboard.run_command(event.text)
 
@@ -345,7 +208,7 @@ class FarmScreen(Screen[None]):
             kind = self.prompt.kind
             self.prompt.close()
             if kind == "filter":
-                self.set_filter("")
+                self._restore_filter()
         elif model is not None and len(model.marks):
             model.clear_marks()
             self.told()
@@ -368,7 +231,7 @@ class FarmScreen(Screen[None]):
     def action_why(self) -> None:
         """Say why it does not run."""
         for job in self.chosen_jobs()[:1]:
-            self.dashboard.show_why(job)
+            self.dashboard.asking.why(job, None)
 
     def action_log(self) -> None:
         """Show what the renderer printed."""
@@ -384,21 +247,21 @@ class FarmScreen(Screen[None]):
 
     def action_order(self, name: str) -> None:
         """Order something for the chosen jobs."""
-        self.dashboard.order(ORDERS[name], self.chosen_jobs())
+        self.dashboard.ordering.order(ORDERS[name], self.chosen_jobs())
 
     def action_toggle_pause(self) -> None:
         """Pause, or resume."""
         jobs = self.chosen_jobs()
-        self.dashboard.order(self.console.toggled(jobs), jobs)
+        self.dashboard.ordering.order(self.console.toggled(jobs), jobs)
 
     def action_toggle_hold(self) -> None:
         """Hold, or release."""
         nodes = self.chosen_nodes()
-        self.dashboard.order(self.console.hold_toggled(nodes), nodes)
+        self.dashboard.ordering.order(self.console.hold_toggled(nodes), nodes)
 
     def action_priority(self, by: int) -> None:
         """Raise or lower the priority; all chosen jobs get that of the first, changed."""
         jobs = self.chosen_jobs()
         row = self.console.job_row(jobs[0]) if jobs else None
         if row is not None:
-            self.dashboard.order(priority_order(int(row.get("priority") or 50) + by), jobs)
+            self.dashboard.ordering.order(priority_order(int(row.get("priority") or 50) + by), jobs)

@@ -90,7 +90,7 @@ class JobScreen(FarmScreen):
         grid.show(states, firsts, place)
         if pictures:
             self._draw_pictures()
-        self.dashboard.ask_tasks(self, self.table.visible_ids() if self.table else [])
+        self.dashboard.asking.tasks(self, self.table.visible_ids() if self.table else [])
 
     def _head(self, row: Row, width: int) -> list[Runs]:
         console = self.console
@@ -151,7 +151,7 @@ class JobScreen(FarmScreen):
             done = task < len(opened.picture.states) and opened.rows[task]["state"] == TaskState.DONE.value
             if done and shown.data is None and not shown.note:
                 shown.note = "asking …"
-                self.dashboard.ask_picture(self, number)
+                self.dashboard.asking.picture(self, number)
             elif not done:
                 shown.note = ""
         self.query_one("#pictures", Pictures).show([self._shown[number] for number in wanted])
@@ -207,7 +207,7 @@ class JobScreen(FarmScreen):
         """Say why the task at the cursor does not run; the job, if the task is one of many."""
         row = self.row_at_cursor()
         waits = row is not None and row.get("state") in ("waiting", "held")
-        self.dashboard.show_why(self.job, frame=int(row["first"]) if row is not None and waits else None)
+        self.dashboard.asking.why(self.job, int(row["first"]) if row is not None and waits else None)
 
     def action_copy(self, what: str) -> None:
         """Copy the id or the output folder of the job."""
@@ -216,6 +216,6 @@ class JobScreen(FarmScreen):
     def action_order(self, name: str) -> None:
         """Order something for the job; a retry with marked tasks is about their frames."""
         if name == "retry" and len(self.opened.table.marks):
-            self.dashboard.retry_frames(self.job, self.chosen_frames())
+            self.dashboard.ordering.retry_frames(self.job, self.chosen_frames())
             return
         super().action_order(name)

@@ -117,9 +117,10 @@ class OverviewScreen(FarmScreen):
         for job in [self.console.active.cursor] if self.console.active.cursor else []:
             self.dashboard.open_job(job)
 
-    def set_filter(self, text: str) -> None:
+    def set_filter(self, text: str) -> bool:
         """Filter in the list of all jobs: this one is a filter already."""
         self.dashboard.show_filtered(Place.JOBS, text)
+        return True
 
     def action_filter(self) -> None:
         """Ask for a filter in the list of all jobs."""

@@ -50,8 +50,8 @@ class Sheet(ModalScreen[None]):
     def tell(self, lines: Sequence[Runs]) -> None:
         """Show other lines."""
         self._lines = list(lines)
-        if self.is_mounted:
-            self.query_one("#sheet-lines", RunBox).show(self._lines)
+        for box in self.query("#sheet-lines").results(RunBox):
+            box.show(self._lines)
 
     def action_scroll(self, lines: int) -> None:
         """Scroll."""

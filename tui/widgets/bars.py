@@ -59,8 +59,8 @@ class StatusLine(RunBox):
         self._until = 0.0
 
     def tell(self, message: Runs, now: float, for_s: float = 8.0) -> None:
-        """Show a message for a while."""
-        self._message, self._until = message, now + for_s
+        """Show a message for a while; an empty one takes the last away."""
+        self._message, self._until = message, now + for_s if message else now
 
     def say(self, standing: Runs, now: float) -> None:
         """Show what the table shows, unless a message stands there."""

@@ -1,0 +1,82 @@
+"""Carries out what was typed after the colon, as if a key had been pressed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from protocol.errors import NotFound, UsageError
+from tui.keymap import Place
+from tui.orders import ORDERS, priority_order, retry_order
+
+if TYPE_CHECKING:
+    from tui.app import Dashboard
+    from tui.commands import Intent
+
+
+def carry_out(dashboard: Dashboard, intent: Intent) -> None:
+    """Carry out an intent.
+
+    Raises:
+        UserError: What it names does not exist, or is no number.
+    """
+    screen, words = dashboard.front, intent.words
+    match intent.name:
+        case "show" if len(words) > 1:
+            dashboard.show_filtered(Place(words[0]), " ".join(words[1:]))
+        case "show":
+            dashboard.show(Place(words[0]))
+        case "job":
+            dashboard.open_job(_only(dashboard.console_model.find_job(words[0]), "job", words[0]))
+        case "node":
+            dashboard.go_to_node(_only(dashboard.console_model.find_node(words[0]), "machine", words[0]))
+        case "log":
+            for job in screen.chosen_jobs()[:1]:
+                dashboard.show_log(job, frame=_number(words[0]) if words else None)
+        case "filter":
+            screen.set_filter(" ".join(words))
+        case "sort":
+            screen.sort_by(words[0])
+        case _:
+            _act(dashboard, intent)
+
+
+def _act(dashboard: Dashboard, intent: Intent) -> None:
+    match intent.name:
+        case "why":
+            dashboard.front.action_why()
+        case "help":
+            dashboard.action_help()
+        case "refresh":
+            dashboard.action_refresh()
+        case "leave":
+            dashboard.action_leave()
+        case _:
+            _order(dashboard, intent)
+
+
+def _order(dashboard: Dashboard, intent: Intent) -> None:
+    words, jobs, order = intent.words, dashboard.front.chosen_jobs(), dashboard.ordering.order
+    match intent.name:
+        case "order":
+            order(ORDERS[words[0]], jobs)
+        case "retry" if words:
+            order(retry_order(" ".join(words)), jobs[:1])
+        case "retry":
+            order(ORDERS["retry"], jobs)
+        case "set_priority":
+            order(priority_order(_number(words[0])), jobs)
+        case "hold" | "release":
+            named = [_only(dashboard.console_model.find_node(word), "machine", word) for word in words]
+            order(ORDERS[intent.name], named or dashboard.front.chosen_nodes())
+
+
+def _only(found: list[str], kind: str, word: str) -> str:
+    if len(found) != 1:
+        raise NotFound(f"{'no' if not found else 'more than one'} {kind} is called {word!r}", "", "")
+    return found[0]
+
+
+def _number(word: str) -> int:
+    if not word.isdecimal():
+        raise UsageError(f"{word!r} is no number", "", "")
+    return int(word)
