@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from farmd.scenes.analyse import Wishes, analyse
 from farmd.scenes.document import asset_document
+from farmd.scenes.readers import read_scene
 from farmd.scenes.report import Missing, Why
-from protocol.errors import FarmError, UserError
+from protocol.errors import FarmError, NotAllowed, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from farmd.scenes.report import Found, Report
+    from farmd.scenes.content import Content, Role
+    from farmd.scenes.report import Report
 
 _MEMORY_BYTES: Final = 8 << 30
 _OUTSIDE: Final = "it is outside of the folders that are looked at here"
@@ -51,22 +53,41 @@ def document_of(asked: Mapping[str, Any]) -> dict[str, Any]:
         UserError: It cannot be read.
     """
     rules = [(str(written), str(becomes)) for written, becomes in asked["rules"]]
+    inside = [os.path.realpath(folder) for folder in asked["inside"]]
+
+    def read(path: Path) -> Content:
+        if not _lies_in(path, inside):
+            raise NotAllowed(f"{path} is not read", _OUTSIDE)
+        return read_scene(path)
+
     # What variables mean in this process is nobody's business but this machine's.
-    report = analyse(Path(asked["scene"]), wishes=Wishes(applied=rules, environment={}))
-    return asset_document(confined(report, [os.path.realpath(folder) for folder in asked["inside"]]))
+    report = analyse(Path(asked["scene"]), wishes=Wishes(applied=rules, environment={}, read=read))
+    return asset_document(confined(report, inside))
 
 
 def confined(report: Report, inside: Sequence[str]) -> Report:
     """Return a report that tells only of what lies in some folders.
 
+    What lies elsewhere is told in the same words, and in the same place, as what is nowhere.
+
     Args:
         report: Of a scene.
         inside: Real paths of the folders.
     """
-    found = tuple(one for one in report.found if _lies_in(one.path, inside))
-    elsewhere = tuple(_as_missing(one) for one in report.found if not _lies_in(one.path, inside))
-    missing = tuple(_without_outside(one, inside) for one in report.missing)
-    return replace(report, found=found, missing=(*missing, *elsewhere))
+    hidden = [one for one in report.found if not _lies_in(one.path, inside)]
+    missing = [_without_outside(one, inside) for one in report.missing]
+    missing += [_outside(one.written, one.node, one.attribute, one.role, one.by) for one in hidden]
+    words = {text for one in hidden for text in (one.written, str(one.path))}
+    return replace(
+        report,
+        found=tuple(one for one in report.found if _lies_in(one.path, inside)),
+        missing=tuple(sorted(dict.fromkeys(missing), key=_place_of)),
+        remarks=tuple(one for one in report.remarks if not any(word in one.text for word in words)),
+    )
+
+
+def _place_of(missing: Missing) -> tuple[str, ...]:
+    return str(missing.by), missing.node, missing.attribute, missing.written
 
 
 def _lies_in(path: Path, inside: Sequence[str]) -> bool:
@@ -74,25 +95,16 @@ def _lies_in(path: Path, inside: Sequence[str]) -> bool:
     return any(real == folder or real.startswith(f"{folder.rstrip('/')}/") for folder in inside)
 
 
-def _as_missing(found: Found) -> Missing:
-    return Missing(
-        written=found.written,
-        looked_for=found.written,
-        why=Why.ABSENT,
-        text=_OUTSIDE,
-        node=found.node,
-        attribute=found.attribute,
-        role=found.role,
-        by=found.by,
-    )
+def _outside(written: str, node: str, attribute: str, role: Role, by: Path) -> Missing:
+    return Missing(written, written, Why.ABSENT, _OUTSIDE, node, attribute, role, by)
 
 
 def _without_outside(missing: Missing, inside: Sequence[str]) -> Missing:
-    if missing.repair is not None and not _lies_in(missing.repair.found, inside):
-        missing = replace(missing, repair=None)
     looked_for = Path(missing.looked_for)
     if looked_for.is_absolute() and not _lies_in(looked_for, inside):
-        return replace(missing, why=Why.ABSENT, text=_OUTSIDE, looked_for=missing.written, repair=None)
+        return _outside(missing.written, missing.node, missing.attribute, missing.role, missing.by)
+    if missing.repair is not None and not _lies_in(missing.repair.found, inside):
+        return replace(missing, repair=None)
     return missing
 
 

@@ -15,7 +15,7 @@ import pytest
 import requests
 from PIL import Image
 
-from tests.e2e.farm import ROOT, Farm, until
+from tests.e2e.farm import ROOT, Farm, free_port, until
 from tests.e2e.scenes import HEIGHT, WIDTH, make_blend
 from tests.e2e.webdoor import Caller, Door, add_door, command_task, good, md5_of, refused, row_of
 
@@ -301,3 +301,17 @@ def test_events_are_waited_for(door: Door) -> None:
     assert time.monotonic() - began < 15
     assert anna.get("/api/v1/events", after=event["id"], wait_s=0.2, what="pause")["events"] == []
     refused(anna.ask("GET", "/api/v1/events", params={"wait_s": "1000"}), 422)
+
+
+def test_the_board_is_served_by_the_same_process(farm: Farm) -> None:
+    port = free_port()
+    door = add_door(farm, "a", "--board", f"127.0.0.1:{port}")
+    farm.start("a")
+    door.wait()
+    until(lambda: requests.get(f"http://127.0.0.1:{port}/", timeout=10).status_code == 200, "the board is there")
+    anna = door.user("anna")
+    anna.post("/api/v1/jobs", {"name": "seen", "renderer": "command", "command": "true", "frames": "1"})
+    until(lambda: "seen" in requests.get(f"http://127.0.0.1:{port}/tasks", timeout=10).text, "it shows the job")
+    assert child_of(door.member.pid)
+    assert door.member.stop() == 0
+    assert "Traceback" not in door.member.printed()

@@ -1,0 +1,120 @@
+"""Scenes that somebody sent are looked at in a tree of their own files: nothing of this machine is told."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+import xxhash
+
+if TYPE_CHECKING:
+    from tests.web.serving import Served
+
+AUTH = {"Authorization": "Bearer good"}
+POV = '#include "{}"\nsphere {{ 0, 1 pigment {{ image_map {{ png "{}" }} }} }}\n'
+
+
+def row(local: str, data: bytes) -> dict[str, str]:
+    return {"local": local, "hash": hashlib.md5(data).hexdigest(), "xxhash": str(xxhash.xxh64_intdigest(data))}
+
+
+def declare(served: Served, files: dict[str, bytes], *, send: bool = True) -> None:
+    rows = [row(local, data) for local, data in files.items()]
+    body: dict[str, Any] = {"files": rows, "scene_hash": rows[0]["hash"]}
+    assert requests.post(f"{served.url}/api/scene/upload", json=body, headers=AUTH, timeout=10).status_code == 200
+    for one, data in zip(rows, files.values(), strict=True):
+        if send:
+            sent = requests.put(f"{served.url}/api/files/{one['hash']}", data=data, headers=AUTH, timeout=10)
+            assert sent.status_code == 201, sent.text
+
+
+def analyse(served: Served, scene: str, **more: Any) -> requests.Response:
+    return requests.post(
+        f"{served.url}/api/scene/analyse", json={"scene_file": scene, **more}, headers=AUTH, timeout=15
+    )
+
+
+def found(answer: requests.Response) -> list[str]:
+    assert answer.status_code == 200, answer.text
+    return [line.partition(" (mtime")[0] for line in answer.json()["asset"]]
+
+
+@pytest.mark.parametrize("top", ["C:/show", "/home/ada/show", "//filer/show/a"])
+def test_files_are_told_by_the_paths_of_who_sent_them(served: Served, top: str) -> None:
+    scene = f"{top}/s.pov"
+    files = {
+        scene: POV.format("lib/x.inc", f"{top}/tex/wood.png").encode(),
+        f"{top}/lib/x.inc": b"// nothing",
+        f"{top}/tex/wood.png": b"not really a picture",
+    }
+    declare(served, files)
+    answer = analyse(served, scene)
+    assert found(answer) == sorted(list(files)[1:])
+    told = answer.json()
+    assert (told["scene_file"], told["scene_file_size"], told["missing"]) == (scene, len(files[scene]), {})
+    assert str(served.folder) not in json.dumps(told)
+    assert list(served.settings.spool_dir.glob("tree-*")) == [], "the tree is gone"
+
+
+def test_a_file_that_was_not_declared_is_missing(served: Served) -> None:
+    declare(served, {"C:/show/s.pov": POV.format("x.inc", "Y:/tex/wood.png").encode()})
+    answer = analyse(served, "C:/show/s.pov")
+    assert found(answer) == []
+    told = answer.json()["analysis"]["missing"]
+    assert {one["written"] for one in told} == {"x.inc", "Y:/tex/wood.png"}
+    assert str(served.folder) not in answer.text
+
+
+@pytest.mark.parametrize("path", ["/etc/hostname", "../../../../../../../../etc/hostname", "/proc/self/environ"])
+def test_a_scene_that_names_files_of_this_machine_learns_nothing_of_them(served: Served, path: str) -> None:
+    here, absent = POV.format(path, "/etc/hostname"), POV.format(path + ".absent", "/etc/absent")
+    answers = []
+    for scene, text in (("/a/here.pov", here), ("/a/absent.pov", absent)):
+        declare(served, {scene: text.encode()})
+        answer = analyse(served, scene)
+        assert found(answer) == []
+        told = json.dumps(answer.json()["analysis"]["missing"]) + json.dumps(answer.json()["analysis"]["remarks"])
+        answers.append(
+            told.replace(".absent", "").replace("/a/absent", "/a/here").replace("/etc/absent", "/etc/hostname")
+        )
+    assert answers[0] == answers[1], "whether it is there makes no difference"
+    assert answers[0].count('"written"') == 2
+
+
+def test_a_scene_that_was_only_declared_is_asked_for(served: Served) -> None:
+    data = b"sphere { 0, 1 }"
+    declare(served, {"C:/show/s.pov": data}, send=False)
+    answer = analyse(served, "C:\\show\\s.pov")
+    assert (answer.status_code, answer.json()["code"]) == (409, "refused")
+    assert hashlib.md5(data).hexdigest() in answer.json()["hint"]
+
+
+def test_a_scene_alone_is_looked_at_by_its_hash(served: Served) -> None:
+    data = POV.format("x.inc", "y.png").encode()
+    md5 = hashlib.md5(data).hexdigest()
+    assert requests.put(f"{served.url}/api/files/{md5}", data=data, headers=AUTH, timeout=10).status_code == 201
+    answer = analyse(served, "D:/some/s.pov", scene_hash=md5)
+    assert (answer.status_code, answer.json()["scene_file"]) == (200, "D:/some/s.pov")
+    assert len(answer.json()["missing"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("ending", "content"),
+    [
+        ("ma", b"//Maya ASCII" + b"{" * 9999),
+        ("mb", b"FOR8" + b"\xff" * 500),
+        ("blend", b"BLENDER-v999" + b"\xff" * 500),
+        ("blend", b""),
+        ("xml", b"<scene" + b"<a" * 5000),
+        ("usda", b"#usda 1.0\n" + b"(" * 5000),
+        ("hip", b"\0" * 100),
+    ],
+)
+def test_a_damaged_scene_is_a_refusal_or_a_report_and_never_a_5xx(served: Served, content: bytes, ending: str) -> None:
+    scene = f"/a/s.{ending}"
+    declare(served, {scene: content + ending.encode()})
+    assert analyse(served, scene).status_code in (200, 404, 409, 422)
+    assert served.is_well()
