@@ -22,9 +22,7 @@ from farmd.adapters.client_door import Caller, ClientDoor
 from farmd.adapters.clock import BootClock, boot_id
 from farmd.adapters.discovery import Discovery
 from farmd.adapters.identity import forget_token, judge_token, read_token, waiting_token
-from farmd.adapters.joblog import JobLogs
-from farmd.adapters.joblog.retention import Keep
-from farmd.adapters.joblog.seeking import Seeker
+from farmd.adapters.joblog import JobLogs, Keep, Seeker
 from farmd.adapters.runner import Runner, RunnerSettings, Tools
 from farmd.adapters.service import ServiceManager
 from farmd.adapters.store import SqliteStore

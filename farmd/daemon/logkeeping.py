@@ -7,7 +7,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Final
 
-from farmd.adapters.joblog.retention import Keep, sweep
+from farmd.adapters.joblog import sweep
 from farmd.core.effects import Note
 from protocol.human import counted, format_size
 
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from farmd.adapters.joblog import JobLogs
-    from farmd.adapters.joblog.retention import Swept
+    from farmd.adapters.joblog import JobLogs, Keep, Swept
     from farmd.adapters.runner import Runner
     from farmd.core.node import Node
 

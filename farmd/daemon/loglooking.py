@@ -17,7 +17,7 @@ from protocol.logquery import How, LogExcerpt
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from farmd.adapters.joblog.seeking import Seeker
+    from farmd.adapters.joblog import Seeker
     from farmd.core.effects import LeaveLog, SeekLog
     from farmd.core.events import Event
 

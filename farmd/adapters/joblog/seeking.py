@@ -222,7 +222,7 @@ class Seeker:
     def _started(self, ask: int) -> subprocess.Popen[bytes] | None:
         with self._lock:
             self._searches[ask] = None
-        argv = [sys.executable, "-S", "-P", "-m", "farmd.adapters.joblog.search"]
+        argv = [sys.executable, "-S", "-P", "-c", "from farmd.adapters.joblog.search import main; main()"]
         env = {**os.environ, "PYTHONPATH": str(_ROOT)}
         process = subprocess.Popen(
             argv, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
