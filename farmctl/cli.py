@@ -176,6 +176,8 @@ TREE: Final[dict[str, Leaf | Branch]] = {
     ),
 }
 
+TOPIC_NAMES: Final = ("frames", "filters", "output", "exit-codes", "gate", "paths", "environment")
+"""Of `farmctl.topics`, which help does not load."""
 _WITHOUT_SETTINGS: Final = ("config", "help", "schema", "completion")
 """What works with a broken configuration file, and helps to mend it."""
 EXAMPLES: Final = (
@@ -238,6 +240,7 @@ def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> 
         click.Option(["--version"], is_flag=True, is_eager=True, expose_value=False, callback=_print_version),
     ],
     no_args_is_help=True,
+    epilog=f"Topics: farmctl help {'|'.join(TOPIC_NAMES)}",
 )
 @click.pass_context
 def cli(ctx: click.Context) -> None:

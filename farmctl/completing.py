@@ -35,6 +35,16 @@ def complete_nodes(ctx: click.Context, _param: click.Parameter, incomplete: str)
     return _items([(str(row.get("name") or row["id"]), str(row.get("state", ""))) for row in rows], incomplete)
 
 
+def complete_targets(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer addresses: of the daemons of this machine, and of all machines that one of them knows."""
+    from protocol.places import running_daemons
+
+    offered = [(daemon.address, "on this machine") for daemon in running_daemons()]
+    rows = _rows(ctx, "node.list", "nodes", name="address")
+    offered += [(str(row["address"]), str(row.get("name") or "")) for row in rows if row["address"]]
+    return _items(offered, incomplete)
+
+
 def complete_path_prefixes(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Offer the written prefixes of path rules."""
     from click.shell_completion import CompletionItem

@@ -213,6 +213,12 @@ def set_colour(ctx: click.Context, mode: str) -> None:
         step.color, step = wish, step.parent
 
 
+def _complete_targets(ctx: click.Context, param: click.Parameter, incomplete: str) -> Any:
+    from farmctl.completing import complete_targets  # which imports this module
+
+    return complete_targets(ctx, param, incomplete)
+
+
 def common_options(*, formats: bool = True, environment: bool = False) -> list[click.Option]:
     """Make the options that all commands share.
 
@@ -226,7 +232,13 @@ def common_options(*, formats: bool = True, environment: bool = False) -> list[c
         return click.Option(list(names), **kwargs)
 
     options = [
-        option("--node", env="FARM_NODE", metavar="HOST:PORT|DIR", help="Node to talk to, by address or data dir."),
+        option(
+            "--node",
+            env="FARM_NODE",
+            metavar="HOST:PORT|DIR",
+            shell_complete=_complete_targets,
+            help="Node to talk to, by address or data dir.",
+        ),
         option("-q", "--quiet", is_flag=True, help="Print bare ids, and nothing else but errors."),
         option(
             "--progress",

@@ -108,6 +108,11 @@ def test_bash_completes_within_words_that_it_breaks(environ: dict[str, str], dae
     assert completed("bash", "farmctl job show my", environ) == ["my\\ shot"]
 
 
+def test_addresses_of_machines_are_completed_even_across_a_colon(environ: dict[str, str], daemon: Daemon) -> None:
+    assert completed("bash", "farmctl --node 10.0", environ) == ["10.0.0.7:7000"]
+    assert completed("bash", "farmctl --node 10.0.0.7:70", environ) == ["7000"]
+
+
 def test_a_silent_daemon_costs_no_more_than_the_budget(environ: dict[str, str]) -> None:
     Path(environ["FARM_NODE"]).mkdir()
     silent = Daemon(f"ipc://{environ['FARM_NODE']}/client.sock", lambda request: [])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from farmctl.cli import TREE
+from farmctl.cli import TOPIC_NAMES, TREE
 from farmctl.filters import JOB_FIELDS, NODE_FIELDS, TASK_FIELDS
 from farmctl.lazy import Branch
 from farmctl.topics import TOPICS
@@ -44,6 +44,11 @@ def test_the_ranges_that_the_topic_shows_can_be_read() -> None:
 def test_help_of_a_command_is_the_same_as_with_its_flag() -> None:
     for words in (("submit",), ("job",), ("job", "retry"), ("config", "set")):
         assert helped(*words) == run(FakeNode(), *words, "--help").stdout
+
+
+def test_the_help_of_the_program_names_every_topic() -> None:
+    assert list(TOPICS) == list(TOPIC_NAMES)
+    assert f"farmctl help {'|'.join(TOPICS)}" in run(FakeNode(), "--help").stdout
 
 
 def test_help_alone_lists_commands_and_topics() -> None:
