@@ -140,9 +140,9 @@ def init(ctx: click.Context, data_dir: Path | None, name: str) -> None:
 @click.option("--expires", default="7d", show_default=True, help="How long the token is good (30m, 12h, 7d).")
 @click.option("--address", multiple=True, metavar="HOST:PORT", help="Where others reach this node, if not as it runs.")
 @click.option("--uses", default=0, type=click.IntRange(0), help="Most machines that it admits; 0 = as many as like.")
-@click.option("-o", "form", type=click.Choice(["token", "json"]), default="token", help="How it is printed.")
+@click.option("-o", "printed", type=click.Choice(["token", "json"]), default="token", help="How it is printed.")
 @click.pass_context
-def invite(ctx: click.Context, /, data_dir: Path | None, expires: str, form: str, **options: Any) -> None:
+def invite(ctx: click.Context, /, data_dir: Path | None, expires: str, printed: str, **options: Any) -> None:
     """Print a token that admits other machines; anyone who holds it may join until it expires.
 
     In a farm that is divided, each part counts the uses that it knows of: rely on the expiry.
@@ -152,7 +152,7 @@ def invite(ctx: click.Context, /, data_dir: Path | None, expires: str, form: str
 
     expires_at_ms = int(time.time() * 1000 + parse_duration(expires) * 1000)
     token = invitation(_data_dir(ctx, data_dir), expires_at_ms, options["address"], options["uses"])
-    click.echo(token if form == "token" else json.dumps(told_of(token), indent=2))
+    click.echo(token if printed == "token" else json.dumps(told_of(token), indent=2))
 
 
 @main.command()

@@ -82,15 +82,15 @@ def restore(ctx: click.Context, data_dir: Path | None, passphrase_file: Path | N
 
 @key.command("list")
 @_DATA_DIR
-@click.option("-o", "form", type=click.Choice(["table", "json"]), default="table", help="How it is printed.")
+@click.option("-o", "printed", type=click.Choice(["table", "json"]), default="table", help="How it is printed.")
 @click.pass_context
-def list_keys(ctx: click.Context, data_dir: Path | None, form: str) -> None:
+def list_keys(ctx: click.Context, data_dir: Path | None, printed: str) -> None:
     """List the keys that sign, or have signed, invitations."""
     from farmd.daemon.signing import list_keys as found_keys
     from protocol.human import plain_table, printable, relative_time
 
     rows = found_keys(_data_dir(ctx, data_dir))
-    if form == "json":
+    if printed == "json":
         click.echo(json.dumps({"schema": "farm.signers.v1", "signers": rows}, indent=2))
         return
     now_ms = int(time.time() * 1000)

@@ -26,11 +26,8 @@ def pages() -> dict[str, str]:
 def _farmd() -> str:
     context = click.Context(farmd, info_name="farmd", **farmd.context_settings)
     parts = [_text(farmd), _options(farmd.params)]
-    for name, command in farmd.commands.items():
-        parts += [
-            f"## farmd {name}",
-            *_command(command, click.Context(command, context, name, **command.context_settings)),
-        ]
+    for name, command, inner in _walk(farmd, context):
+        parts += [f"## {name}", *_command(command, inner)]
     return page("farmd", *parts)
 
 
@@ -50,11 +47,11 @@ def _farmctl() -> str:
 
 
 def _walk(group: click.Group, context: click.Context) -> Iterator[tuple[str, click.Command, click.Context]]:
-    for name in group.list_commands(context):
+    for name in group.list_commands(context) if isinstance(group, Tree) else group.commands:
         command = group.get_command(context, name)
         assert command is not None
         inner = click.Context(command, context, name, **command.context_settings)
-        if isinstance(command, Tree):
+        if isinstance(command, click.Group):
             yield from _walk(command, inner)
         else:
             yield inner.command_path, command, inner
