@@ -44,7 +44,7 @@ def select_jobs(session: Session, words: Sequence[str], *, archived: str = "with
         from farmctl.filters import JOB_FIELDS
 
         return _all_ids(session, "job", keep_chosen(session, all_jobs(session, archived=archived)["jobs"], JOB_FIELDS))
-    given = _given(words)
+    given = _given(session, "job", words)
     if all(map(_JOB_ID.fullmatch, given)):
         return list(dict.fromkeys(given))
     jobs: list[View] = all_jobs(session)["jobs"]
@@ -85,7 +85,7 @@ def select_nodes(session: Session, words: Sequence[str]) -> list[str]:
         from farmctl.filters import NODE_FIELDS
 
         return _all_ids(session, "node", keep_chosen(session, session.call("node.list")["nodes"], NODE_FIELDS))
-    given = _given(words)
+    given = _given(session, "node", words)
     if all(map(_NODE_ID.fullmatch, given)):
         return list(dict.fromkeys(given))
     nodes: list[View] = session.call("node.list")["nodes"]
@@ -128,8 +128,11 @@ def _all_ids(session: Session, kind: str, rows: list[View]) -> list[str]:
     return [str(row["id"]) for row in rows]
 
 
-def _given(words: Sequence[str]) -> list[str]:
-    return [word for item in words for word in (_from_stdin() if item == _STDIN else [item])]
+def _given(session: Session, kind: str, words: Sequence[str]) -> list[str]:
+    given = [word for item in words for word in (_from_stdin() if item == _STDIN else [item])]
+    if not given:
+        session.note(f"stdin names no {kind}")
+    return given
 
 
 def _from_stdin() -> list[str]:

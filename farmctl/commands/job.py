@@ -10,6 +10,7 @@ from farmctl.context import Session, pass_session
 from farmctl.lazy import Verb
 from farmctl.options import filter_option, job_argument, jobs_argument, wait_options
 from farmctl.selecting import keep_chosen, select_job, select_jobs
+from protocol.errors import NotFound
 from protocol.states import JobState
 
 if TYPE_CHECKING:
@@ -81,7 +82,11 @@ def wait(session: Session, words: tuple[str, ...], timeout: float | None, *, sto
     """
     from farmctl.follow import Wish, follow_all
 
-    return follow_all(session, select_jobs(session, words), Wish(timeout, stop_at_gate=stop_at_gate))
+    jobs = select_jobs(session, words)
+    if not jobs and not session.chosen:
+        # What should have named the job has most likely failed: that must not look like a job that was completed.
+        raise NotFound("there is no job to wait for", "stdin is empty", "does the command before it say why?")
+    return follow_all(session, jobs, Wish(timeout, stop_at_gate=stop_at_gate))
 
 
 @click.command(

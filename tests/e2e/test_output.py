@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -76,3 +77,29 @@ def test_watching_a_job_prints_each_change_and_ends_with_it(node: Member) -> Non
     states = [json.loads(line)["state"] for line in done.stdout.splitlines()]
     assert states[-1] == "completed"
     assert len(states) >= 2
+
+
+def test_the_farm_is_watched_through_another_node_when_the_first_one_dies(tmp_path: Path) -> None:
+    with Farm(tmp_path / "pair") as farm:
+        a, b = farm.start("a", "b")
+        watching = subprocess.Popen(
+            [*FARMCTL, "status", "--watch", "-o", "jsonl"],
+            env=farm.environ | {"FARM_NODE": str(a.data_dir), "PYTHONUNBUFFERED": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert watching.stdout is not None
+            assert json.loads(watching.stdout.readline())["node_name"] == "a"
+            a.kill()
+            told = iter(watching.stdout.readline, "")
+            after = next(view for view in map(json.loads, told) if view["node_name"] == "b")
+            jsonschema_rs.validate(SCHEMAS["farm.status.v1"], after)
+            watching.send_signal(signal.SIGINT)
+            watching.communicate(timeout=20)
+            assert watching.returncode == 130
+        finally:
+            watching.kill()
+            watching.wait(10)
+        assert b.is_running

@@ -212,6 +212,16 @@ def test_wrong_usage_is_2_and_asks_for_no_change(words: tuple[str, ...], look: t
     assert node.asked("job.control") == []
 
 
+def test_a_wait_for_what_a_failed_command_should_have_named_is_not_done() -> None:
+    assert run(FakeNode(farm()), "job", "wait", "-", stdin="").exit_code == ExitCode.NOT_FOUND
+    assert run(FakeNode(farm()), "job", "wait", "--filter", "failed>99").exit_code == ExitCode.DONE
+
+
+def test_nothing_to_change_is_done_and_is_said() -> None:
+    result = run(FakeNode(farm()), "resume", "-", stdin="\n")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "stdin names no job\n")
+
+
 def test_an_interrupted_wait_is_130_and_the_next_job_is_not_waited_for() -> None:
     node = FakeNode(farm() | {"job.watch": KeyboardInterrupt()})
     assert run(node, "job", "wait", JOB, OTHER).exit_code == ExitCode.INTERRUPTED
