@@ -22,7 +22,7 @@ FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 30.0
 WELL_AFTER_S: Final = 60.0
 """A child that lived so long was well: the next pause is the first again."""
-GOODBYE_S: Final = 7.0
+GOODBYE_S: Final = 4.0
 _USAGE: Final = 2
 """Exit code for what another try does not mend: a wrong option, a package that is not installed."""
 

@@ -8,14 +8,16 @@ but whose a token is.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+from collections import Counter, OrderedDict
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+from farmd.web.errors import Refusal
 from protocol.client import AsyncClient
 from protocol.errors import FarmError, Unreachable, UserError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, AsyncIterator
     from pathlib import Path
 
 MAX_USERS: Final = 64
@@ -23,6 +25,8 @@ MAX_USERS: Final = 64
 AT_ONCE: Final = 32
 """Questions that wait for an answer of the daemon: it serves dashboards and farmctl too."""
 CALL_S: Final = 10.0
+"""A question for which the daemon has longer may wait for something to happen."""
+MAX_LONG_EACH: Final = 32
 
 
 class Farm:
@@ -33,6 +37,7 @@ class Farm:
         self._clients: OrderedDict[str, AsyncClient] = OrderedDict()
         self._opening = asyncio.Lock()
         self._at_once = asyncio.Semaphore(AT_ONCE)
+        self._waiting: Counter[str] = Counter()
 
     async def call(self, user: str, op: str, /, *, limit_s: float = CALL_S, **args: Any) -> Any:
         """Ask for one operation and return its data.
@@ -46,7 +51,7 @@ class Farm:
         Raises:
             UserError: The daemon says no, or nothing.
         """
-        async with self._at_once:
+        async with self._turn(user, limit_s):
             client = await self._client(user)
             parts: AsyncGenerator[Any, None] = client.stream(op, limit_s=limit_s, **args)
             try:
@@ -59,6 +64,28 @@ class Farm:
                 raise Unreachable("the daemon's answer cannot be read", str(error), "compare versions") from error
             finally:
                 await parts.aclose()
+
+    @asynccontextmanager
+    async def _turn(self, user: str, limit_s: float) -> AsyncIterator[None]:
+        """Wait for a turn; questions that may wait long take none of it away from others, and each user has few.
+
+        Raises:
+            Refusal: The user has too many.
+        """
+        if limit_s <= CALL_S:
+            async with self._at_once:
+                yield
+            return
+        if self._waiting[user] >= MAX_LONG_EACH:
+            why = f"{MAX_LONG_EACH} of yours are open already"
+            raise Refusal(429, "too many questions wait for an answer", why, "wait", headers={"Retry-After": "5"})
+        self._waiting[user] += 1
+        try:
+            yield
+        finally:
+            self._waiting[user] -= 1
+            if not self._waiting[user]:
+                del self._waiting[user]
 
     async def _client(self, user: str) -> AsyncClient:
         async with self._opening:

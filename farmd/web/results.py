@@ -24,6 +24,8 @@ from protocol.ids import BlobAddress, parse_blob_address
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from starlette.requests import Request
+
     from farmd.web.endpoints import Asked
 
 _FETCH_TRIES: Final = 2
@@ -91,8 +93,7 @@ async def download(asked: Asked) -> Response:
     output = _chosen(listed["outputs"], frame, asked.query.name)
     await _bring(asked, str(listed["job"]), output)
     blob = parse_blob_address(output["blob"])
-    start = _start_of(asked.request.headers.get("range"), blob)
-    first = await _piece(asked, blob, start)
+    start = _start_of(asked.request, blob)
     headers = {
         "Content-Length": str(blob.size - start),
         "Content-Disposition": _disposition(output["name"].rpartition("/")[2]),
@@ -104,6 +105,9 @@ async def download(asked: Asked) -> Response:
     if start:
         headers["Content-Range"] = f"bytes {start}-{blob.size - 1}/{blob.size}"
     status = 206 if start else 200
+    if asked.request.method == "HEAD":
+        return Response(None, status, headers)
+    first = await _piece(asked, blob, start)
     return StreamingResponse(
         _content(asked, blob, start, first), status, headers, media_type="application/octet-stream"
     )
@@ -159,13 +163,14 @@ async def _bring(asked: Asked, job: str, output: dict[str, Any]) -> None:
     raise Unreachable(f"{output['name']} is not here", f"it is on {where}, which did not send it", "try again later")
 
 
-def _start_of(header: str | None, blob: BlobAddress) -> int:
+def _start_of(request: Request, blob: BlobAddress) -> int:
     """Read where a client wants to go on; anything else than "from here to the end" is answered with the whole.
 
     Raises:
         Refusal: It is behind the end.
     """
-    found = _RANGE.fullmatch(header.strip()) if header else None
+    other = request.headers.get("if-range", f'"{blob.md5.hex()}"') != f'"{blob.md5.hex()}"'
+    found = None if other else _RANGE.fullmatch(request.headers.get("range", "").strip())
     if found is None or (found[2] and int(found[2]) < blob.size - 1):
         return 0
     if int(found[1]) >= blob.size:

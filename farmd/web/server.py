@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger("farmd.web")
 _LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
-_GOODBYE_S: Final = 5
+_GOODBYE_S: Final = 2
 
 
 def serve(settings: WebSettings, say: Callable[[str], None]) -> None:

@@ -4,7 +4,7 @@ A file belongs to whoever sent it: nobody learns here whether somebody else has 
 only of files that its owner has sent. Names on disk are made here, of the user's name and hexadecimal digits; what a
 client writes never becomes a path.
 
-Layout below the spool: `u-<user>/<md5>.part`, `u-<user>/<md5>.json` (arrived: the blob's address), `u-<user>/sets/
+Layout below the spool: `u-<user>/parts/<md5>.part`, `u-<user>/arrived/<md5>.json` (the blob's address), `u-<user>/sets/
 <scene md5>.json` (the list that was declared for a scene).
 """
 
@@ -34,6 +34,10 @@ _RESERVE_BYTES: Final = 1 << 30
 """Of the disk stays free for the daemon's own records."""
 MAX_SETS: Final = 100
 """Of one user; the oldest go."""
+_MAX_SETS_BYTES: Final = 256 << 20
+_MAX_PARTS: Final = 10_000
+_KNOWN_DAYS: Final = 90
+"""So long it is remembered that a file arrived; after that it is sent again."""
 
 
 class Declared(NamedTuple):
@@ -62,12 +66,13 @@ class Spool:
         """Make the folder, for this user alone, and clean up what nobody went on with."""
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._root.chmod(0o700)
-        oldest = time.time() - SPOOL_DAYS * 86_400
-        for path in self._root.glob("u-*/*.part"):
-            with suppress(OSError):
-                if path.stat().st_mtime < oldest:
-                    path.unlink()
-        for path in (*self._root.glob("tree-*"), *self._root.glob("u-*/*.draft")):
+        for pattern, days in (("u-*/parts/*.part", SPOOL_DAYS), ("u-*/arrived/*.json", _KNOWN_DAYS)):
+            oldest = time.time() - days * 86_400
+            for path in self._root.glob(pattern):
+                with suppress(OSError):
+                    if path.stat().st_mtime < oldest:
+                        path.unlink()
+        for path in (*self._root.glob("tree-*"), *self._root.glob("u-*/*/*.draft")):
             with suppress(OSError):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
@@ -80,7 +85,8 @@ class Spool:
         if not _USER.fullmatch(name):
             raise Refusal(403, "nothing can be sent", f"{name[:40]!r} is no name of a user", "ask an admin")
         folder = self._root / f"u-{name}"
-        folder.mkdir(mode=0o700, exist_ok=True)
+        for part in ("", "parts", "arrived", "sets"):
+            (folder / part).mkdir(mode=0o700, exist_ok=True)
         return Mine(folder, self._root, self._quota_bytes)
 
     def declared_xxh64(self, name: str, md5: str) -> int | None:
@@ -118,7 +124,7 @@ class Mine:
 
     def part(self, md5: str) -> Path:
         """Where a file that is on its way lies."""
-        return self._folder / f"{_digits(md5)}.part"
+        return self._folder / "parts" / f"{_digits(md5)}.part"
 
     def have_bytes(self, md5: str) -> int:
         """Return how much of a file lies here."""
@@ -130,20 +136,23 @@ class Mine:
     def arrived(self, md5: str) -> BlobAddress | None:
         """Return the address of a file that arrived; the daemon may have dropped it since."""
         try:
-            return parse_blob_address(str(_read(self._folder / f"{_digits(md5)}.json")["blob"]))
+            return parse_blob_address(str(_read(self._arrived(md5))["blob"]))
         except (FileNotFoundError, KeyError, ValueError, PeerError):
             return None
 
     def note_arrived(self, blob: BlobAddress) -> None:
         """Remember a file that the daemon has now, and let go of what lies here of it."""
         md5 = blob.md5.hex()
-        _write(self._folder / f"{md5}.json", {"blob": str(blob)})
+        _write(self._arrived(md5), {"blob": str(blob)})
         self.part(md5).unlink(missing_ok=True)
 
     def forget(self, md5: str) -> None:
         """Let go of everything that is known of a file."""
-        for name in (f"{_digits(md5)}.json", f"{md5}.part"):
-            (self._folder / name).unlink(missing_ok=True)
+        for path in (self._arrived(md5), self.part(md5)):
+            path.unlink(missing_ok=True)
+
+    def _arrived(self, md5: str) -> Path:
+        return self._folder / "arrived" / f"{_digits(md5)}.json"
 
     def check_room(self, more_bytes: int) -> None:
         """Check that so much more may come.
@@ -151,8 +160,9 @@ class Mine:
         Raises:
             Refusal: The user's quota or the disk is full.
         """
-        held = sum(path.stat().st_size for path in self._folder.glob("*.part"))
-        if held + more_bytes > self._quota_bytes:
+        parts = [entry.stat().st_size for entry in os.scandir(self._folder / "parts")]
+        held = sum(parts)
+        if held + more_bytes > self._quota_bytes or len(parts) >= _MAX_PARTS:
             why = f"{format_size(held)} are on their way in already, of at most {format_size(self._quota_bytes)}"
             raise Refusal(413, "there is no room for the file", why, "finish what was begun, or ask an admin")
         free = shutil.disk_usage(self._folder).free - _RESERVE_BYTES
@@ -164,10 +174,12 @@ class Mine:
     def put_set(self, scene_md5: str, files: list[Declared]) -> None:
         """Remember the files of a scene."""
         sets = self._folder / "sets"
-        sets.mkdir(mode=0o700, exist_ok=True)
         _write(sets / f"{_digits(scene_md5)}.json", {"files": [list(file) for file in files]})
-        for path in sorted(sets.glob("*.json"), key=_changed_at)[:-MAX_SETS]:
-            path.unlink(missing_ok=True)
+        room = _MAX_SETS_BYTES
+        for number, path in enumerate(sorted(sets.glob("*.json"), key=_changed_at, reverse=True)):
+            room -= path.stat().st_size
+            if number and (number >= MAX_SETS or room < 0):
+                path.unlink(missing_ok=True)
 
     def get_set(self, scene_md5: str) -> list[Declared] | None:
         """Return the files that were declared for a scene; None if none were."""

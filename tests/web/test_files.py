@@ -170,7 +170,7 @@ def test_a_name_that_no_user_has_gets_no_folder(tmp_path: Path, name: str) -> No
     spool = Spool(tmp_path / "web", 1 << 30)
     spool.open()
     if name == "..":
-        assert spool.user(name).part("a" * 32).parent.name == "u-.."
+        assert spool.user(name).part("a" * 32).parent.parent.name == "u-.."
         return
     with pytest.raises(Refusal):
         spool.user(name)
@@ -187,3 +187,30 @@ def test_lists_are_known_again_after_a_restart(tmp_path: Path) -> None:
     assert spool.user("anna").get_set(MD5) == files
     assert spool.declared_xxh64("anna", "b" * 32) == 6
     assert spool.user("ben").get_set(MD5) is None
+
+
+def test_only_so_many_files_of_a_user_may_be_on_their_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("farmd.web.spool._MAX_PARTS", 2)
+    spool = Spool(tmp_path / "web", 100)
+    spool.open()
+    mine = spool.user("anna")
+    mine.part("a" * 32).write_bytes(b"x" * 60)
+    mine.check_room(40)
+    with pytest.raises(Refusal, match="no room"):
+        mine.check_room(41)
+    mine.part("b" * 32).write_bytes(b"")
+    with pytest.raises(Refusal, match="no room"):
+        mine.check_room(1)
+    spool.user("ben").check_room(100)
+
+
+def test_old_lists_give_way_to_new_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("farmd.web.spool.MAX_SETS", 3)
+    spool = Spool(tmp_path / "web", 100)
+    spool.open()
+    mine = spool.user("anna")
+    for number in range(5):
+        mine.put_set(f"{number:032x}", [Declared("/a", f"{number:032x}", 1)])
+        os.utime(tmp_path / "web/u-anna/sets" / f"{number:032x}.json", (number, number))
+    mine.put_set(f"{9:032x}", [Declared("/a", f"{9:032x}", 1)])
+    assert [md5 for md5, _ in mine.sets()] == [f"{number:032x}" for number in (9, 4, 3)]

@@ -93,7 +93,7 @@ def test_ten_gigabytes_that_are_cut_off_leave_what_came_and_are_gone_on_with(ser
     head = f"PUT /api/files/{MD5} HTTP/1.1\r\nHost: x\r\n{AUTH}Content-Length: "
     with served.connect() as client:
         client.sendall(f"{head}{40 << 20}\r\n\r\n".encode() + b"a" * 100_000)
-        part = served.settings.spool_dir / "u-anna" / f"{MD5}.part"
+        part = served.settings.spool_dir / "u-anna" / "parts" / f"{MD5}.part"
         until(part.exists, "something came", 5)
     until(lambda: part.stat().st_size == 100_000, "what came is kept", 5)
     with served.connect() as client:
