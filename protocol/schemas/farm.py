@@ -91,7 +91,9 @@ DOCUMENTS: Final[dict[str, Schema]] = {
                 {"bucket_s": number("seconds"), "frames": items(count("frames"), "oldest first")},
                 meaning="frames that were finished lately",
             ),
-            "not_answering": text("why the last state that is known is shown; only while farmctl looks for another machine"),
+            "not_answering": text(
+                "why the last state that is known is shown; only while farmctl looks for another machine"
+            ),
             "active_jobs": items({"type": "object"}, "jobs that are not over, as in farm.jobs.v1"),
         },
     ),
