@@ -208,11 +208,15 @@ class Leader:
             yield known.granted_at + ACCEPT_S
         yield from self.granting.times()
 
-    def pump(self, turn: Turn) -> bool:
-        """Grant what can be granted now; called once after every event. True if there was anything to look for."""
+    def is_ready(self, turn: Turn) -> bool:
+        """Tell whether this node may grant now, and there is anything to look for."""
         if not self.active or not self._dirty or not self._election.may_grant(turn.now.mono):
             return False
-        if not self._inventory_done(turn):
+        return self._inventory_done(turn)
+
+    def pump(self, turn: Turn) -> bool:
+        """Grant what can be granted now; called once after every event. True if there was anything to look for."""
+        if not self.is_ready(turn):
             return False
         self._dirty = False
         self._workforce.refresh(turn.now.mono)
