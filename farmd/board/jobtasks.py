@@ -48,11 +48,11 @@ def facts_of(job: Mapping[str, Any]) -> dict[str, str]:
     facts = {
         "state": state.value.replace("_", " "),
         "group": look_of(state).group.value,
+        "reason": (job.get("reason") or {}).get("text", ""),
         "owner": job.get("owner") or "",
         "renderer": job.get("renderer") or "",
         "frames": f"frames {job['frames']}" if job.get("frames") else "",
         "eta": f"{format_duration(eta_s)} left" if eta_s and state not in JOB_TERMINAL else "",
-        "reason": (job.get("reason") or {}).get("text", ""),
     }
     return {name: text for name, text in facts.items() if text}
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _START_S: Final = 10.0
 _STOP_S: Final = 3.0
 _BACKLOG: Final = 128
+MAX_CONNECTIONS: Final = 512
+"""Viewers and programs together, and some to spare."""
 
 
 class PortTaken(UserError):
@@ -145,6 +147,7 @@ def _new_server(board: Board, url: str, begun: threading.Event) -> uvicorn.Serve
             server_header=False,
             proxy_headers=False,
             timeout_graceful_shutdown=1,
+            limit_concurrency=MAX_CONNECTIONS,
         )
     )
 

@@ -120,6 +120,22 @@ def test_program_that_serves_dies_and_another_takes_its_place(run: Callable[...,
     until(lambda: len(groups(second.port)) == 3, 10, "a program that joins afterwards")
 
 
+def test_worker_forked_by_a_program_that_has_joined_reports_beside_it(run: Callable[..., Running]) -> None:
+    first = run(0, 1, "one")
+    second = run(first.port, 2, "two")
+    second.do(
+        "import multiprocessing; context = multiprocessing.get_context('fork');"
+        "workers = [context.Process(target=board.advance_task, args=('shared', n)) for n in (1, 2, 3)];"
+        "[worker.start() for worker in workers]; [worker.join() for worker in workers]"
+    )
+    second.do("board.advance_task('shared', 10)")
+
+    def done() -> float:
+        return sum(task.get("done", 0) for task in shown(first.port)["tasks"] if task["id"] == "shared")
+
+    until(lambda: done() == 16, 10, "what the workers and their parent did")
+
+
 def test_program_that_ends_in_good_order_has_told_its_last_words(run: Callable[..., Running]) -> None:
     first = run(0, 1, "one")
     second = run(first.port, 2, "two")

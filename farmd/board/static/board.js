@@ -40,7 +40,7 @@ function glyph(state) {
 
 // -- what is known ---------------------------------------------------------------------------------------------------
 
-const known = { seq: -1, grouped: false, counts: null, groups: new Map(), tasks: new Map(), loaded: new Set() };
+const known = { seq: -1, grouped: false, counts: null, groups: new Map(), tasks: new Map(), loaded: new Set(), filled: new Set() };
 const view = { state: "all", query: "", group: null, sort: "added" };
 let shown = [];              // keys of what the list shows, in order
 let isDirty = true;          // the list has to be worked out anew
@@ -170,7 +170,7 @@ function take(message) {
       takeDelta(message);
       break;
     case "page":
-      for (const task of message.tasks) known.tasks.set(task.key, task);
+      takeTasks(message.tasks);
       if (message.last) known.loaded.add(message.group);
       break;
   }
@@ -196,8 +196,16 @@ function takeSnapshot(message) {
   known.groups = new Map(message.groups.map((group) => [group.key, group]));
   known.tasks = new Map(message.tasks.map((task) => [task.key, task]));
   known.loaded.clear();
+  known.filled.clear();
   if (view.group && !known.groups.has(view.group)) view.group = null;
   if (view.group && known.grouped) ask({ kind: "open", group: view.group });
+}
+
+function takeTasks(tasks) {
+  for (const task of tasks) {
+    known.tasks.set(task.key, task);
+    known.filled.add(task.group);
+  }
 }
 
 function takeDelta(message) {
@@ -209,7 +217,7 @@ function takeDelta(message) {
     known.groups.delete(key);
   }
   for (const group of message.groups) known.groups.set(group.key, group);
-  for (const task of message.changed) known.tasks.set(task.key, task);
+  takeTasks(message.changed);
   if (view.group && !known.groups.has(view.group)) leaveGroup();
 }
 
@@ -252,6 +260,7 @@ function openOnly(group) {
     ask({ kind: "close", group: view.group });
     for (const [key, task] of known.tasks) if (task.group === view.group) known.tasks.delete(key);
     known.loaded.delete(view.group);
+    known.filled.delete(view.group);
   }
   view.group = group;
   if (group && known.grouped) ask({ kind: "open", group });
@@ -279,10 +288,18 @@ function setState(state) {
   refresh();
 }
 
-const hasWords = (words, ...texts) => {
-  const text = texts.join("\n").toLowerCase();
-  return words.every((word) => text.includes(word));
-};
+const hasWords = (words, text) => words.every((word) => text.includes(word));
+const texts = new WeakMap();   // of 100,000 tasks, what is searched is put together once
+
+function textOf(task) {
+  let text = texts.get(task);
+  if (text === undefined) {
+    const title = known.groups.get(task.group)?.title ?? "";
+    text = [task.name, task.id, task.error ?? "", task.about ?? "", title].join("\n").toLowerCase();
+    texts.set(task, text);
+  }
+  return text;
+}
 
 const FIRST = { running: 0, failed: 1, pending: 2, completed: 3 };
 const changedAt = (task) => task.ended_at_ms ?? task.started_at_ms ?? 0;
@@ -304,17 +321,15 @@ function workOut() {
     const groups = [...known.groups.values()].sort((a, b) => a.order - b.order);
     for (const group of groups) {
       if (state && !group.counts[state]) continue;
-      if (!words.length || hasWords(words, group.title, ...Object.values(group.facts ?? {}))) shown.push(group.key);
+      const text = [group.title, ...Object.values(group.facts ?? {})].join("\n").toLowerCase();
+      if (hasWords(words, text)) shown.push(group.key);
     }
     return;
   }
   for (const task of known.tasks.values()) {
     if (view.group && task.group !== view.group) continue;
     if (state && task.state !== state) continue;
-    if (words.length) {
-      const title = known.groups.get(task.group)?.title ?? "";
-      if (!hasWords(words, task.name, task.id, task.error ?? "", task.about ?? "", title)) continue;
-    }
+    if (words.length && !hasWords(words, textOf(task))) continue;
     shown.push(task);
   }
   if (view.sort !== "added") shown.sort(ORDERS[view.sort]);
@@ -422,7 +437,7 @@ function drawWords() {
 function isAwaited(group) {
   if (!known.loaded.has(group.key)) return true;
   // its tasks come from elsewhere, a moment after it was opened
-  return group.on_demand && totalOf(group.counts) > 0 && ![...known.tasks.values()].some((task) => task.group === group.key);
+  return group.on_demand && totalOf(group.counts) > 0 && !known.filled.has(group.key);
 }
 
 function factsText(group) {
@@ -434,6 +449,8 @@ function factsText(group) {
 const cards = new Map();
 const spare = { task: [], group: [] };
 let columns = 1;
+let lastIndex = -1;   // which card had the focus last
+let tabStop = -1;
 
 function cardHeight() {
   if (!isListOfGroups()) return CARD.height;
@@ -465,6 +482,7 @@ function drawList() {
     card.root.remove();
     if (spare[card.kind].length < 60) spare[card.kind].push(card);
   }
+  tabStop = lastIndex >= first && lastIndex < last ? lastIndex : Math.min(last - 1, Math.max(0, first));
   for (let index = first; index < last; index += 1) {
     const key = shown[index];
     const card = cards.get(key) ?? newCard(kind, key);
@@ -482,6 +500,8 @@ function place(card, index, { step, gap, height, width }) {
   if (root.style.transform !== moved) root.style.transform = moved;
   root.style.width = `${width}px`;
   root.style.height = `${height}px`;
+  // one stop for the tab key: where the list was left, or its first card in sight
+  root.tabIndex = index === tabStop ? 0 : -1;
   if (card.index === index && card.of === shown.length) return;
   card.index = index;
   card.of = shown.length;
@@ -504,7 +524,7 @@ function newCard(kind, key) {
 function buildBase(kind) {
   const root = el("article", `task is-${kind}`);
   root.setAttribute("role", "listitem");
-  root.tabIndex = 0;
+  root.tabIndex = -1;
   root.onclick = () => openKey(root.dataset.key);
   const card = { kind, root, name: el("span", "task-name"), badge: el("span", "badge"), progress: el("span", "task-progress"),
     took: el("span", "task-took"), note: el("div", "task-note"), index: -1 };
@@ -642,8 +662,6 @@ function focusKey(key) {
   const index = shown.indexOf(key);
   if (index >= 0) focusIndex(index);
 }
-
-let lastIndex = -1;
 
 function focusIndex(index) {
   const at = Math.max(0, Math.min(shown.length - 1, index));
