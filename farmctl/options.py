@@ -26,8 +26,18 @@ def job_argument(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def jobs_argument(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the argument JOB... and the option --filter, one of which must be there; `-` reads ids from stdin."""
-    function = filter_option("state=failed,owner=me: all jobs of which this holds, instead of ids.")(function)
-    return click.argument("words", nargs=-1, metavar="JOB...", shell_complete=complete_jobs)(function)
+    return jobs_and("")(function)
+
+
+def jobs_and(last: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add the same, with one more word after the jobs."""
+
+    def add(function: Callable[..., Any]) -> Callable[..., Any]:
+        function = filter_option("state=failed,owner=me: all jobs of which this holds, instead of ids.")(function)
+        metavar = f"[JOB...] {last}".rstrip()
+        return click.argument("words", nargs=-1, metavar=metavar, shell_complete=complete_jobs)(function)
+
+    return add
 
 
 def node_argument(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -38,7 +48,7 @@ def node_argument(function: Callable[..., Any]) -> Callable[..., Any]:
 def nodes_argument(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the argument NODE... and the option --filter, one of which must be there; `-` reads ids from stdin."""
     function = filter_option("state=idle,free_ram<8G: all machines of which this holds, instead of names.")(function)
-    return click.argument("words", nargs=-1, metavar="NODE...", shell_complete=complete_nodes)(function)
+    return click.argument("words", nargs=-1, metavar="[NODE...]", shell_complete=complete_nodes)(function)
 
 
 def filter_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

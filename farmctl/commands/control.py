@@ -14,7 +14,7 @@ import click
 from farmctl.changing import ask_before, change
 from farmctl.context import Session, pass_session
 from farmctl.lazy import Verb
-from farmctl.options import change_options, jobs_argument, wait_options
+from farmctl.options import change_options, jobs_and, jobs_argument, wait_options
 from farmctl.selecting import select_jobs
 from protocol.frames import parse_frames
 
@@ -128,7 +128,7 @@ def retry(session: Session, /, words: tuple[str, ...], frames: str | None, why: 
     cls=Verb,
     examples=("farmctl job priority JOB 80", "farmctl job priority --filter 'project=ad,state=queued' 80"),
 )
-@jobs_argument
+@jobs_and("NUMBER")
 @change_options
 @pass_session
 def priority(session: Session, words: tuple[str, ...], why: str) -> int:

@@ -182,7 +182,7 @@ def key(session: Session, name: str | None, label: str, *, anew: bool, public: s
         session.note(f"kept in {pair.path}")
 
 
-@click.command("revoke", cls=Verb, examples=("farmctl user revoke anna 3fa1", "farmctl user revoke anna 3fa1 -y"))
+@click.command("revoke", cls=Verb, examples=("farmctl user revoke anna 3fa1", "farmctl user revoke anna 3fa1 --dry-run"))
 @_NAME
 @click.argument("credential", metavar="ID")
 @DRY_RUN
