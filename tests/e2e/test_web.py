@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -315,3 +317,46 @@ def test_the_board_is_served_by_the_same_process(farm: Farm) -> None:
     assert child_of(door.member.pid)
     assert door.member.stop() == 0
     assert "Traceback" not in door.member.printed()
+
+
+def test_the_daemon_answers_while_its_door_is_besieged(door: Door) -> None:
+    anna = door.user("anna")
+    head = f"PUT /api/files/{{:032x}} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {anna.token}\r\nContent-Length: "
+    with ExitStack() as stack:
+        for number in range(300):
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", door.port)))
+            with suppress(OSError):
+                client.sendall(f"{head.format(number)}{10 << 30}\r\n\r\nabc".encode() if number % 2 else b"GET / HT")
+        late: list[float] = []
+        for _ in range(30):
+            began = time.monotonic()
+            assert door.member.status()["node_name"] == "a"
+            late.append(time.monotonic() - began)
+    assert max(late) < 1.0, late
+    until(lambda: anna.ask("GET", "/api/v1/farm").status_code == 200, "honest ones are served again")
+    assert child_of(door.member.pid)
+
+
+def test_a_result_of_another_node_is_brought_and_one_of_a_node_that_is_off_is_named(farm: Farm) -> None:
+    door = add_door(farm, "a")
+    a, b = farm.start("a", "b")
+    anna = door.wait().user("anna")
+    a.ctl_json("node", "hold", "a")
+    body = {
+        "name": "far",
+        "renderer": "command",
+        "command": "cp /etc/hostname {output}",
+        "output_name": "f.{frame}.txt",
+    }
+    job = anna.post("/api/v1/jobs", body | {"frames": "1"})["job"]
+    until(lambda: anna.get(f"/api/v1/jobs/{job}")["state"] == "completed", "b rendered it")
+    assert anna.get(f"/api/task/{job}/frames")["frames"][0]["node"] == "b"
+
+    answer = anna.ask("GET", "/api/files/download", params={"task_id": job, "frame": 1})
+    assert (answer.status_code, answer.content) == (200, Path("/etc/hostname").read_bytes())
+    lines = anna.get(f"/api/v1/jobs/{job}/log", frame=1)["lines"]
+    assert any("/etc/hostname" in line["text"] for line in lines)
+    b.kill()
+    until(lambda: anna.get("/api/v1/nodes/b")["state"] != "idle", "a knows that b is off", 60)
+    away = anna.get(f"/api/v1/jobs/{job}/log", frame=1)["away"]
+    assert away["node_name"] == "b"
