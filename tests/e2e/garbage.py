@@ -26,6 +26,7 @@ OPS = (
     *("job.submit", "job.list", "job.show", "job.watch", "job.control", "task.list", "logs", "result.list"),
     *("result.fetch", "blob.missing", "blob.put", "blob.get", "cancel", "nonsense"),
     *("path.list", "path.add", "path.remove", "path.test"),
+    *("log.tail", "log.read", "log.find", "log.follow", "log.list", "event.list"),
 )
 ARGS = (
     "job",
@@ -46,6 +47,12 @@ ARGS = (
     "becomes",
     "platform",
     "path",
+    "pattern",
+    "lines",
+    "from",
+    "since_ms",
+    "wait_s",
+    "what",
 )
 NUMBERS = (0, 1, -1, 7, 255, 2**31, 2**32 - 1, 2**63 - 1, -(2**63), 2**64 - 1)
 

@@ -110,6 +110,21 @@ def test_stop_of_an_attempt_is_one_line_on_every_node_and_names_who_wanted_it(
     play(scene, 3)
 
 
+def test_attempts_that_a_hold_at_once_stopped_name_who_held_the_machine() -> None:
+    async def scene(farm: Farm) -> None:
+        farm.world.mean_frame_s = 60.0
+        job = await farm.submit(frames="1", gate=OFF)
+        await farm.until(lambda: any(machine.node.worker.live for machine in farm.machines))
+        (where,) = [machine for machine in farm.machines if machine.node.worker.live]
+        await farm.data("node.hold", 1, 30, node=where.name, now=True, why=WHY)
+        await asyncio.sleep(5)
+        for machine in farm.machines:
+            note = lines(machine, "attempt-stopped", job)[0]
+            assert (note.actor, note.why, note.node) == ("anna@n01", "preempted", where.id)
+
+    play(scene, 3)
+
+
 def test_stop_by_the_end_of_a_daemon_and_a_failure_are_told_everywhere_and_nobody_ordered_them() -> None:
     async def scene(farm: Farm) -> None:
         farm.world.mean_frame_s = 60.0
