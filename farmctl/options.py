@@ -56,6 +56,18 @@ def filter_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any
     return session_option("--filter", "chosen", metavar="TESTS", shell_complete=complete_filter, help=text)
 
 
+def _complete_order(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    from farmctl.sorting import complete_order
+
+    return complete_order(ctx, param, incomplete)
+
+
+SORT: Final = click.option(
+    "--sort",
+    metavar="FIELD",
+    shell_complete=_complete_order,
+    help="By this field; -FIELD turns it round. Fields as in filters.",
+)
 WHY: Final = click.option("--why", default="", metavar="TEXT", help="What others read as the reason.")
 DRY_RUN: Final = session_option("-n", "--dry-run", is_flag=True, help="Check everything, change nothing.")
 YES: Final = session_option("-y", "--yes", is_flag=True, help="Do not ask.")

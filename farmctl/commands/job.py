@@ -8,7 +8,7 @@ import click
 
 from farmctl.context import Session, pass_session
 from farmctl.lazy import Verb
-from farmctl.options import filter_option, job_argument, jobs_argument, wait_options
+from farmctl.options import SORT, filter_option, job_argument, jobs_argument, wait_options
 from farmctl.selecting import keep_chosen, select_job, select_jobs
 from protocol.errors import NotFound
 from protocol.states import JobState
@@ -24,22 +24,27 @@ if TYPE_CHECKING:
     examples=(
         "farmctl job list",
         "farmctl job list --filter 'state=failed|cancelled,owner=me,age<1d'",
+        "farmctl job list --sort=-failed --limit 10",
         "farmctl job list --state paused -q | farmctl job resume -",
     ),
 )
 @click.option("--state", type=click.Choice([state.value for state in JobState]), multiple=True, help="Only this state.")
 @click.option("--archived", is_flag=True, help="Those that were put away, and no others.")
 @filter_option("state=failed,owner=me,age>2h: all must hold; see farmctl help filters.")
+@SORT
+@click.option("--limit", type=click.IntRange(1), help="So many at most.")
 @pass_session
-def list_jobs(session: Session, state: tuple[str, ...], *, archived: bool) -> None:
+def list_jobs(session: Session, state: tuple[str, ...], sort: str | None, limit: int | None, *, archived: bool) -> None:
     """List jobs, with the reason of those that do not run."""
     from farmctl.columns import JOBS
     from farmctl.filters import JOB_FIELDS
     from farmctl.listing import all_jobs
+    from farmctl.sorting import sort_rows
 
     document = all_jobs(session, archived="only" if archived else "without")
     chosen = keep_chosen(session, document["jobs"], JOB_FIELDS)
-    document["jobs"] = [row for row in chosen if not state or row.get("state") in state]
+    kept = [row for row in chosen if not state or row.get("state") in state]
+    document["jobs"] = sort_rows(kept, sort, JOB_FIELDS)[:limit]
     session.printer.listing(document, JOBS)
 
 

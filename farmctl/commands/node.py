@@ -10,7 +10,7 @@ from farmctl.context import Session, pass_session
 from farmctl.errors import report
 from farmctl.holding import until_ms_of, until_options
 from farmctl.lazy import Verb
-from farmctl.options import DRY_RUN, WHY, filter_option, node_argument, nodes_argument
+from farmctl.options import DRY_RUN, SORT, WHY, filter_option, node_argument, nodes_argument
 from farmctl.selecting import keep_chosen, select_node, select_nodes
 from protocol.errors import UserError
 from protocol.exitcodes import ExitCode
@@ -25,14 +25,16 @@ if TYPE_CHECKING:
     examples=("farmctl node list", "farmctl node list -o wide", "farmctl node list --filter 'state=idle,ram>=64G' -q"),
 )
 @filter_option("state=idle,ram>=64G,renderer=blender: all must hold; see farmctl help filters.")
+@SORT
 @pass_session
-def list_nodes(session: Session) -> None:
+def list_nodes(session: Session, sort: str | None) -> None:
     """List the machines of the farm: what they have, what they do, and why not."""
     from farmctl.columns import NODES
     from farmctl.filters import NODE_FIELDS
+    from farmctl.sorting import sort_rows
 
     document = session.call("node.list")
-    document["nodes"] = keep_chosen(session, document["nodes"], NODE_FIELDS)
+    document["nodes"] = sort_rows(keep_chosen(session, document["nodes"], NODE_FIELDS), sort, NODE_FIELDS)
     session.printer.listing(document, NODES)
 
 

@@ -10,7 +10,7 @@ import click
 
 from farmctl.context import Session, pass_session
 from farmctl.lazy import Verb
-from farmctl.options import change_options, filter_option, job_argument, wait_options
+from farmctl.options import SORT, change_options, filter_option, job_argument, wait_options
 from farmctl.selecting import keep_chosen, select_job
 from protocol.errors import UsageError, UserError
 from protocol.states import TaskState
@@ -33,17 +33,19 @@ _PAGE: Final = 1_000
 )
 @job_argument
 @click.option("--state", type=click.Choice([state.value for state in TaskState]), default=None, help="Only this state.")
-@filter_option("attempts>1,node=ws07,memory>8G: all must hold; needs all tasks, so it leaves --limit out.")
+@filter_option("attempts>1,node=ws07,memory>8G: all must hold; without --limit, as --sort is.")
+@SORT
 @click.option("--limit", type=click.IntRange(0), default=200, show_default=True, help="So many at most; 0: all.")
 @click.option("--offset", type=click.IntRange(0), default=0, help="Leave so many out first.")
 @pass_session
-def list_tasks(session: Session, job_word: str, state: str | None, limit: int, offset: int) -> None:
+def list_tasks(session: Session, /, job_word: str, state: str | None, sort: str | None, **page: int) -> None:
     """List the tasks of a job: where each stands, on which machine, and why it failed."""
     from farmctl.columns import TASKS
     from farmctl.filters import TASK_FIELDS
+    from farmctl.sorting import sort_rows
 
     job = select_job(session, job_word)
-    limit = 0 if session.chosen else limit
+    limit, offset = 0 if session.chosen or sort else page["limit"], page["offset"]
     tasks: list[View] = []
     while True:
         count = min(_PAGE, limit - len(tasks)) if limit else _PAGE
@@ -51,7 +53,7 @@ def list_tasks(session: Session, job_word: str, state: str | None, limit: int, o
         tasks += document["tasks"]
         if len(document["tasks"]) < count or len(tasks) in (limit, document["total"] - offset):
             break
-    document["tasks"] = keep_chosen(session, tasks, TASK_FIELDS)
+    document["tasks"] = sort_rows(keep_chosen(session, tasks, TASK_FIELDS), sort, TASK_FIELDS)
     session.printer.listing(document, TASKS)
     if offset + len(tasks) < document["total"] and session.printer.is_for_people:
         session.note(f"{len(tasks)} of {document['total']} tasks are shown; --limit 0 shows all")
