@@ -10,6 +10,7 @@ Called by `farmd.core.node`.
 from __future__ import annotations
 
 from itertools import takewhile
+from math import inf
 from typing import TYPE_CHECKING
 
 from farmd.core.pace import Pace
@@ -44,6 +45,7 @@ class Chronicle:
         self._removed: dict[JobId, int] = {}
         self._forgotten = 0
         self._states: dict[JobId, JobState] = {}
+        self._moved: dict[JobId, float] = {}
         self._changed: dict[JobId, None] = {}
 
     def load(self) -> None:
@@ -93,14 +95,21 @@ class Chronicle:
         job = self._jobs.get(job_id)
         if job is None:
             self._states.pop(job_id, None)
+            self._moved.pop(job_id, None)
             self._remove(job_id)
             return False
         state, before = self._jobs.state_of(job_id), self._states.get(job_id)
         if state is before:
             return False
         self._states[job_id] = state
+        if before is not None:
+            self._moved[job_id] = turn.now.mono
         turn.note("job", f"{job.spec.name}: {before.value if before else 'new'} -> {state.value}", job=job_id)
         return state in JOB_TERMINAL
+
+    def moved_at(self, job_id: JobId) -> float:
+        """Return when a job was seen here to come from another state to its present one; -inf: it was not."""
+        return self._moved.get(job_id, -inf)
 
     def _remove(self, job_id: JobId) -> None:
         version = self._versions.pop(job_id, None)

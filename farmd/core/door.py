@@ -19,6 +19,7 @@ from farmd.core.edits import spec_bytes_of
 from farmd.core.effects import Reply
 from farmd.core.explain import Explain
 from farmd.core.feed import Feed
+from farmd.core.hookorders import HookOrders
 from farmd.core.inspecting import Inspecting
 from farmd.core.jobfeed import JobFeed
 from farmd.core.memberorders import MemberOrders
@@ -107,6 +108,7 @@ class Door:
             MemberOrders(node),
             SignerOrders(node),
             UserOrders(node),
+            HookOrders(node, rng),
             Revising(node),
             Accounts(node),
         ):

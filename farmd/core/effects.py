@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 from protocol.existing import ExistingFile
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from farmd.core.events import HeldBlob
-    from protocol.bodies import OutputFact
+    from protocol.bodies import HookBody, OutputFact
     from protocol.ids import AttemptRef, BlobAddress, JobId, NodeId
     from protocol.jobspec import JobSpec
     from protocol.logquery import LogQuery
@@ -311,6 +313,15 @@ class ReadBlob:
 
     ask: int
     blob: BlobAddress
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Tell a hook something, once. Answered by `Notified`, sooner or later in any case."""
+
+    ask: int
+    hook: HookBody
+    notice: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

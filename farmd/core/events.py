@@ -297,6 +297,14 @@ class BlobRead:
 
 
 @dataclass(frozen=True, slots=True)
+class Notified:
+    """Answer to `Notify`: the hook took it, or why not."""
+
+    ask: int
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
     """The machine's state, about once a second.
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from farmd.core.eventlog import EventLog
 from farmd.core.prices import is_hardware_price
-from protocol.records import Kind, NodeField
+from protocol.records import JobField, Kind, NodeField
 
 if TYPE_CHECKING:
     from farmd.core.jobs import Folded
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from protocol.records import Rec
 
 _REGISTRY = (Kind.FARM, Kind.KEY, Kind.NODE, Kind.NODE_CONTROL, Kind.SIGNER)
+_JOB_BYTES, _TOLD = 10, bytes((JobField.TOLD,))
 
 
 class Folding:
@@ -38,6 +39,7 @@ class Folding:
             node.registry.apply(rec)
             node.path_rules.apply(rec)
             node.users.apply(rec)
+            node.hooks.apply(rec)
         node.worker.path_rules = node.path_rules.rules
         for evicted in node.registry.revoked():
             node.jobs.node_evicted(evicted)
@@ -67,8 +69,12 @@ class Folding:
         if rec.kind == Kind.USER:
             node.users.apply(rec)
             return
+        if rec.kind == Kind.HOOK:
+            node.hooks.apply(rec)
+            node.notices.on_hooks_changed(turn, rec.pk)
+            return
         folded = node.jobs.apply(rec, turn.now)
-        if folded is not None:
+        if folded is not None and not _is_told(rec):
             self._follow_job(turn, rec, folded)
 
     def _follow_job(self, turn: Turn, rec: Rec, folded: Folded) -> None:
@@ -115,3 +121,8 @@ class Folding:
         if named == node.id:
             node.follow_orders(turn)
         node.leader.on_nodes_changed()
+
+
+def _is_told(rec: Rec) -> bool:
+    """Tell whether a row only says what a hook was told of a job: that changes nothing for anybody else."""
+    return rec.kind == Kind.JOB_CONTROL and rec.pk[_JOB_BYTES : _JOB_BYTES + 1] == _TOLD

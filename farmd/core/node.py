@@ -35,6 +35,7 @@ from farmd.core.election import Election
 from farmd.core.folding import Folding
 from farmd.core.following import Following
 from farmd.core.gossip import Gossip
+from farmd.core.hooks import Hooks
 from farmd.core.jobs import Jobs
 from farmd.core.leader import Leader
 from farmd.core.life import Life
@@ -42,6 +43,7 @@ from farmd.core.links import Links
 from farmd.core.logs import Logs
 from farmd.core.losses import Losses
 from farmd.core.membership import Membership
+from farmd.core.notices import Notices
 from farmd.core.outlook import Outlook
 from farmd.core.outputs import Outputs
 from farmd.core.pathrules import PathRules
@@ -91,6 +93,7 @@ class Node:
         self.registry = Registry()
         self.path_rules = PathRules()
         self.users = Users()
+        self.hooks = Hooks()
         self.replica = Replica(rng, HybridClock())
         self.jobs = Jobs(self._may_ever_run)
         self.membership = Membership(self.id, self.epoch, self.body.address, rng, admitted=self._is_trusted)
@@ -98,6 +101,7 @@ class Node:
         self.condition = Condition(self.id, self.membership, self.body, now)
         self.chronicle = Chronicle(self.jobs)
         self.alerts = Alerts(self)
+        self.notices = Notices(self, now)
         self.notes = 0
         self._build(rng, meta, me.transfer_limit_bytes_s)
         self.room = Room(self, me.store_quota_bytes)
@@ -262,6 +266,7 @@ class Node:
                 self.assets.stop(job_id)
         if changed:
             self.alerts.on_jobs_changed(turn, changed)
+        self.notices.on_turn(turn, changed)
         self.door.on_turn(turn, changed)
 
     def follow_orders(self, turn: Turn) -> None:

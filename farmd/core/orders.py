@@ -14,8 +14,18 @@ from typing import TYPE_CHECKING
 from farmd.core.cost import MILLIONTHS
 from farmd.core.edits import edit_text
 from farmd.core.prices import is_hardware_price
-from protocol.bodies import ControlBody, CredentialBody, KeyBody, PathRuleBody, SignerBody, UserBody, unpack_body
+from protocol.bodies import (
+    ControlBody,
+    CredentialBody,
+    HookBody,
+    KeyBody,
+    PathRuleBody,
+    SignerBody,
+    UserBody,
+    unpack_body,
+)
 from protocol.errors import PeerError
+from protocol.hooks import place_of
 from protocol.ids import NodeId, unpack_job, unpack_node
 from protocol.people import EVERYBODY
 from protocol.records import JobField, Kind, NodeField, Rank
@@ -66,8 +76,8 @@ class Orders:
                 self._note_eviction(turn, rec, unpack_body(KeyBody, rec.body))
             elif rec.kind == Kind.SIGNER:
                 _note_signer(turn, rec, unpack_body(SignerBody, rec.body))
-            elif rec.kind == Kind.USER:
-                _note_user(turn, rec)
+            elif rec.kind in (Kind.USER, Kind.HOOK):
+                _note_user(turn, rec) if rec.kind == Kind.USER else _note_hook(turn, rec)
         except PeerError:
             return  # whoever folds it counts it
 
@@ -138,6 +148,17 @@ def _note_user(turn: Turn, rec: Rec) -> None:
     who = "everybody who is not listed" if name == EVERYBODY else name
     text = who if body.removed else f"{who} is {body.role}"
     turn.note("user-remove" if body.removed else "user-role", text[:MAX_TEXT], actor=body.actor[:MAX_TEXT])
+
+
+def _note_hook(turn: Turn, rec: Rec) -> None:
+    """Note a hook by its place alone: an address may be as good as a password."""
+    body = unpack_body(HookBody, rec.body)
+    who, what = body.made_by[:MAX_TEXT], "hook-remove" if body.removed else "hook-add"
+    if body.removed:
+        text = body.note or ", ".join(body.events)
+    else:
+        text = f"{place_of(body.kind, body.target)}: {', '.join(body.events)}" + (f": {body.note}" if body.note else "")
+    turn.note(what, text[:MAX_TEXT], actor=who)
 
 
 def _word(field: int, value: int) -> str:

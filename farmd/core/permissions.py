@@ -79,6 +79,10 @@ RULES: Mapping[str, Rule] = {
     "user.token": Rule(Need.OWN_ACCOUNT, "make tokens"),
     "user.revoke": Rule(Need.OWN_ACCOUNT, "revoke tokens and keys"),
     "user.key": Rule(Need.OWN_ACCOUNT, "register keys"),
+    "hook.list": Rule(Need.ADMINISTER, "see who is told"),
+    "hook.add": Rule(Need.ADMINISTER, "add hooks"),
+    "hook.remove": Rule(Need.ADMINISTER, "remove hooks"),
+    "hook.test": Rule(Need.ADMINISTER, "try hooks out"),
     "user.check": Rule(Need.DAEMON, "check tokens"),
 }
 _LEAST: Final = {

@@ -49,10 +49,15 @@ class Registers:
         """List the registers of one field, each with the rest of its key, in the order of these."""
         return sorted((sub, found) for (known, sub), found in self._found.items() if known == field)
 
-    def get(self, field: JobField) -> ControlBody | None:
+    def get(self, field: JobField, sub: bytes = b"") -> ControlBody | None:
         """Return a register, or None if nobody has set it."""
-        found = self._found.get((field, b""))
+        found = self._found.get((field, sub))
         return found[1] if found is not None else None
+
+    def hlc_of(self, field: JobField) -> int:
+        """Return the stamp of when a register was set last, or 0."""
+        found = self._found.get((field, b""))
+        return found[0].hlc if found is not None else 0
 
     def value(self, field: JobField, default: int = 0) -> int:
         """Return what a register is set to."""

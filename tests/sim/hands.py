@@ -19,8 +19,8 @@ from farmd.core.effects import (
     Notify,
     ReadBlob,
     ReadLog,
-    ReadNotes,
     ReadManifest,
+    ReadNotes,
     ReadPack,
     ReadPiece,
     RemoveCheckouts,
@@ -50,8 +50,8 @@ from farmd.core.events import (
     Delivered,
     LogFound,
     LogRead,
-    NotesRead,
     ManifestRead,
+    NotesRead,
     Notified,
     PackWritten,
     PieceWritten,
@@ -110,9 +110,7 @@ class SimHands:
             case Send():
                 if effect.to in self.links:
                     self._world.on_send(self.node, effect)
-            case TrustPeople():
-                pass  # people ask at the door itself here
-            case Link() | Unlink() | Trust():
+            case Link() | Unlink() | Trust() | TrustPeople():
                 self._connect(effect)
             case Reply():
                 self._world.on_reply(self.node, effect)
@@ -122,11 +120,16 @@ class SimHands:
                 self._start(effect)
             case StopAttempt():
                 self._stop(effect)
+            case Notify():
+                error, delay_s = self._world.on_notice(self.node, effect)
+                asyncio.get_running_loop().call_later(delay_s, self._notified, effect.ask, error)
             case _:
                 self._perform_storage(effect)
 
-    def _connect(self, effect: Link | Unlink | Trust) -> None:
+    def _connect(self, effect: Link | Unlink | Trust | TrustPeople) -> None:
         match effect:
+            case TrustPeople():
+                pass  # people ask at the door itself here
             case Link():
                 self.links[effect.node] = None
             case Unlink():
@@ -320,6 +323,10 @@ class SimHands:
         process.end = asyncio.get_running_loop().call_later(
             delay, self._end, effect.ref, effect.cause or FailureClass.CANCELLED, effect.text, 0
         )
+
+    def _notified(self, ask: int, error: str) -> None:
+        if not self._is_over:
+            self._post(Notified(ask, error))
 
     def crash(self) -> None:
         """All processes of the machine end; nobody hears of it."""

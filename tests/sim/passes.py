@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from farmd.core.capacity import Capacity
+from farmd.core.hooks import Hooks
 from farmd.core.jobs import Jobs
 from farmd.core.match import avoided_nodes
 from farmd.core.pathrules import PathRules
@@ -74,6 +75,8 @@ def rows_told(machine: Machine, op: str, args: dict[str, Any], data: dict[str, A
         keys = [(int(Kind.KEY), pack_node(data["node"]))]
     elif op.startswith("signer."):
         keys = [(int(Kind.SIGNER), bytes.fromhex(data["signer"]["verify_key"]))]
+    elif op.startswith("hook."):
+        keys = [(int(Kind.HOOK), bytes.fromhex(data["hook"]["id"]))]
     elif op.startswith("user."):
         name = user_pk(data["user"]["name"])
         keys = [key for key in rows if key[0] == Kind.USER and key[1].partition(b"\0")[0] == name]
@@ -134,6 +137,7 @@ def check_folds(watch: Watch, machine: Machine) -> None:
             watch.fail(13, f"{machine.name}: a waiting task of {job.id} has no reason")
     _check_path_rules(watch, machine)
     _check_users(watch, machine)
+    _check_hooks(watch, machine)
     gone = watch.deleted.setdefault(machine.id, {})
     gone.update((job_id, None) for job_id in node.jobs._deleted)
     for job_id in gone:
@@ -155,6 +159,14 @@ def _check_users(watch: Watch, machine: Machine) -> None:
         fresh.apply(rec)
     if (fresh.views(), fresh.keys()) != (node.users.views(), node.users.keys()):
         watch.fail(13, f"{machine.name}: the people differ from the fold from scratch")
+
+
+def _check_hooks(watch: Watch, machine: Machine) -> None:
+    node, fresh = machine.node, Hooks()
+    for rec in node.replica.rows():
+        fresh.apply(rec)
+    if (fresh.standing, fresh.alerting) != (node.hooks.standing, node.hooks.alerting):
+        watch.fail(13, f"{machine.name}: the hooks differ from the fold from scratch")
 
 
 def _name(job: Job, task: Any) -> Any:

@@ -23,9 +23,9 @@ from tests.sim.machine import Machine, SimClock, SimDriver
 from tests.sim.network import Network
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from farmd.core.effects import AnswerJoin, Reply, Send, StartAttempt
+    from farmd.core.effects import AnswerJoin, Notify, Reply, Send, StartAttempt
     from farmd.core.events import Event
     from protocol.bodies import OutputFact
     from protocol.ids import AttemptRef, JobId, NodeId
@@ -52,6 +52,16 @@ class Answer:
     at: float
     data: Any
     error: tuple[int, str, str, str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A notice that a hook was sent, when and by which machine."""
+
+    at: float
+    node: NodeId
+    target: str
+    notice: Mapping[str, Any]
 
 
 @dataclass(slots=True)
@@ -85,6 +95,8 @@ class World:
         self.answers: dict[int, Answer] = {}
         self.counts = Counts()
         self.delivered: dict[tuple[str, str], bytes] = {}
+        self.notices: list[Told] = []
+        self.receive: Callable[[Told], tuple[str, float]] = lambda _told: ("", 0.05)
         self.mean_frame_s = 4.0
         self.archive_after_s = 0
         self.failing: dict[JobId, Callable[[Random, NodeId, StartAttempt], RenderPlan | None]] = {}
@@ -134,6 +146,12 @@ class World:
         body = joiner.body()
         event = JoinAsked(door, joiner.public_key, joiner.name, body.address, "node", "")
         self.loop.call_later(0.002, host._post, event)
+
+    def on_notice(self, node: NodeId, effect: Notify) -> tuple[str, float]:
+        """A hook is told something; returns what becomes of that, and when."""
+        told = Told(self.loop.time(), node, effect.hook.target, effect.notice)
+        self.notices.append(told)
+        return self.receive(told)
 
     def on_join_answer(self, host: NodeId, effect: AnswerJoin) -> None:
         joiner = self._doors.pop(effect.door, None)
