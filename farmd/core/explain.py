@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from protocol.ids import NodeId
 
 NEAREST = 3
+EXPLAINED_AT_ONCE = 64
+"""Jobs of one list that are held against the machines."""
+_WILLING = (Mark.READY, Mark.DELAYED)
+"""Marks of tasks that could be granted if a machine were there."""
 TASKS_EXPLAINED = 10_000
 """Waiting tasks of one job that are explained one by one; beyond, they share the reason of the last of these."""
 _SETTLED = (*FINISHED, Mark.RUNNING, Mark.FAILED, Mark.GRANTED)
@@ -51,18 +55,39 @@ class Explain:
 
     def __init__(self, node: Node) -> None:
         self._node = node
+        self._now: Instant | None = None
+        self._asked = 0
+        self._capacities: list[Capacity] = []
+        self._fits: dict[Need, tuple[list[Capacity], list[tuple[Capacity, Misfit]]]] = {}
 
     def headline(self, job: Job, now: Instant) -> dict[str, Any] | None:
         """Why the job does not go on as a whole, or None while something of it runs or it is over."""
-        of_job = job_reason(job, now, self._blocked(job))
-        testing = of_job is not None and of_job.code is ReasonCode.GATE_TESTING
-        if (
-            (of_job is None or testing)
-            and job.tasks.marks.count(Mark.RUNNING, Mark.GRANTED) == 0
-            and self._waiting(job)
-        ):
-            of_job = self._of_nodes(job, now)
-        return None if of_job is None else _plain(of_job)
+        reason = self._headline(job, now)
+        return None if reason is None else _plain(reason)
+
+    def in_a_list(self, job: Job, now: Instant) -> dict[str, Any] | None:
+        """The same for one of many jobs: beyond the first of an instant, only what the job itself says."""
+        self._begin(now)
+        self._asked += 1
+        reason = self._headline(job, now) if self._asked <= EXPLAINED_AT_ONCE else self._of_job(job, now)
+        return None if reason is None else _plain(reason)
+
+    def _headline(self, job: Job, now: Instant) -> Reason | None:
+        of_job = self._of_job(job, now)
+        willing = of_job is None or of_job.code is ReasonCode.GATE_TESTING
+        if willing and job.count(Mark.RUNNING, Mark.GRANTED) == 0 and job.count(*_WILLING):
+            return self._of_nodes(job, now)
+        return of_job
+
+    def _of_job(self, job: Job, now: Instant) -> Reason | None:
+        return job_reason(job, now, self._blocked(job))
+
+    def _begin(self, now: Instant) -> None:
+        """What nodes can do is looked up once for all questions of one turn."""
+        if now is not self._now:
+            self._now, self._asked, self._fits = now, 0, {}
+            bodies = self._node.registry.bodies
+            self._capacities = [self._capacity(which) for which in self._node.membership.alive() if which in bodies]
 
     def why(self, job: Job, task: TaskIndex | None, now: Instant) -> dict[str, Any]:
         """Reasons of all waiting tasks, equal ones together, or of one task; of several waits the shortest is told."""
@@ -127,20 +152,30 @@ class Explain:
         alive, seen = node.membership.alive(), node.membership.recent(now.mono)
         if job.spec.on_partition is PartitionPolicy.HOLD_IN_MINORITY and 2 * len(alive) < len(seen):
             return because(ReasonCode.MINORITY_HELD, seen=len(alive), known=len(seen))
-        capacities = [self._capacity(which) for which in alive if which in node.registry.bodies]
-        if not capacities:
+        self._begin(now)
+        if not self._capacities:
             return because(ReasonCode.NO_NODES)
         need = self._need(job, now)
-        fitting, misfits = [], []
-        for capacity in capacities:
+        fitting, misfits = self._fit(need)
+        if not fitting:
+            return self._nearest(need, misfits)
+        return self._of_fitting(job, fitting, now)
+
+    def _fit(self, need: Need) -> tuple[list[Capacity], list[tuple[Capacity, Misfit]]]:
+        """Hold a need against all nodes; those that fit, and the others with what they lack."""
+        known = self._fits.get(need)
+        if known is not None:
+            return known
+        fitting: list[Capacity] = []
+        misfits: list[tuple[Capacity, Misfit]] = []
+        for capacity in self._capacities:
             misfit = capacity.never_fits(need)
             if misfit is None:
                 fitting.append(capacity)
             else:
                 misfits.append((capacity, misfit))
-        if not fitting:
-            return self._nearest(need, misfits)
-        return self._of_fitting(job, fitting, now)
+        self._fits[need] = fitting, misfits
+        return fitting, misfits
 
     def _need(self, job: Job, now: Instant) -> Need:
         """What a task needs; what was only learned from failures never exceeds the largest node that there is."""

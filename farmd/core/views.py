@@ -149,7 +149,7 @@ def job_view(node: Node, job: Job, now: Instant, *, brief: bool = False, frames:
         "started_ms": status.started_at_ms,
         "ended_ms": status.ended_at_ms,
         "eta_s": _eta_s(node, job, status),
-        "reason": None if status.reason is None else _reason(status.reason),
+        "reason": node.door.explain.in_a_list(job, now),
         "version": node.chronicle.version_of(job.id),
         "project": spec.project,
         "labels": dict(spec.labels),
@@ -229,10 +229,6 @@ def _eta_s(node: Node, job: Job, status: JobStatus) -> float | None:
         return None
     del node, job
     return round(left * status.mean_task_s / max(1, status.running), 1)
-
-
-def _reason(reason: Any) -> dict[str, Any]:
-    return {"code": reason.code.value, "text": reason.text(), "hint": reason.hint(), "glyph": reason.glyph}
 
 
 def task_list(node: Node, job: Job, state: str, offset: int, limit: int) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from farmd.core.explain import EXPLAINED_AT_ONCE
 from protocol.ids import JobId, task_id_of
 from protocol.jobspec import GateMode, GateSpec, Requirements, spec_from_bytes
 from tests.core.small_farm import SPEC, Farm, play
@@ -368,5 +370,27 @@ def test_jobs_are_listed_in_pages_that_together_are_all() -> None:
         assert {page["total"] for page in pages} == {5}
         whole = await farm.data("job.list")
         assert [job["id"] for job in whole["jobs"]] == jobs
+
+    play(scene)
+
+
+def test_a_list_of_jobs_says_of_each_what_stands_in_its_way() -> None:
+    async def scene(farm: Farm) -> None:
+        huge = await farm.submit(requirements=Requirements(ram_bytes=4096 * GIB))
+        await asyncio.sleep(2)
+        (listed,) = (await farm.data("job.list"))["jobs"]
+        assert (listed["id"], listed["reason"]["code"]) == (huge, "no_node_fits_ram")
+        (fed,) = (await farm.data("farm.feed", patience_s=0))["jobs"]
+        assert fed["reason"] == listed["reason"] == (await farm.data("job.show", job=huge))["reason"]
+
+    play(scene)
+
+
+def test_in_a_long_list_the_first_are_explained_by_the_machines_and_the_others_by_themselves() -> None:
+    async def scene(farm: Farm) -> None:
+        for _ in range(EXPLAINED_AT_ONCE + 5):
+            await farm.submit(requirements=Requirements(ram_bytes=4096 * GIB))
+        codes = [job["reason"]["code"] for job in (await farm.data("job.list"))["jobs"]]
+        assert codes == ["no_node_fits_ram"] * EXPLAINED_AT_ONCE + ["gate_testing"] * 5
 
     play(scene)
