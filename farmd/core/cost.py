@@ -15,7 +15,6 @@ Called by `farmd.core.job`, `worker`, `registry` and the views. Decides nothing.
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
 from protocol.human import format_size
@@ -45,15 +44,13 @@ def hardware_of(body: NodeBody) -> str:
 
 def price_of_share(price: int, claim: Claim, body: NodeBody) -> int:
     """Return what an hour of a claim costs on a machine of which an hour costs `price`."""
-    shares = [Fraction(0)]
-    for taken, offered in (
+    parts = (
         (claim.cores, body.cores),
         (claim.ram_bytes, body.ram_bytes),
         (len(claim.gpus), len(body.gpus)),
         (1, body.slots),
-    ):
-        shares.append(Fraction(taken, offered) if offered > 0 else Fraction(0))
-    return int(price * min(Fraction(1), max(shares)))
+    )
+    return min(price, max(price * taken // offered if offered > 0 else 0 for taken, offered in parts))
 
 
 class Sum(NamedTuple):

@@ -64,6 +64,7 @@ FULL = replace(
     project="moon",
     path_rules=(("Y:/show", "/mnt/show"), (r"\\filer\tex", "D:/tex")),
     foreign=b"\x00kept",
+    labels={"shot": "s010"},
 )
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
