@@ -45,6 +45,25 @@ def test_output_is_as_promised(name: str, form: str) -> None:
     assert result.stdout == path.read_text(encoding="utf-8")
 
 
+HELP = {
+    "help_path": ("path", "--help"),
+    "help_config_set": ("config", "set", "--help"),
+    "help_job_retry": ("job", "retry", "--help"),
+    "help_exit_codes": ("help", "exit-codes"),
+    "help_error": ("job", "shwo"),
+}
+"""One of each kind: a noun, a verb, a verb that changes and waits, a topic, a mistake. All others are in the reference."""
+
+
+@pytest.mark.parametrize("name", HELP)
+def test_help_is_laid_out_as_promised(name: str) -> None:
+    result = run(FakeNode(), *HELP[name], env={"COLUMNS": "80"})
+    path = GOLDEN / f"{name}.txt"
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.write_text(result.output, encoding="utf-8")
+    assert result.output == path.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_json_carries_its_schema_and_what_the_node_said(name: str) -> None:
     document = json.loads(run(FakeNode(farm()), *COMMANDS[name], "--json").stdout)
