@@ -201,15 +201,19 @@ def _feed_route(board: Board) -> Any:
             return
         board.viewers += 1
         viewer = Viewer(board.model, board.server_id)
-        sending = asyncio.create_task(_tell(socket, viewer))
+        # whichever ends first ends the other: a viewer that takes nothing says nothing either
+        works = [asyncio.create_task(_tell(socket, viewer)), asyncio.create_task(_listen(socket, viewer))]
         try:
-            await _listen(socket, viewer)
+            await asyncio.wait(works, return_when=asyncio.FIRST_COMPLETED)
         finally:
             board.viewers -= 1
             viewer.left()
-            sending.cancel()
-            with suppress(asyncio.CancelledError):
-                await sending
+            for work in works:
+                work.cancel()
+            results = await asyncio.gather(*works, return_exceptions=True)
+        for error in results:
+            if isinstance(error, Exception):  # a bug of ours: the server logs it
+                raise error
 
     return feed
 
@@ -228,8 +232,6 @@ async def _tell(socket: WebSocket, viewer: Viewer) -> None:
                     await socket.send_text(_text(message))
             if message is None or (message["kind"] in ("delta", "beat") and not viewer.has_more):
                 await asyncio.sleep(PACE_S)
-    with suppress(RuntimeError):
-        await socket.close()
 
 
 async def _listen(socket: WebSocket, viewer: Viewer) -> None:
@@ -238,7 +240,6 @@ async def _listen(socket: WebSocket, viewer: Viewer) -> None:
         while True:
             text = await _received(socket)
             if len(text) > MAX_QUESTION_CHARS:
-                await socket.close(_CLOSE_BAD)
                 return
             with suppress(ValueError):
                 viewer.asked(json.loads(text))

@@ -131,7 +131,7 @@ def test_worker_forked_by_a_program_that_has_joined_reports_beside_it(run: Calla
     second.do("board.advance_task('shared', 10)")
 
     def done() -> float:
-        return sum(task.get("done", 0) for task in shown(first.port)["tasks"] if task["id"] == "shared")
+        return sum(float(task.get("done", 0)) for task in shown(first.port)["tasks"] if task["id"] == "shared")
 
     until(lambda: done() == 16, 10, "what the workers and their parent did")
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
+import socket
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +37,20 @@ def serving() -> Iterator[Serving]:
     serving = Serving(Board(model, secret=SECRET), bind("127.0.0.1", 0))
     yield serving
     serving.stop()
+
+
+HANDSHAKE = (
+    b"GET /feed HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+def socket_to(port: int) -> socket.socket:
+    """Open a connection that keeps little that is not read."""
+    raw = socket.socket()
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    raw.connect(("127.0.0.1", port))
+    return raw
 
 
 def get(port: int, path: str, **headers: str) -> tuple[http.client.HTTPResponse, bytes]:
@@ -120,6 +136,25 @@ def test_viewer_that_says_too_much_is_let_go(serving: Serving) -> None:
         socket.send("{")
         socket.send('{"kind": "resync"}')
         assert [heard(socket)["kind"] for _ in range(2)] == ["hello", "snapshot"]
+
+
+def test_viewer_that_takes_nothing_is_let_go_and_costs_no_memory(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "SEND_S", 0.5)
+    model = serving.board.model
+    numbers = itertools.count()
+
+    def is_let_go() -> bool:
+        model.apply(ONE, {f"t{n}": ops.failed(f"{next(numbers)}" * 500, 1) for n in range(400)})
+        return serving.board.viewers == 0
+
+    with socket_to(serving.port) as raw:
+        raw.sendall(HANDSHAKE % serving.port)
+        until(lambda: serving.board.viewers == 1, 5, "the viewer")
+        until(is_let_go, 15, "the board to give up a viewer that reads nothing")
+        with opened(serving.port) as other:
+            assert [heard(other)["kind"] for _ in range(2)] == ["hello", "snapshot"]
 
 
 def may_look(port: int) -> bool:
