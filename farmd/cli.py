@@ -267,7 +267,7 @@ def run(ctx: click.Context, /, data_dir: Path | None, log_level: str, seeds: tup
 @click.option(
     "--scenes",
     multiple=True,
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    type=click.Path(path_type=Path, file_okay=False),
     envvar="FARM_WEB_SCENES",
     help="Folder of this machine whose scenes may be named by path; may be repeated.  [env: FARM_WEB_SCENES]",
 )

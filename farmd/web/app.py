@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
 _LOG = logging.getLogger("farmd.web")
-_SMALL_BYTES = 1 << 20
-"""What is left of a body of at most this is taken, so that the connection can be kept after a refusal."""
+_SMALL_BYTES = 16 << 20
+"""A body of at most this is taken although it is refused: many clients read no answer before they have sent all."""
 
 
 def make_app(parts: Parts, endpoints: tuple[Endpoint, ...] = ENDPOINTS) -> CarefulHeaders:

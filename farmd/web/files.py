@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from starlette.responses import JSONResponse, Response
 
-from farmd.web.bodies import declared_bytes, pieces
+from farmd.web.bodies import declared_bytes, drained, pieces
 from farmd.web.errors import Refusal
 from farmd.web.sending import address_of_file, missing, send_file
 from farmd.web.settings import MAX_FILE_BYTES
@@ -86,7 +86,8 @@ async def put_file(asked: Asked) -> Response:
     arrived = mine.arrived(md5)
     await asked.call("blob.missing", blobs=[])  # whoever may not send files is told so before anything is read
     if arrived is not None and not await missing(asked, (arrived,)):
-        return JSONResponse(_view(md5, arrived.size, arrived.size, arrived), 200, {"Connection": "close"})
+        headers = {} if await drained(asked.request, arrived.size) else {"Connection": "close"}
+        return JSONResponse(_view(md5, arrived.size, arrived.size, arrived), 200, headers)
     span = span_of(asked.request.headers.get("content-range"), declared_bytes(asked.request))
     key = asked.user, md5
     if key in _sending:

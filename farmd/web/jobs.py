@@ -24,7 +24,7 @@ _NOT_SAID_HERE = ("owner", "submitted_at_ms", "submit_node", "manifest", "scene_
 async def list_jobs(asked: Asked) -> dict[str, Any]:
     """List jobs, the newest first."""
     query = asked.query
-    answer = await asked.call("job.list")
+    answer = await asked.call("job.list", archived=query.archived)
     jobs = [
         job
         for job in reversed(answer["jobs"])

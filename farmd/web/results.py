@@ -33,6 +33,9 @@ _FETCH_S: Final = 45.0
 """Longer than the daemon's own patience for a file of another machine."""
 _RANGE: Final = re.compile(r"bytes=(\d{1,15})-(\d{0,15})", re.ASCII)
 _NUMBER: Final = re.compile(r"\d+")
+_MOST_ROWS: Final = 100_000
+_MOST_OF_TASK: Final = 10_000
+"""A task of more frames has one row for all of them."""
 _UNUSUAL: Final = re.compile(r"[^A-Za-z0-9._ -]")
 
 
@@ -41,13 +44,20 @@ async def list_frames(asked: Asked) -> dict[str, Any]:
     job = await asked.call("job.show", job=asked.path["id"])
     query = asked.query
     page = await asked.call("task.list", job=job["id"], offset=query.offset, limit=query.limit, state=query.state or "")
-    frames = [row for task in page["tasks"] for row in _frames_in(job["id"], task)]
+    frames: list[dict[str, Any]] = []
+    taken = 0
+    for task in page["tasks"]:
+        if len(frames) >= _MOST_ROWS:
+            break
+        frames += _frames_in(job["id"], task)
+        taken += 1
+    following = query.offset + taken
     return {
         "task_id": job["task_id"],
         "job": job["id"],
         "frames": frames,
         "total_tasks": page["total"],
-        "next_offset": query.offset + len(page["tasks"]) if query.offset + len(page["tasks"]) < page["total"] else None,
+        "next_offset": following if following < page["total"] else None,
     }
 
 
@@ -56,10 +66,12 @@ def _frames_in(job: str, task: dict[str, Any]) -> list[dict[str, Any]]:
         {"name": output["name"], "size": output["size"], **_hashes(output["blob"])}
         for output in task.get("outputs", [])
     ]
-    numbers = list(parse_frames(task["frames"]))
+    span = parse_frames(task["frames"])
+    numbers = list(span) if len(span) <= _MOST_OF_TASK else [span.first]
     return [
         {
             "frame": number,
+            "frames": task["frames"],
             "status": task["state"],
             "test": task["test"],
             "task": task["index"],

@@ -6,7 +6,7 @@ again on their way out, which tests do.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -194,6 +194,7 @@ class FrameRow(Answer):
     """One frame."""
 
     frame: int
+    frames: str = Field(description="all frames of its task")
     status: TaskState
     test: bool
     task: int
@@ -229,6 +230,7 @@ class JobsQuery(PageQuery):
     state: JobState | None = None
     owner: Annotated[str | None, Field(max_length=200)] = None
     name: Annotated[str | None, Field(max_length=200, description="a part of the name")] = None
+    archived: Literal["without", "only", "with"] = "without"
 
 
 class JobBody(BaseModel):

@@ -246,6 +246,7 @@ def test_a_job_is_changed_archived_and_deleted_over_http(door: Door) -> None:
     assert anna.get(f"/api/v1/jobs/{job}")["priority"] == 80
     assert anna.post(f"/api/v1/jobs/{job}/archive")["changed"] is True
     assert anna.post(f"/api/v1/jobs/{job}/archive")["changed"] is False
+    assert [len(anna.get("/api/v1/jobs", archived=word)["jobs"]) for word in ("without", "only", "with")] == [0, 1, 1]
     assert good(anna.ask("DELETE", f"/api/v1/jobs/{job}"))["state"] == "deleted"
     until(lambda: anna.ask("GET", f"/api/v1/jobs/{job}").status_code == 404, "it is gone")
     wilma = door.user("wilma", "wrangler")

@@ -214,3 +214,13 @@ def test_old_lists_give_way_to_new_ones(tmp_path: Path, monkeypatch: pytest.Monk
         os.utime(tmp_path / "web/u-anna/sets" / f"{number:032x}.json", (number, number))
     mine.put_set(f"{9:032x}", [Declared("/a", f"{9:032x}", 1)])
     assert [md5 for md5, _ in mine.sets()] == [f"{number:032x}" for number in (9, 4, 3)]
+
+
+def test_a_client_that_reads_no_answer_before_it_has_sent_all_is_told_all_the_same(served: Served) -> None:
+    large = b"x" * (4 << 20)
+    assert (
+        put(served, large, md5="a" * 32, Content_Range=f"bytes 5-{4 + len(large)}/{5 + len(large)}").status_code == 409
+    )
+    assert put(served, DATA).status_code == 201
+    again = put(served, DATA)
+    assert (again.status_code, again.headers.get("Connection", "")) == (200, "")
