@@ -44,6 +44,10 @@ def select_jobs(session: Session, words: Sequence[str], *, archived: str = "with
         from farmctl.filters import JOB_FIELDS
 
         return _all_ids(session, "job", keep_chosen(session, all_jobs(session, archived=archived)["jobs"], JOB_FIELDS))
+    return _named_jobs(session, words)
+
+
+def _named_jobs(session: Session, words: Sequence[str]) -> list[str]:
     given = _given(session, "job", words)
     if all(map(_JOB_ID.fullmatch, given)):
         return list(dict.fromkeys(given))
@@ -53,12 +57,12 @@ def select_jobs(session: Session, words: Sequence[str], *, archived: str = "with
 
 
 def select_job(session: Session, word: str) -> str:
-    """Return the id of the one job that is meant.
+    """Return the id of the one job that is meant; a filter is then about something else, such as its tasks.
 
     Raises:
         UserError: The word means no job, or several.
     """
-    found = select_jobs(session, [word])
+    found = _named_jobs(session, [word])
     if len(found) != 1:
         raise UsageError("one job is needed here", f"{len(found)} were given", "name one job")
     return found[0]

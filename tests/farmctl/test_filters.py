@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from farmctl.filters import JOB_FIELDS, NODE_FIELDS, TASK_FIELDS, Asking, Kind, parse_filter
 from protocol.errors import UsageError
 from protocol.states import JobState
-from tests.farmctl.fakes import NOW_MS, job_view, node_view
+from tests.farmctl.fakes import JOB, NOW_MS, FakeNode, farm, job_view, node_view, run
 
 ASKING = Asking("ada", NOW_MS)
 TASK = {
@@ -105,3 +105,10 @@ def test_a_state_that_is_misspelt_is_refused_and_not_simply_never_found(state: s
         return
     with pytest.raises(UsageError, match="no state is called"):
         parse_filter(f"state={typo}", ASKING)
+
+
+def test_the_tasks_of_a_job_are_chosen_by_a_filter() -> None:
+    node = FakeNode(farm())
+    assert run(node, "task", "list", JOB, "--filter", "state=failed,node=n02", "-q").stdout == "1\n"
+    assert run(node, "task", "list", "fire_v3", "--filter", "copies=1", "-q").stdout == "0\n"
+    assert run(node, "task", "list", JOB, "--filter", "attempts>9").stderr == "no tasks\n"
