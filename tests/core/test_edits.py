@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
+import msgpack
 import pytest
 
 from farmd.core.edits import edit_views
 from farmd.core.retention import LOOK_S
+from farmd.core.submitting import SUBMIT_PATIENCE_S
 from protocol.bodies import ControlBody, pack_body
 from protocol.errors import UsageError
 from protocol.jobedits import AS_SUBMITTED, Edit, check_name, edited, value_of, with_edits
@@ -27,11 +30,14 @@ from tests.core.foldrows import (
     requeue_row,
     spec,
 )
-from tests.core.small_farm import Farm, play
+from tests.core.small_farm import SPEC, Farm, play
+from tests.sim.blobs import large
 from tests.sim.world import RenderPlan
 
 if TYPE_CHECKING:
     from farmd.core.job import Job
+    from protocol.ids import BlobAddress
+    from tests.sim.machine import Machine
     from tests.sim.world import World
 
 GIB = 1 << 30
@@ -339,3 +345,45 @@ def test_jobs_that_ended_long_ago_are_archived_by_the_leader_alone_and_once() ->
         world.archive_after_s = 300
 
     play(scene, 2, prepare=prepare)
+
+
+def scene_of(machine: Machine, pieces: int) -> BlobAddress:
+    """Put one large file, and the list of it, into the store of a machine; return the address of the list."""
+    return machine.blobs.add(msgpack.packb([list(machine.blobs.add(large(pieces, "film")))]))
+
+
+def test_a_job_made_of_an_old_one_on_another_machine_brings_its_files_however_long_that_takes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tests.sim.hands.PIECE_S", 2.0)
+
+    async def scene(farm: Farm) -> None:
+        first, second = farm.machines
+        manifest = scene_of(first, 60)
+        await farm.data("node.hold", node="n01")
+        await farm.submit(manifest=manifest, gate=GateSpec(GateMode.HOLD, (1,)))
+        assert manifest not in second.blobs.held
+        began = farm.world.loop.time()
+        client = farm.world.submit(second, replace(SPEC, manifest=manifest, name="again"))
+        await farm.until(lambda: client in farm.world.answers, 300)
+        assert farm.world.answers[client].error is None
+        assert farm.world.loop.time() - began > 1.5 * SUBMIT_PATIENCE_S
+        assert manifest in second.blobs.held
+
+    play(scene, 2)
+
+
+def test_a_job_whose_files_nobody_has_is_refused_after_a_while() -> None:
+    async def scene(farm: Farm) -> None:
+        manifest = scene_of(farm.machines[0], 3)
+        lost = farm.machines[0].blobs.held.pop(manifest)
+        assert lost
+        began = farm.world.loop.time()
+        client = farm.world.submit(farm.machines[1], replace(SPEC, manifest=manifest))
+        await farm.until(lambda: client in farm.world.answers, 3 * SUBMIT_PATIENCE_S)
+        error = farm.world.answers[client].error
+        assert error is not None
+        assert "on no node that answers" in error[2]
+        assert farm.world.loop.time() - began >= SUBMIT_PATIENCE_S
+
+    play(scene, 2)
