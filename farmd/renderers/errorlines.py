@@ -14,10 +14,17 @@ from typing import Final, NamedTuple
 
 
 class ErrorLines(NamedTuple):
-    """How error lines are known: a regular expression, and words (small letters) without one of which none matches."""
+    """How error lines are known.
+
+    Attributes:
+        pattern: A regular expression.
+        words: In small letters, without one of which no line matches.
+        unless: A regular expression of beginnings of lines that are none in any case.
+    """
 
     pattern: str
     words: tuple[str, ...]
+    unless: str = r"\[farmd\] \S+ (?!ended: )"  # the farm's own remarks repeat command lines, which may say anything
 
 
 _GENERAL: Final = ErrorLines(

@@ -106,6 +106,11 @@ def test_search_sees_what_people_see(log: Log) -> None:
     assert log.texts(FIND, pattern="10%") == []
     assert log.texts(FIND | How.ERRORS) == ["Error: red", "ERROR at the end"]
     assert log.texts(FIND | How.REGEX, pattern="^p[^x]+$") == ["plain"]
+    with log.path.open("ab") as file:
+        file.write(
+            b"[farmd] 2026-01-01T00:00:00Z a on b: sh -c echo Error: no\n[farmd] 2026-01-01T00:00:00Z ended: error\n"
+        )
+    assert log.texts(FIND | How.ERRORS)[2:] == ["[farmd] 2026-01-01T00:00:00Z ended: error"]
     assert log.texts(FIND, pattern="plain", context=1) == ["Error: red", "plain", "ERROR at the end"]
 
 

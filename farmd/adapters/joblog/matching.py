@@ -22,7 +22,9 @@ _CROSSING: Final = re.compile(r"\[\^|\\[sSWDAZ]|\(\?|\n")
 class Matcher:
     """Finds a pattern in lines."""
 
-    def __init__(self, pattern: str, *, regex: bool, ignore_case: bool, words: Sequence[str] = ()) -> None:
+    def __init__(
+        self, pattern: str, *, regex: bool, ignore_case: bool, words: Sequence[str] = (), unless: str = ""
+    ) -> None:
         """Compile the pattern.
 
         Args:
@@ -30,6 +32,7 @@ class Matcher:
             regex: Which of the two.
             ignore_case: Whether capitals are small letters.
             words: Of which each matching line is known to have one, in small letters; none = nothing is known.
+            unless: An expression of beginnings of lines that do not match in any case; empty = there are none.
 
         Raises:
             re.error: It is no expression.
@@ -37,6 +40,7 @@ class Matcher:
         flags = re.IGNORECASE if ignore_case else 0
         self._in_line = re.compile(pattern if regex else re.escape(pattern), flags)
         self._words = tuple(words)
+        self._unless = re.compile(unless) if unless else None
         self._may_be_in: Callable[[str], object]
         if words:
             self._may_be_in = self._has_word
@@ -56,7 +60,7 @@ class Matcher:
 
     def spans(self, text: str) -> tuple[tuple[int, int], ...]:
         """Return where a line matches; an empty match is one too."""
-        if self._words and not self._has_word(text):
+        if (self._words and not self._has_word(text)) or (self._unless is not None and self._unless.match(text)):
             return ()
         found = []
         for match in self._in_line.finditer(text):

@@ -44,6 +44,7 @@ class Question:
         context: Lines around each match.
         budget_s: Time after which the answer says how far it came.
         words: See `Matcher`.
+        unless: See `Matcher`.
     """
 
     path: str
@@ -56,6 +57,7 @@ class Question:
     context: int
     budget_s: float
     words: tuple[str, ...] = ()
+    unless: str = ""
 
 
 Spans = tuple[tuple[int, int], ...]
@@ -90,7 +92,11 @@ def search(question: Question) -> Found:
     """
     try:
         matcher = Matcher(
-            question.pattern, regex=question.regex, ignore_case=question.ignore_case, words=question.words
+            question.pattern,
+            regex=question.regex,
+            ignore_case=question.ignore_case,
+            words=question.words,
+            unless=question.unless,
         )
     except (re.error, RecursionError, OverflowError) as error:
         return Found(fault=f"{question.pattern!r} is no regular expression: {error}")

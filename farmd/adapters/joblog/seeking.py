@@ -43,14 +43,14 @@ class Seeker:
 
     Args:
         logs: Where they are.
-        errors_of: Says how error lines of a renderer are known: an expression, and words of which each has one.
+        errors_of: Says how error lines of a renderer are known (see `Matcher`): an expression, words, exceptions.
         level_of: Says what a line is: "error", "warning", "farm" or "".
     """
 
     def __init__(
         self,
         logs: JobLogs,
-        errors_of: Callable[[str], tuple[str, tuple[str, ...]]],
+        errors_of: Callable[[str], tuple[str, tuple[str, ...], str]],
         level_of: Callable[[str, str], str],
     ) -> None:
         self._logs = logs
@@ -172,7 +172,7 @@ class Seeker:
         if query.since_ms and not how & How.BACKWARDS:
             offset = max(offset, start_of_line(fd, stamps.offset_since(query.since_ms, size)))
         errors = bool(how & How.ERRORS)
-        pattern, words = self._errors_of(query.renderer) if errors else (query.pattern, ())
+        pattern, words, unless = self._errors_of(query.renderer) if errors else (query.pattern, (), "")
         question = Question(
             str(path),
             pattern,
@@ -184,6 +184,7 @@ class Seeker:
             context=max(0, min(query.context, MAX_CONTEXT)),
             budget_s=SEARCH_S,
             words=words,
+            unless=unless,
         )
         answer = self._in_process(ask, question)
         if isinstance(answer, str):

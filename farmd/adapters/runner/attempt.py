@@ -24,6 +24,7 @@ from farmd.adapters.runner.room import Room, environ_of, paths_of
 from farmd.core.events import AttemptEnded, AttemptProgressed
 from protocol.bodies import OutputFact
 from protocol.errors import FarmError, FilesLost, MissingFeature, UserError
+from protocol.logtext import harmless, harmless_lines
 from protocol.states import FailureClass
 
 if TYPE_CHECKING:
@@ -205,12 +206,12 @@ class Attempt:
         return self._failed(cause, text, exit_code=exit_code)
 
     def _failed(self, cause: int, text: str, *, exit_code: int = 0) -> AttemptEnded:
-        line = " ".join(text.split())
+        line = harmless(" ".join(text.split()).encode(errors="replace"))  # what a program printed, mostly
         last_lines = ""
         if self._log is not None:
             with suppress(OSError):  # a full disk must not hide the failure that it caused
                 self._log.remark(f"ended: {FailureClass(cause).name.lower()}: {line}")
-            last_lines = self._log.tail(LAST_LINES_BYTES)
+            last_lines = "\n".join(harmless_lines(self._log.tail(LAST_LINES_BYTES)))
         return AttemptEnded(
             self.ref,
             cause,
