@@ -45,7 +45,6 @@ class TableModel(Generic[K]):
         marks: The marked ids.
         filter: Which rows are shown.
         sort: In which order.
-        cursor: The id that the cursor is on; None in an empty table.
         moment: Gives what cells may know besides their row.
     """
 
@@ -57,10 +56,11 @@ class TableModel(Generic[K]):
         self.marks: Marks[K] = Marks()
         self.filter: Filter = EVERYTHING
         self.sort = sort
-        self.cursor: K | None = None
+        self._cursor: K | None = None
         self.moment = moment
-        self._keys: list[tuple[Order, K]] = []
-        self._key_of: dict[K, tuple[Order, K]] = {}
+        self._keys: list[tuple[float, str, K]] = []
+        self._key_of: dict[K, tuple[float, str, K]] = {}
+        self._stale = False
         self._frozen: list[K] | None = None
         self._frozen_at: dict[K, int] = {}
         self._line = 0
@@ -69,6 +69,7 @@ class TableModel(Generic[K]):
     # -- what is shown --------------------------------------------------------------------------------------------
 
     def __len__(self) -> int:
+        self._refresh()
         return len(self._keys) if self._frozen is None else len(self._frozen)
 
     def at(self, line: int) -> K:
@@ -81,17 +82,19 @@ class TableModel(Generic[K]):
             raise IndexError(line)
         if self._frozen is not None:
             return self._frozen[line]
-        return self._keys[-1 - line if self.sort.downward else line][1]
+        return self._keys[-1 - line if self.sort.downward else line][2]
 
     def shown(self) -> list[K]:
         """Return all shown ids, as they are shown."""
+        self._refresh()
         if self._frozen is not None:
             return list(self._frozen)
         keys = reversed(self._keys) if self.sort.downward else self._keys
-        return [key for _, key in keys]
+        return [key for _, _, key in keys]
 
     def line_of(self, key: K) -> int | None:
         """Return the line of an id, or None if it is not shown."""
+        self._refresh()
         if self._frozen is not None:
             return self._frozen_at.get(key)
         known = self._key_of.get(key)
@@ -103,6 +106,12 @@ class TableModel(Generic[K]):
     def row(self, key: K) -> Row | None:
         """Return a row, or None if it is gone."""
         return self.rows.get(key)
+
+    @property
+    def cursor(self) -> K | None:
+        """The id that the cursor is on; None in an empty table."""
+        self._refresh()
+        return self._cursor
 
     @property
     def cursor_line(self) -> int:
@@ -121,15 +130,16 @@ class TableModel(Generic[K]):
     # -- what changes ---------------------------------------------------------------------------------------------
 
     def reset(self, rows: Mapping[K, Row] | None = None) -> None:
-        """Take all rows anew."""
+        """Take all rows anew; they are sorted when somebody looks, so a table behind another screen costs nothing."""
         if rows is not None:
             self.rows = rows
         self.marks.drop([key for key in self.marks if key not in self.rows])
-        self._rebuild()
-        self._follow_marks(thaw=False)
+        self._stale = True
 
     def change(self, keys: Iterable[K]) -> None:
         """Rows are new or different."""
+        if self._stale:
+            return
         changed = [(key, self._new_key(key)) for key in keys]
         moved = [(key, new) for key, new in changed if new != self._key_of.get(key)]
         if self._frozen is not None:
@@ -140,6 +150,9 @@ class TableModel(Generic[K]):
     def remove(self, keys: Iterable[K]) -> None:
         """Rows are gone."""
         gone = list(keys)
+        if self._stale:
+            self.marks.drop(gone)
+            return
         line = self.cursor_line
         self._move([(key, None) for key in gone if key in self._key_of])
         self.marks.drop(gone)
@@ -153,7 +166,7 @@ class TableModel(Generic[K]):
     def set_filter(self, wanted: Filter) -> None:
         """Show other rows; marks stay only on rows that are shown."""
         self.filter = wanted
-        self._frozen = None
+        self._frozen, self._stale = None, False
         self._rebuild()
         self.marks.drop([key for key in self.marks if key not in self._key_of])
         self._follow_marks(thaw=False)
@@ -165,7 +178,7 @@ class TableModel(Generic[K]):
             return
         again = self.sort.column == column
         self.sort = Sort(column, not self.sort.downward if again else known.downward)
-        self._frozen = None
+        self._frozen, self._stale = None, False
         self._rebuild()
         self._follow_marks(thaw=False)
 
@@ -175,7 +188,7 @@ class TableModel(Generic[K]):
         """Put the cursor on a line, or as near as there is one."""
         if len(self):
             self._line = max(0, min(line, len(self) - 1))
-            self.cursor = self.at(self._line)
+            self._cursor = self.at(self._line)
 
     def move(self, lines: int) -> None:
         """Move the cursor."""
@@ -217,17 +230,27 @@ class TableModel(Generic[K]):
 
     def chosen(self) -> list[K]:
         """Return the ids that an order is about: the marked ones, else the one at the cursor."""
+        self._refresh()
         if len(self.marks):
             return [key for key in self.marks if key in self.rows]
         return [self.cursor] if self.cursor is not None and self.cursor in self.rows else []
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
-    def _new_key(self, key: K) -> tuple[Order, K] | None:
+    def _refresh(self) -> None:
+        """Sort and filter now, if all rows are new since somebody looked last."""
+        if self._stale:
+            self._stale = False
+            self._frozen = None
+            self._rebuild()
+            self._follow_marks(thaw=False)
+
+    def _new_key(self, key: K) -> tuple[float, str, K] | None:
         row = self.rows.get(key)
         if row is None or (self.filter and not self.filter.passes(row, self.moment())):
             return None
-        return self._order(row), key
+        number, word = self._order(row)
+        return number, word, key
 
     @property
     def _order(self) -> Callable[[Row], Order]:
@@ -235,17 +258,18 @@ class TableModel(Generic[K]):
 
     def _rebuild(self) -> None:
         order, wanted, moment = self._order, self.filter, self.moment()
-        if wanted:
-            self._key_of = {key: (order(row), key) for key, row in self.rows.items() if wanted.passes(row, moment)}
-        else:
-            self._key_of = {key: (order(row), key) for key, row in self.rows.items()}
+        self._key_of = {}
+        for key, row in self.rows.items():
+            if not wanted or wanted.passes(row, moment):
+                number, word = order(row)
+                self._key_of[key] = (number, word, key)
         self._keys = sorted(self._key_of.values())
         self._settle()
 
-    def _move(self, moved: Sequence[tuple[K, tuple[Order, K] | None]]) -> None:
+    def _move(self, moved: Sequence[tuple[K, tuple[float, str, K] | None]]) -> None:
         if len(moved) > FEW:
             left = {key for key, _ in moved}
-            self._keys = [pair for pair in self._keys if pair[1] not in left]
+            self._keys = [pair for pair in self._keys if pair[2] not in left]
             self._keys += sorted(new for _, new in moved if new is not None)
             self._keys.sort()  # two sorted runs: merged in linear time
             for key, new in moved:
@@ -259,7 +283,7 @@ class TableModel(Generic[K]):
                 self._keys.insert(bisect_left(self._keys, new), new)
             self._set_key(key, new)
 
-    def _set_key(self, key: K, new: tuple[Order, K] | None) -> None:
+    def _set_key(self, key: K, new: tuple[float, str, K] | None) -> None:
         if new is None:
             self._key_of.pop(key, None)
         else:
@@ -287,4 +311,4 @@ class TableModel(Generic[K]):
     def _settle(self) -> None:
         """Keep the cursor on its id; if that is not shown, on the row that took its line."""
         if self.cursor is None or self.line_of(self.cursor) is None:
-            self.cursor = self.at(max(0, min(self._line, len(self) - 1))) if len(self) else None
+            self._cursor = self.at(max(0, min(self._line, len(self) - 1))) if len(self) else None
