@@ -107,6 +107,7 @@ _FILTERS: Final = """\
   age>2h, ended<30m          since submission, since the end: s, m, h, d, w
   failed>0, priority>=80     numbers
   ram>=64G, memory>8G        sizes
+  label.shot=s010            a label of a job, by its name
 
 Lists show what is kept; commands that change something change it: farmctl job retry --filter
 'state=failed,owner=me,age<1d'. Try it out with --dry-run. Quote filters: < > | mean something to shells."""

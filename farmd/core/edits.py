@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from protocol.clock import wall_ms_of
 from protocol.errors import UsageError
+from protocol.human import format_size
 from protocol.jobedits import AS_SUBMITTED, PRIORITY, Edit, check_name, is_text, value_of, with_edits
 from protocol.jobspec import spec_to_bytes
 from protocol.records import JobField
@@ -71,7 +72,10 @@ def edit_text(sub: bytes, body: ControlBody) -> str:
     name = sub.decode(errors="replace")
     if body.value == AS_SUBMITTED:
         return f"{name} as submitted"
-    return f"{name} {body.text or 'none' if is_text(name) else body.value}"
+    if is_text(name):
+        return f"{name} {body.text or 'none'}"
+    value = format_size(body.value) if name.endswith("_bytes") else f"{body.value}{'s' * name.endswith('_s')}"
+    return f"{name.removesuffix('_bytes').removesuffix('_s')} {value}"
 
 
 def _view(name: str, before: int | str, now: int | str, found: tuple[Rec, ControlBody]) -> dict[str, Any]:
