@@ -19,7 +19,7 @@ from protocol.exitcodes import ExitCode
 from protocol.human import counted, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from farmctl.context import Session
     from farmctl.output import View
@@ -52,13 +52,35 @@ def ask_before(session: Session, jobs: Sequence[str], action: str, loss: str, *,
         confirm(question, yes=session.yes, no_input=session.no_input)
 
 
-def change(session: Session, jobs: Sequence[str], action: str, **args: Any) -> int:
+def change(session: Session, jobs: Sequence[str], action: str, *, told: bool = True, **args: Any) -> int:
     """Ask for one change of every job and print one result each; the first refusal is the exit code."""
-    return carry_out(session, jobs, action, lambda job: _one(session, job, action, args), _state_line)
+    return carry_out(session, jobs, action, lambda job: _one(session, job, action, args), _state_line, told=told)
+
+
+def change_and_wait(
+    session: Session, jobs: Sequence[str], action: str, wish: Mapping[str, Any], **args: Any
+) -> int | ExitCode:
+    """Ask for one change of every job, and with `--wait` for their ends, which are then the exit code.
+
+    Whoever reads ids or JSON gets the jobs as they ended, not a second time as they were asked.
+    """
+    waits = bool(wish["wait"]) and not session.dry_run
+    code = change(session, jobs, action, told=not waits or session.printer.is_for_people, **args)
+    if code or not waits:
+        return code
+    from farmctl.follow import Wish, follow_all
+
+    return follow_all(session, jobs, Wish(wish["timeout"], stop_at_gate=wish["stop_at_gate"]))
 
 
 def carry_out(
-    session: Session, jobs: Sequence[str], action: str, ask: Callable[[str], View], line: Callable[[View], str]
+    session: Session,
+    jobs: Sequence[str],
+    action: str,
+    ask: Callable[[str], View],
+    line: Callable[[View], str],
+    *,
+    told: bool = True,
 ) -> int:
     """Do one thing with every job and print one result each; the first refusal is the exit code.
 
@@ -68,6 +90,7 @@ def carry_out(
         action: The verb.
         ask: Does it with one job, and returns its result.
         line: Says to a person what was done with it.
+        told: Print results even if nothing was refused.
     """
     results: list[View] = []
     code = 0
@@ -80,7 +103,8 @@ def carry_out(
             code = code or int(refused)
             if error.code == ExitCode.UNREACHABLE:
                 break
-    _print(session, {"schema": SCHEMA, "results": results}, line)
+    if told or code:
+        _print(session, {"schema": SCHEMA, "results": results}, line)
     if session.dry_run:
         session.note(f"dry run: {counted(len(results), 'job')} looked at, nothing was changed")
     return code

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from farmctl.changing import ask_before, change
+from farmctl.changing import ask_before, change, change_and_wait
 from farmctl.context import Session, pass_session
 from farmctl.lazy import Verb
 from farmctl.options import change_options, jobs_and, jobs_argument, wait_options
@@ -58,7 +58,7 @@ def pause(session: Session, words: tuple[str, ...], why: str, *, now: bool) -> i
 @pass_session
 def resume(session: Session, /, words: tuple[str, ...], why: str, **wish: Any) -> int | ExitCode:
     """Go on after a pause."""
-    return _change_and_wait(session, words, "resume", wish, why=why)
+    return change_and_wait(session, select_jobs(session, words), "resume", wish, why=why)
 
 
 @click.command(
@@ -91,7 +91,7 @@ def cancel(session: Session, words: tuple[str, ...], why: str) -> int:
 @pass_session
 def approve(session: Session, /, words: tuple[str, ...], why: str, **wish: Any) -> int | ExitCode:
     """Let the rest of a job render: its test frames are good."""
-    return _change_and_wait(session, words, "approve", wish, why=why)
+    return change_and_wait(session, select_jobs(session, words), "approve", wish, why=why)
 
 
 @click.command("reject", cls=Verb, examples=("farmctl job reject JOB --why 'too dark'",))
@@ -120,7 +120,7 @@ def reject(session: Session, words: tuple[str, ...], why: str) -> int:
 def retry(session: Session, /, words: tuple[str, ...], frames: str | None, why: str, **wish: Any) -> int | ExitCode:
     """Render failed or chosen frames again."""
     canonical = str(parse_frames(frames)) if frames is not None else ""
-    return _change_and_wait(session, words, "retry", wish, why=why, frames=canonical)
+    return change_and_wait(session, select_jobs(session, words), "retry", wish, why=why, frames=canonical)
 
 
 @click.command(
@@ -153,15 +153,3 @@ def delete(session: Session, words: tuple[str, ...], why: str) -> int:
     if jobs:
         ask_before(session, jobs, "delete", "all results that the farm holds are lost", for_good=True)
     return change(session, jobs, "delete", why=why)
-
-
-def _change_and_wait(
-    session: Session, words: tuple[str, ...], action: str, wish: dict[str, Any], **args: Any
-) -> int | ExitCode:
-    jobs = select_jobs(session, words)
-    code = change(session, jobs, action, **args)
-    if code or session.dry_run or not wish["wait"]:
-        return code
-    from farmctl.follow import Wish, follow_all
-
-    return follow_all(session, jobs, Wish(wish["timeout"], stop_at_gate=wish["stop_at_gate"]))

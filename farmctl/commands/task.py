@@ -103,15 +103,11 @@ def _which(frame: int | None, task: int | None) -> dict[str, int]:
 @pass_session
 def retry(session: Session, /, job_word: str, frames: str, why: str, **wish: Any) -> int | ExitCode:
     """Render the tasks of FRAMES again, even those that are done."""
-    from farmctl.changing import change
-    from farmctl.follow import Wish, follow_all
+    from farmctl.changing import change_and_wait
     from protocol.frames import parse_frames
 
     jobs = [select_job(session, job_word)]
-    code = change(session, jobs, "retry", why=why, frames=str(parse_frames(frames)))
-    if code or session.dry_run or not wish["wait"]:
-        return code
-    return follow_all(session, jobs, Wish(wish["timeout"], stop_at_gate=wish["stop_at_gate"]))
+    return change_and_wait(session, jobs, "retry", wish, why=why, frames=str(parse_frames(frames)))
 
 
 @click.command(

@@ -11,7 +11,7 @@ import pytest
 
 from farmctl import confirm as confirm_module
 from protocol.errors import NotAllowed, Unreachable, UsageError
-from tests.farmctl.fakes import JOB, OTHER, FakeNode, farm, run
+from tests.farmctl.fakes import JOB, OTHER, FakeNode, farm, job_view, run
 
 
 def node_with(answer: Any = None) -> FakeNode:
@@ -167,3 +167,14 @@ def test_what_concerns_many_and_is_for_good_needs_the_number_typed(
         assert caught.value.code == 1
     with pytest.raises(UsageError, match="delete"):
         confirm_module.confirm_by_name("delete 12 jobs?", "12", yes=False, no_input=True)
+
+
+@pytest.mark.parametrize(("flags", "documents"), [(("-q",), 1), (("-o", "jsonl"), 1), (("-o", "table"), 2), ((), 2)])
+def test_whoever_waits_for_a_retry_reads_each_job_once_unless_a_person_reads(
+    flags: tuple[str, ...], documents: int
+) -> None:
+    ended = {"version": 1, "job": job_view(state="completed", deliver="none")}
+    node = FakeNode(farm() | {"job.watch": ended, "job.control": {"state": "testing", "changed": True}})
+    result = run(node, "job", "retry", JOB, "--wait", *flags)
+    assert result.exit_code == 0, result.stderr
+    assert sum(JOB in line for line in result.stdout.splitlines()) == documents
