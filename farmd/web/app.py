@@ -1,7 +1,7 @@
 """The application: routes made from the table of endpoints, and for each request the same order of checks.
 
 Token, path, query, body, handler; what fails ends it as one JSON error. Nothing is read of a body before the token is
-good. An exception that nobody expected is logged with its place, never with the request, and answered as a 500.
+good. An exception that nobody expected is answered as a 500 (uvicorn logs its place).
 """
 
 from __future__ import annotations
@@ -141,7 +141,8 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
 
 
 async def _on_bug(request: Request, error: Exception) -> Response:
-    _LOG.error("a bug met %s %s", request.method, request.scope.get("route", ""), exc_info=error)
+    """Answer; uvicorn logs it, with the place and without the request, which holds a token."""
+    del request
     return JSONResponse(
         {"code": "bug", "message": "the door made a mistake", "why": type(error).__name__, "hint": "", "exit_code": 1},
         500,

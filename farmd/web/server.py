@@ -21,6 +21,7 @@ from farmd.web.app import make_app
 from farmd.web.endpoints import Parts
 from farmd.web.farm import Farm
 from farmd.web.patience import PatientProtocol
+from farmd.web.results import DamagedResult
 from farmd.web.settings import KEEP_ALIVE_S, MAX_CONNECTIONS, MAX_HEAD_BYTES, WebSettings
 from farmd.web.spool import Spool
 from protocol.errors import UsageError, UserError
@@ -46,7 +47,15 @@ def serve(settings: WebSettings, say: Callable[[str], None]) -> None:
         UserError: An address cannot be bound.
     """
     os.umask(0o077)
+    calm_logs()
     asyncio.run(_serve(settings, say))
+
+
+def calm_logs() -> None:
+    """See to it that clients cannot fill the logs: what they do wrong is told to them, and not here."""
+    told = logging.getLogger("uvicorn.error")
+    told.setLevel(logging.ERROR)
+    told.addFilter(Calm())
 
 
 async def _serve(settings: WebSettings, say: Callable[[str], None]) -> None:
@@ -110,6 +119,17 @@ def _server(app: Any) -> uvicorn.Server:
         ws_max_size=1 << 20,
     )
     return Server(config)
+
+
+class Calm(logging.Filter):
+    """Tells a download that was cut in one line: it is no bug, and raising is the only way to cut a connection."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Change what is told; everything is."""
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, DamagedResult):
+            record.msg, record.args, record.exc_info = "a download was cut: %s", (str(error),), None
+        return True
 
 
 async def _until_stopped(servers: list[tuple[uvicorn.Server, socket.socket]], *, with_parent: bool) -> None:
