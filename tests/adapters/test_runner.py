@@ -16,6 +16,7 @@ import pytest
 
 from farmd.adapters.runner import Laid
 from farmd.adapters.runner.leftovers import MARK, Records, survivors
+from farmd.adapters.runner.logtail import STAMP
 from farmd.adapters.runner.process import Born, all_processes, read_stat, reap, spawn
 from farmd.adapters.runner.room import paths_of
 from farmd.core.effects import StartAttempt
@@ -102,6 +103,36 @@ def test_exit_code_0_without_the_promised_file_is_bad_output(tmp_path: Path) -> 
         event = await kit.run(spec_of(command="/bin/true {output}", output_name="{frame:04d}.png"), (3,))
         assert event.cause == FailureClass.BAD_OUTPUT
         assert event.text == "0003.png was not written"
+
+    run(scenario)
+
+
+def test_what_a_failed_process_printed_steers_no_terminal_from_the_row(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        kit = Kit(tmp_path)
+        event = await kit.run(command(r"printf '\033[31mError: \033]0;x\007red\033[0m\n'; exit 9"))
+        assert event.text == "command: exit code 9: Error: red"
+        assert "Error: red" in event.last_lines.splitlines()
+        assert "\x1b" not in event.last_lines
+
+    run(scenario)
+
+
+def test_log_that_is_written_for_seconds_gets_times_beside_it_and_a_short_one_does_not(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        kit = Kit(tmp_path)
+        await kit.run(command("echo one; sleep 2.5; echo two; sleep 1.2"))
+        (log,) = (tmp_path / "logs").rglob("*.log")
+        data = log.with_suffix(".times").read_bytes()
+        pairs = list(STAMP.iter_unpack(data))
+        assert pairs == sorted(pairs)
+        text = log.read_bytes()
+        first = next(at for at, size in pairs if size >= text.index(b"one\n") + 4)
+        second = next(at for at, size in pairs if size >= text.index(b"two\n") + 4)
+        assert 1_000 < second - first < 5_000
+        assert pairs[-1][1] <= len(text)
+        await kit.run(command("echo three"), (7,))
+        assert len(list((tmp_path / "logs").rglob("*.times"))) == 1
 
     run(scenario)
 
