@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from farmd.adapters.client_door import ClientDoor
+    from farmd.adapters.notify import Notifier
     from farmd.adapters.runner import Runner
     from farmd.adapters.zmq_transport import ZmqTransport
     from farmd.daemon.loglooking import LogLooking
@@ -23,7 +24,7 @@ _LOG = logging.getLogger("farmd")
 class RealHands:
     """`Hands` port of a daemon."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # one argument for each adapter
         self,
         *,
         transport: ZmqTransport,
@@ -32,6 +33,7 @@ class RealHands:
         storage: Storage,
         logs: LogLooking,
         recall: Callable[[ef.ReadNotes], None],
+        notifier: Notifier,
     ) -> None:
         self._table: dict[type, Callable[[Any], object]] = {
             ef.Send: lambda effect: transport.send(effect.to, effect.message),
@@ -63,6 +65,7 @@ class RealHands:
             ef.LeaveLog: logs.leave,
             ef.ReadNotes: recall,
             ef.ReadBlob: storage.read_blob,
+            ef.Notify: notifier.notify,
         }
 
     def perform(self, effect: ef.Effect) -> None:

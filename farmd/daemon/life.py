@@ -23,6 +23,7 @@ from farmd.adapters.clock import BootClock, boot_id
 from farmd.adapters.discovery import Discovery
 from farmd.adapters.identity import forget_token, judge_token, read_token, waiting_token
 from farmd.adapters.joblog import JobLogs, Keep, Seeker
+from farmd.adapters.notify import Notifier
 from farmd.adapters.runner import Runner, RunnerSettings, Tools
 from farmd.adapters.service import ServiceManager
 from farmd.adapters.store import SqliteStore
@@ -84,6 +85,7 @@ class Daemon:
         self._core: Node | None = None
         self._store = SqliteStore(settings.data_dir, boot_id())
         self._zap = Zap()
+        self._notifier = Notifier(self._post, installed_version())
         self._transport: ZmqTransport | None = None
         self._storage: Storage | None = None
         self._logs = JobLogs(settings.data_dir / "logs")
@@ -162,7 +164,15 @@ class Daemon:
         self._door = door
         recall = recaller(self._store, self._post)
         self._looking = LogLooking(Seeker(self._logs, errors_of, level_of), self._post)
-        hands = RealHands(transport=transport, door=door, runner=runner, storage=storage, logs=self._looking, recall=recall)
+        hands = RealHands(
+            transport=transport,
+            door=door,
+            runner=runner,
+            storage=storage,
+            logs=self._looking,
+            recall=recall,
+            notifier=self._notifier,
+        )
         self._driver = Driver(node, clock=self._clock, store=self._store, hands=hands, on_bug=self._on_bug)
         transport.trust([body.public_key for body in node.registry.keys.values()])
         transport.start()
@@ -217,6 +227,7 @@ class Daemon:
             _LOG.warning("the end took longer than %g s; what is left is ended hard", GOODBYE_S)
         self._driver.close()
         door.close()
+        await self._notifier.close()
         self._looking.close()
         storage.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -216,7 +217,7 @@ def test_what_fails_is_tried_again_with_longer_pauses_under_the_same_id() -> Non
         await farm.until(lambda: len(farm.world.notices) == 4, 120)
         await asyncio.sleep(60)
         times = [one.at for one in farm.world.notices]
-        pauses = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+        pauses = [later - earlier for earlier, later in pairwise(times)]
         assert [round(pause) for pause in pauses] == [1, 5, 30]
         assert {one.notice["id"] for one in farm.world.notices} == {f"job.completed/{job}/0"}
         (row,) = (await farm.data("hook.list"))["hooks"]
@@ -519,16 +520,8 @@ def test_through_faults_every_job_that_ended_is_told_at_least_once_and_only_what
         for _ in range(25):
             await _something_happens(farm, rng, jobs)
             await asyncio.sleep(rng.uniform(0.05, 3))
-        for machine in farm.machines:
-            if machine.driver is None:
-                machine.start()
         farm.world.receive = take
-        await asyncio.sleep(10)
-        for job in jobs:
-            if await farm.state(job) == "paused":
-                await farm.data("job.control", job=job, action="resume")
-        for job in jobs:
-            await farm.until(lambda job=job: _state(farm, job) in ENDED, 900)  # type: ignore[misc]  # bound at once
+        await _everything_ends(farm, jobs)
         await asyncio.sleep(sum(RETRIES_S[:4]) + 30)
         _check_told(farm, jobs, taken)
         before = len(farm.world.notices)
@@ -536,6 +529,17 @@ def test_through_faults_every_job_that_ended_is_told_at_least_once_and_only_what
         assert len(farm.world.notices) == before
 
     play(scene, 3)
+
+
+async def _everything_ends(farm: Farm, jobs: list[str]) -> None:
+    for machine in farm.machines:
+        if machine.driver is None:
+            machine.start()
+    await asyncio.sleep(10)
+    for job in jobs:
+        if await farm.state(job) == "paused":
+            await farm.data("job.control", job=job, action="resume")
+    await farm.until(lambda: all(_state(farm, job) in ENDED for job in jobs), 3000)
 
 
 def _state(farm: Farm, job: str) -> str:
