@@ -88,6 +88,7 @@ def attempt_row(
     epoch: int = 1,
     ended_s: float = 0.0,
     peak: int = 0,
+    price: int = 0,
     outputs: tuple[OutputFact, ...] = (),
 ) -> Rec:
     """One version of an attempt; an ended one is the second version."""
@@ -104,6 +105,7 @@ def attempt_row(
         ended_ms=WALL_MS + int(ended_s * 1000) if ended else 0,
         peak_ram_bytes=peak,
         outputs=outputs,
+        price=price,
     )
     stamp_hlc = hlc if hlc is not None else 10 + n
     return Rec(Kind.ATTEMPT, attempt_pk(ref(task, n, job)), 1 + ended, stamp_hlc, 1, 1, RANKS[state], pack_body(body))

@@ -58,6 +58,7 @@ specs = st.builds(
 def attempts(draw: st.DrawFn) -> list[Rec]:
     """All versions of one attempt: running, and perhaps how it ended."""
     facts: dict[str, Any] = {"generation": draw(generations), "job": draw(jobs_of_rows), "hlc": draw(stamps)}
+    facts["price"] = draw(st.sampled_from([0, 7, 1_234_567]))
     task, n, node = draw(task_numbers), draw(st.integers(1, 10**6)), draw(nodes)
     running = attempt_row(task, n, node, **facts)
     ended_s = draw(st.integers(-100, 100))
@@ -85,10 +86,19 @@ def requeues(draw: st.DrawFn) -> list[Rec]:
 @st.composite
 def controls(draw: st.DrawFn) -> list[Rec]:
     fields = [JobField.PAUSED, JobField.GATE, JobField.PRIORITY, JobField.CANCELLED, JobField.GIVEN_UP]
+    fields.append(JobField.ARCHIVED)
     field = draw(st.sampled_from(fields))
     value = draw(st.integers(0, 2 if field is JobField.GATE else 1))
     ver, hlc = draw(st.integers(1, 3)), draw(stamps)
     return [control_row(field, value, ver=ver, hlc=hlc, generation=draw(generations), job=draw(jobs_of_rows))]
+
+
+@st.composite
+def edits(draw: st.DrawFn) -> list[Rec]:
+    """A change of a field that can be changed, of one that cannot, or of one that nobody can read."""
+    sub = draw(st.sampled_from([b"retries", b"retries", b"ram_bytes", b"cores", b"priority", b"frames", b"\xff"]))
+    value, ver, hlc = draw(st.sampled_from([-1, 0, 1, 2, 1 << 60])), draw(st.integers(1, 3)), draw(stamps)
+    return [control_row(JobField.EDITED, value, ver=ver, hlc=hlc, sub=sub, job=draw(jobs_of_rows))]
 
 
 @st.composite
@@ -105,7 +115,7 @@ def unique(rows: list[Rec]) -> list[Rec]:
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[Rec]:
-    pieces = draw(st.lists(st.one_of(attempts(), attempts(), requeues(), controls(), holdings()), max_size=14))
+    pieces = draw(st.lists(st.one_of(attempts(), attempts(), requeues(), controls(), edits(), holdings()), max_size=14))
     rows = [job_row(draw(specs)), job_row(spec("1-5", after=(JOB,)), OTHER)]
     return unique(rows + [rec for piece in pieces for rec in piece])
 
@@ -117,6 +127,7 @@ def picture(jobs: Jobs) -> dict[str, Any]:
         tasks = [TaskIndex(task) for task in range(job.plan.task_count)]
         shown[job_id] = {
             "state": (jobs.state_of(job_id), job.gate, job.gate_facts, jobs.blocked_by(job_id)),
+            "changes": (job.spec, job.archived, job.costs.days, job.grant_order),
             "registers": (job.priority, job.paused, job.paused_by_failures, job.cancelled),
             "marks": marks(job),
             "counts": (job.tasks.done_frames, job.tasks.failed_frames, job.tasks.fresh_failures),
