@@ -10,6 +10,7 @@ port, where each message is sealed by AES, or, where a firewall does not let it 
 - `lanes`      the second port, and the way to that of a peer
 - `sealing`    keys, nonces and seals of a lane
 - `buffers`    memory for what is sealed and opened
+- `clients`    requests of clients that come over the port
 - `joining`    the door for strangers, and the asking side of it
 - `tally`      what was received, sent and dropped, by whom
 - `sockets`    options, addresses, descriptors

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -22,13 +21,14 @@ import zmq
 
 from farmd.adapters.zmq_transport import sockets
 from farmd.adapters.zmq_transport.buffers import Buffers
+from farmd.adapters.zmq_transport.clients import Clients
 from farmd.adapters.zmq_transport.dialling import Dialling, endpoint_of
 from farmd.adapters.zmq_transport.joining import Doors, Verdict, ask_to_join
 from farmd.adapters.zmq_transport.lanes import LanePort
 from farmd.adapters.zmq_transport.link import Link
 from farmd.adapters.zmq_transport.tally import NotYetTrusted, Tally
 from farmd.core.events import Connected, Disconnected, MessageReceived
-from protocol.api import API_MARK, MAX_API_BYTES
+from protocol.api import API_MARK
 from protocol.codec import (
     MAX_JOIN_BYTES,
     NEWEST_VERSION,
@@ -59,19 +59,6 @@ MAX_FRAMES = 3
 """Kept of a message: ours have one or two, and a third shows that there are too many."""
 JOIN_TIMEOUT_S = 5.0
 GOODBYE_MS = 200
-
-
-@dataclass(frozen=True, slots=True)
-class ReturnPath:
-    """Where the answer to a client request goes; two of one connection are equal, so they also name it."""
-
-    send: Callable[[str, list[bytes]], bool]
-    routing_id: bytes
-    user: str
-
-    def __call__(self, response: bytes) -> bool:
-        """Send a response; False if the client is gone, or its key is good no longer."""
-        return self.send(self.user, [self.routing_id, API_MARK, response])
 
 
 class ZmqTransport:
@@ -111,10 +98,10 @@ class ZmqTransport:
         self.tally = Tally()
         self.address = ""
         self._context, self._keys, self._listen = context, keys, listen
-        self._on_event, self._on_api, self._on_person, self._on_trust = on_event, on_api, on_person, on_trust
+        self._on_event, self._on_trust = on_event, on_trust
         self._farm, self._epoch, self._now = farm, epoch, now
         self._nodes: dict[str, NodeId] = {}
-        self._people: dict[str, str] = {}
+        self._clients = Clients(on_api, on_person, self._answer_client)
         self._revoked: set[str] = set()
         self._dialling = Dialling(self._open_link, now)
         self._links = self._dialling.links
@@ -216,13 +203,11 @@ class ZmqTransport:
 
     def trust_people(self, people: Iterable[tuple[bytes, str]]) -> None:
         """Take client requests, and nothing else, of exactly these people: public keys (raw) with names."""
-        known = {key.hex(): name for key, name in people}
-        self._revoked = (self._revoked | self._people.keys()) - known.keys()
-        self._people = known
+        self._revoked = (self._revoked | self._clients.know(people)) - self._clients.people.keys()
         self._tell_trusted()
 
     def _tell_trusted(self) -> None:
-        self._on_trust([bytes.fromhex(user) for user in (*self._nodes, *self._people)])
+        self._on_trust([bytes.fromhex(user) for user in (*self._nodes, *self._clients.people)])
 
     def answer_join(self, door: int, reply: JoinReply) -> bool:
         """Answer a join request; False if whoever asked is gone."""
@@ -274,11 +259,11 @@ class ZmqTransport:
             PeerError: The sender may not say this, or nobody could read it.
         """
         head = frames[0].bytes
-        if node is None and user in self._people:
-            self._hear_person(routing_id, user, [frame.bytes for frame in frames])
+        if node is None and user in self._clients.people:
+            self._clients.hear_person(routing_id, user, [frame.bytes for frame in frames])
             return
         if len(frames) > 1 and (node is None or head == API_MARK or len(frames) > 2):
-            self._hear_api(routing_id, user, node, [frame.bytes for frame in frames])
+            self._clients.hear_node(routing_id, user, node, [frame.bytes for frame in frames])
             return
         if len(frames) > 1:
             message = decode_bulk(head, frames[1].buffer)
@@ -319,20 +304,9 @@ class ZmqTransport:
             self._epochs[node] = hello.epoch
             self.send(node, self._hello())
 
-    def _hear_api(self, routing_id: bytes, user: str, node: NodeId | None, frames: list[bytes]) -> None:
-        if node is None or self._on_api is None:
-            raise PeerError("client request that is not accepted here")
-        self._on_api(node, _request_in(frames), ReturnPath(self._answer_client, routing_id, user))
-
-    def _hear_person(self, routing_id: bytes, user: str, frames: list[bytes]) -> None:
-        """A person's key asks as a client does; the nodes' protocol is not for it, not even to join."""
-        if self._on_person is None or frames[0] != API_MARK:
-            raise PeerError("a person's key speaks as a node does")
-        self._on_person(self._people[user], _request_in(frames), ReturnPath(self._answer_client, routing_id, user))
-
     def _answer_client(self, user: str, frames: list[bytes]) -> bool:
         """Answer a client, while its key is good: a stream that began before a revocation ends with it."""
-        return (user in self._nodes or user in self._people) and self._answer(frames)
+        return (user in self._nodes or user in self._clients.people) and self._answer(frames)
 
     def _answer(self, frames: list[bytes]) -> bool:
         try:
@@ -376,19 +350,6 @@ class ZmqTransport:
         if self._last[0] is not message:
             self._last = (message, encode(message))
         return self._last[1]
-
-
-def _request_in(frames: list[bytes]) -> bytes:
-    """Return the request of a message of a client.
-
-    Raises:
-        PeerError: It is none.
-    """
-    if len(frames) != 2 or frames[0] != API_MARK:
-        raise PeerError("client request that is not accepted here")
-    if len(frames[1]) > MAX_API_BYTES:
-        raise PeerError(f"client request of {len(frames[1])} bytes")
-    return frames[1]
 
 
 def _user_of(frame: zmq.Frame) -> str:
