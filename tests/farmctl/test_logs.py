@@ -6,6 +6,7 @@ import json
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+import jsonschema_rs
 import pytest
 
 from farmd.adapters.joblog import JobLogs
@@ -13,6 +14,7 @@ from farmd.adapters.joblog.seeking import Seeker
 from farmd.renderers.errorlines import errors_of, level_of
 from protocol.errors import NotFound
 from protocol.logquery import How, LogQuery
+from protocol.schemas import SCHEMAS
 from tests.adapters.runnerkit import ref_of
 from tests.farmctl.fakes import JOB, NODE_A, NOW_MS, FakeNode, farm, job_view, run
 
@@ -171,6 +173,7 @@ def test_json_is_one_document_and_jsonl_a_line_for_each(tmp_path: Path) -> None:
     node = LogNode(tmp_path, text_of(LINES * 20))
     document = json.loads(run(node, "logs", JOB, "-o", "json").stdout)
     assert (document["schema"], len(document["lines"])) == ("farm.log.v1", 40_000)
+    jsonschema_rs.validate(SCHEMAS["farm.log.v1"], document)
     lines = run(node, "logs", JOB, "-o", "jsonl", "--tail", "3").stdout.splitlines()
     assert [json.loads(line)["text"] for line in lines] == LINES[-3:]
 
@@ -192,6 +195,8 @@ def test_whole_job_is_followed_with_frame_and_machine_before_each_line(tmp_path:
 def test_attempts_are_listed_with_machine_and_size(tmp_path: Path) -> None:
     result = run(LogNode(tmp_path, b"x" * 2048, b""), "logs", JOB, "--list")
     assert [line.split()[0] for line in result.stdout.splitlines()] == ["ATTEMPT", "1.n.0", "1.n.1"]
+    listed = json.loads(run(LogNode(tmp_path, b"x"), "logs", JOB, "--list", "-o", "json").stdout)
+    jsonschema_rs.validate(SCHEMAS["farm.loglist.v1"], listed)
     assert " 2K" in result.stdout
 
 
