@@ -4,8 +4,11 @@ import asyncio
 import grp
 import json
 import os
+import pwd
 import socket
 import stat
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,8 +25,6 @@ from protocol.places import find_socket, process_start
 from tests.adapters.loopback import closing, run, until
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from farmd.core.events import Event
 
 CALLER = Caller("node ws07", same_user=False)
@@ -496,6 +497,50 @@ def test_user_who_is_not_served_is_told_so(tmp_path: Path, monkeypatch: pytest.M
 
 def test_user_without_a_name_is_called_by_number() -> None:
     assert door_module._user_name(999_999) == "uid 999999"
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can be somebody else")
+def test_account_that_is_really_another_one_is_known_by_its_name_and_has_no_more_rights() -> None:
+    nobody = pwd.getpwnam("nobody")
+    group = grp.getgrgid(nobody.pw_gid).gr_name
+
+    async def story(data_dir: Path) -> None:
+        door = Door(data_dir, group=group)
+        child = os.fork()
+        if child == 0:  # whoever asks, as another process with another uid
+            os._exit(_ask_as(nobody.pw_uid, nobody.pw_gid, door.path))
+        (asked,) = await door.asked()
+        assert (asked.user, asked.proof, asked.same_user) == ("nobody", "local", False)
+        assert asked.actor.startswith("nobody@")
+        door.door.reply(asked.client, "yes")
+        ended: list[int] = []
+
+        def has_ended() -> bool:
+            found = os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG)
+            ended.extend([found.si_status] if found is not None else [])
+            return bool(ended)
+
+        await until(has_ended)
+        assert ended == [0]
+        assert len(door.events) == 1, "what it asked in the name of anna came no further"
+
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # pytest's own folders are closed to others
+        Path(folder).chmod(0o750)
+        run(story(Path(folder)))
+
+
+def _ask_as(uid: int, gid: int, path: Path) -> int:
+    """Become somebody else, and ask twice: for oneself, and in the name of anna; 0 if both are answered rightly."""
+    os.setgroups([])
+    os.setgid(gid)
+    os.setuid(uid)
+    with zmq.Context() as context, context.socket(zmq.DEALER) as dealer:
+        dealer.connect(f"ipc://{path}")
+        dealer.send(pack_request(Request(1, "job.list", {}, acting_for="anna")))
+        refused = unpack_response(dealer.recv()) if dealer.poll(5000) else Response(0)
+        dealer.send(pack_request(Request(2, "job.list", {})))
+        answered = unpack_response(dealer.recv()) if dealer.poll(5000) else Response(0)
+    return 0 if refused.error is not None and refused.error[0] == 6 and answered.data == "yes" else 1
 
 
 # -- where the socket is ------------------------------------------------------------------------------------------
