@@ -71,7 +71,7 @@ def hold(session: Session, /, words: tuple[str, ...], why: str, **given: Any) ->
     It lets go by itself when its own clock passes the time of --until or --for.
     """
     until_ms = until_ms_of(session, given["until"], given["lasting"])
-    return _order(session, "node.hold", words, why=why, until_ms=until_ms, now=given["now"])
+    return order_machines(session, "node.hold", words, why=why, until_ms=until_ms, now=given["now"])
 
 
 @click.command(
@@ -83,10 +83,10 @@ def hold(session: Session, /, words: tuple[str, ...], why: str, **given: Any) ->
 @pass_session
 def release(session: Session, words: tuple[str, ...], why: str) -> int:
     """Let a machine work again."""
-    return _order(session, "node.release", words, why=why)
+    return order_machines(session, "node.release", words, why=why)
 
 
-def _order(session: Session, operation: str, words: tuple[str, ...], **args: Any) -> int:
+def order_machines(session: Session, operation: str, words: tuple[str, ...], **args: Any) -> int:
     """Ask for one change of every machine and show how each is then; the first refusal is the exit code."""
     shown: list[View] = []
     code = 0
@@ -99,13 +99,14 @@ def _order(session: Session, operation: str, words: tuple[str, ...], **args: Any
             code = code or int(report(error, debug=session.debug))
             if error.code == ExitCode.UNREACHABLE:
                 break
-    _print(session, shown)
+    print_machines(session, shown)
     if session.dry_run:
         session.note("dry run: nothing was changed")
     return code
 
 
-def _print(session: Session, shown: list[View]) -> None:
+def print_machines(session: Session, shown: list[View]) -> None:
+    """Print one machine as a card, several as a list."""
     from farmctl.cards import node_card
     from farmctl.columns import NODES
 

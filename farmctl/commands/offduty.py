@@ -10,9 +10,9 @@ from farmctl.completing import complete_nodes
 from farmctl.context import Session, pass_session
 from farmctl.holding import until_ms_of, until_options, wait_until
 from farmctl.lazy import Verb
-from farmctl.options import WHY, node_argument
+from farmctl.options import DRY_RUN, WHY, nodes_argument
 from farmctl.output import paint
-from farmctl.selecting import select_node
+from farmctl.selecting import select_node, select_nodes
 from protocol.exitcodes import ExitCode
 from protocol.human import counted, parse_duration, printable
 
@@ -30,30 +30,48 @@ _timeout = click.option("--timeout", type=parse_duration, metavar="TIME", help="
     examples=(
         "farmctl node drain ws07 --wait && farmctl node safe-to-off ws07",
         "farmctl node drain ws07 --until 18:00 --why 'new disk'",
-        "farmctl node drain ws07 --now",
+        "farmctl node drain --filter 'name~render*' --now",
     ),
 )
-@node_argument
+@nodes_argument
 @until_options
 @click.option("--now", is_flag=True, help="Stop what runs there, too; costs the frames no retry.")
 @click.option("--wait", is_flag=True, help="Return when nothing runs there any more.")
 @_timeout
 @WHY
+@DRY_RUN
 @pass_session
-def drain(session: Session, /, node_word: str, why: str, **given: Any) -> None:
+def drain(session: Session, /, words: tuple[str, ...], why: str, **given: Any) -> int:
     """Let a machine finish what it has and take nothing new, until it is released or the time is over.
 
     It lets go by itself when its own clock passes the time of --until or --for.
     """
-    from farmctl.cards import node_card
+    from farmctl.commands.node import order_machines, print_machines
 
-    node = select_node(session, node_word)
-    until_ms = until_ms_of(session, given["until"], given["lasting"])
-    session.call("node.drain", node=node, why=why, until_ms=until_ms, now=given["now"])
-    if given["wait"]:
-        wait_until(session, lambda: not _running(session, node), "emptying the machine", given["timeout"])
-    document = session.call("node.show", node=node)
-    session.printer.one(document, str(document.get("id", "")), node_card)
+    order = {"why": why, "until_ms": until_ms_of(session, given["until"], given["lasting"]), "now": given["now"]}
+    if not given["wait"] or session.dry_run:
+        return order_machines(session, "node.drain", words, **order)
+    nodes = select_nodes(session, words)
+    for node in nodes:
+        session.call("node.drain", node=node, **order)
+    is_empty = _emptying(session, nodes)
+    wait_until(session, is_empty, f"emptying {counted(len(nodes), 'machine')}", given["timeout"])
+    print_machines(session, [session.call("node.show", node=node) for node in nodes])
+    return 0
+
+
+def _emptying(session: Session, nodes: list[str]) -> Callable[[], bool]:
+    """Look each time it is called whether anything runs on these machines, and say on stderr when that is different."""
+    told: list[int] = []
+
+    def look() -> bool:
+        left = sum(_running(session, node) for node in nodes)
+        if left and [left] != told:
+            session.note(f"waits: {counted(left, 'task')} still {'runs' if left == 1 else 'run'}")
+        told[:] = [left]
+        return not left
+
+    return look
 
 
 def _running(session: Session, node: str) -> int:

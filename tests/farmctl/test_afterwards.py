@@ -17,7 +17,7 @@ from farmctl.revising import with_words
 from protocol.errors import NotAllowed, UsageError
 from protocol.ids import BlobAddress, NodeId
 from protocol.jobspec import GateMode, GateSpec, JobSpec, Requirements, spec_from_bytes, spec_to_bytes
-from tests.farmctl.fakes import JOB, NODE_A, NOW_MS, OTHER, FakeNode, farm, job_view, run
+from tests.farmctl.fakes import JOB, NODE_A, NODE_B, NOW_MS, OTHER, FakeNode, farm, job_view, run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -368,6 +368,19 @@ def test_drain_waits_until_nothing_runs_there() -> None:
     node = node_with(**{"node.drain": {}, "node.show": iter(views)})
     assert run(node, "node", "drain", NODE_A, "--wait").exit_code == 0
     assert len(node.asked("node.show")) == 4
+
+
+def test_several_machines_are_drained_and_a_dry_run_drains_none() -> None:
+    def shown(node: str) -> Any:
+        return {"id": node, "name": "ws07" if node == NODE_A else "n02", "running": 0, "state": "held"}
+
+    node = node_with(**{"node.drain": {}, "node.show": shown})
+    result = run(node, "node", "drain", NODE_A, NODE_B, "--wait", "-q")
+    assert (result.exit_code, result.stdout.split()) == (0, [NODE_A, NODE_B]), result.stderr
+    assert [asked["node"] for asked in node.asked("node.drain")] == [NODE_A, NODE_B]
+    tried = node_with(**{"node.show": shown})
+    assert run(tried, "node", "drain", NODE_A, NODE_B, "--wait", "--dry-run").exit_code == 0
+    assert tried.asked("node.drain") == []
 
 
 def test_times_of_day_are_the_next_ones_and_dates_are_local(monkeypatch: pytest.MonkeyPatch) -> None:
