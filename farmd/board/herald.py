@@ -10,6 +10,7 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from farmd.board.forking import importing
 from protocol.errors import FarmError
 from protocol.places import running_daemons
 
@@ -40,8 +41,12 @@ async def tell(board: Board, url: str, data_dir: Path | None = None) -> None:
 
 
 async def _tell_one(board: Board, url: str, data_dir: Path | None) -> None:
-    from protocol.client import AsyncClient
+    with importing():
+        import zmq
 
+        from protocol.client import AsyncClient
+
+        assert zmq is not None  # loaded here, so that no fork falls into the middle of it
     client: AsyncClient
     async with AsyncClient(data_dir) as client:
         while True:

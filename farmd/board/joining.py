@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from farmd.board import access
 from farmd.board.feed import SCHEMA
+from farmd.board.forking import importing
 from farmd.board.holder import port_holder
 from protocol.errors import PeerError, Unreachable, UserError
 
@@ -30,6 +31,18 @@ class NotOurs(UserError):
     """The port is held by something else than a board of this user."""
 
 
+def load() -> None:
+    """Load what a link needs, now: not while this process is forked."""
+    with importing():
+        import encodings.idna  # looked for by every connection
+
+        import websockets.exceptions
+        import websockets.sync.client
+
+        assert encodings.idna is not None
+        assert websockets.exceptions is not None
+
+
 def greet(host: str, port: int) -> str:
     """Ask whether a board of this user is there; returns its server id.
 
@@ -43,7 +56,7 @@ def greet(host: str, port: int) -> str:
     if answer.get("schema") != SCHEMA or not isinstance(server_id, str):
         raise _taken(port, "it is no task board")
     if not access.is_proof(str(answer.get("proof", "")), access.token(), "hello", nonce, server_id):
-        raise _taken(port, "it is the task board of another user")
+        raise _taken(port, "it is the task board of another user, or of a session with another XDG_RUNTIME_DIR")
     return server_id
 
 
@@ -79,6 +92,7 @@ class Link:
             PeerError: It lets nobody in.
             OSError: The connection failed.
         """
+        load()
         from websockets.exceptions import WebSocketException
         from websockets.sync.client import connect
 

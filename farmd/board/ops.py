@@ -19,9 +19,13 @@ Pure: no clock, no lock. Called by the Python API, the publisher, and the model.
 
 from __future__ import annotations
 
-from typing import Any, Final, TypedDict, cast
+from typing import TYPE_CHECKING, Any, Final, TypedDict, cast
 
+from farmd.board.words import ABOUT_CHARS, ERROR_CHARS, NAME_CHARS, number, shortened
 from protocol.states import ColourGroup
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PENDING, RUNNING, COMPLETED, FAILED = (group.value for group in ColourGroup)
 STATES: Final = (PENDING, RUNNING, COMPLETED, FAILED)
@@ -104,34 +108,68 @@ def is_final(op: Op) -> bool:
 
 
 def as_op(found: Any) -> Op | None:
-    """Read an operation that came over the wire; None if it is none. Unknown registers are left out."""
+    """Read an operation that came over the wire; None if it is none. Unknown registers are left out.
+
+    Texts and numbers are bounded here as they are where they are said: what one program sends, every viewer gets.
+    """
     if not isinstance(found, dict):
         return None
-    op: dict[str, Any] = {}
-    for key, kinds in _KINDS.items():
-        if key not in found:
-            continue
-        value = found[key]
-        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-            return None
-        op[key] = value
-    if op.get("state", PENDING) not in STATES:
+    try:
+        op = {register: read(found[register]) for register, read in _READERS.items() if register in found}
+    except ValueError:
         return None
     return cast("Op", op)  # each value was looked at
 
 
-_KINDS: Final[dict[str, tuple[type, ...]]] = {
-    "removed": (bool,),
-    "fresh": (bool,),
-    "name": (str,),
-    "group": (str,),
-    "total": (int, float),
-    "about": (str,),
-    "begun": (int,),
-    "state": (str,),
-    "started_at_ms": (int,),
-    "ended_at_ms": (int, type(None)),
-    "error": (str,),
-    "done": (int, float),
-    "advance": (int, float),
+def _text(limit: int) -> Callable[[Any], str]:
+    def read(value: Any) -> str:
+        if type(value) is not str:
+            raise ValueError("not a text")
+        return shortened(value, limit)
+
+    return read
+
+
+def _number(value: Any) -> float:
+    if type(value) not in (int, float):
+        raise ValueError("not a number")
+    return number(value)
+
+
+def _instant(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < 1 << 53:
+        raise ValueError("not an instant")
+    return value
+
+
+def _end(value: Any) -> int | None:
+    return None if value is None else _instant(value)
+
+
+def _flag(value: Any) -> bool:
+    if value is not True:
+        raise ValueError("a flag is there or not")
+    return True
+
+
+def _state(value: Any) -> str:
+    if value not in STATES:
+        raise ValueError("not a state")
+    return str(value)
+
+
+_READERS: Final[dict[str, Callable[[Any], Any]]] = {
+    "removed": _flag,
+    "fresh": _flag,
+    "name": _text(NAME_CHARS),
+    "group": _text(NAME_CHARS),
+    "total": _number,
+    "about": _text(ABOUT_CHARS),
+    "begun": _instant,
+    "state": _state,
+    "started_at_ms": _instant,
+    "ended_at_ms": _end,
+    "error": _text(ERROR_CHARS),
+    "done": _number,
+    "advance": _number,
 }

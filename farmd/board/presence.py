@@ -15,7 +15,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from farmd.board import access
-from farmd.board.joining import Link, greet
+from farmd.board.forking import importing
+from farmd.board.joining import Link, greet, load
 from farmd.board.model import BoardModel, Program
 from farmd.board.serving import PortTaken, Serving, bind, missing_extra, url_of
 from protocol.errors import FarmError, Unreachable, UserError
@@ -122,7 +123,8 @@ class Presence:
     # -- as the server --------------------------------------------------------------------------------------------
 
     def _serve(self, listener: socket.socket) -> None:
-        from farmd.board.server import Board
+        with importing():
+            from farmd.board.server import Board
 
         model = BoardModel()
         program = Program(self._identity.program, self._identity.name)
@@ -179,9 +181,15 @@ class Presence:
 
 
 def _check_extra() -> None:
+    """Load what serving and joining need, here and not in a thread.
+
+    Raises:
+        MissingFeature: It is not installed.
+    """
     try:
         import starlette  # noqa: F401
         import uvicorn  # noqa: F401
-        import websockets  # noqa: F401
+
+        load()
     except ImportError as error:
         raise missing_extra(error) from error

@@ -1,6 +1,6 @@
 """The board over HTTP: the page, the feed of its viewers, and the door for programs that join.
 
-    GET /            the page, with /board.js and /board.css beside it
+    GET /            the page, with /board.js, /board.css and its icon beside it
     GET /tasks       what is on the board now, as JSON
     GET /hello       that this is a board, with the proof that it is one of the same user
     WS  /feed        one viewer (see `farmd.board.feed`)
@@ -49,8 +49,8 @@ MAX_VIEWERS: Final = 128
 MAX_QUESTION_CHARS: Final = 4_096
 MAX_MESSAGE_BYTES: Final = 1 << 20
 """Of what anybody sends to the board."""
-_PAGE: Final = {"/": "board.html", "/board.js": "board.js", "/board.css": "board.css"}
-_TYPES: Final = {"html": "text/html", "js": "text/javascript", "css": "text/css"}
+_PAGE: Final = {"/": "board.html", "/board.js": "board.js", "/board.css": "board.css", "/board.svg": "board.svg"}
+_TYPES: Final = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
 _CLOSE_BAD, _CLOSE_FORBIDDEN, _CLOSE_FULL = 1003, 1008, 1013
 
 
@@ -94,7 +94,6 @@ def make_app(board: Board, *beside: Callable[[], Coroutine[Any, Any, None]]) -> 
         lifespan=_lifespan(beside),
         routes=[
             *(Route(path, _page_route(name)) for path, name in _PAGE.items()),
-            Route("/favicon.ico", lambda _: Response(status_code=204)),
             Route("/tasks", _tasks_route(board)),
             Route("/hello", _hello_route(board)),
             WebSocketRoute("/feed", _feed_route(board)),
@@ -241,7 +240,7 @@ async def _listen(socket: WebSocket, viewer: Viewer) -> None:
             text = await _received(socket)
             if len(text) > MAX_QUESTION_CHARS:
                 return
-            with suppress(ValueError):
+            with suppress(ValueError, RecursionError):
                 viewer.asked(json.loads(text))
 
 

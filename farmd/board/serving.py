@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from farmd.board.access import near
+from farmd.board.forking import importing
 from protocol.errors import MissingFeature, UserError
 
 if TYPE_CHECKING:
@@ -119,10 +120,11 @@ def url_of(host: str, port: int) -> str:
 
 def _new_server(board: Board, url: str, begun: threading.Event) -> uvicorn.Server:
     try:
-        import uvicorn
+        with importing():
+            import uvicorn
 
-        from farmd.board.herald import tell
-        from farmd.board.server import MAX_MESSAGE_BYTES, make_app
+            from farmd.board.herald import tell
+            from farmd.board.server import MAX_MESSAGE_BYTES, make_app
     except ImportError as error:
         raise missing_extra(error) from error
 
@@ -133,23 +135,24 @@ def _new_server(board: Board, url: str, begun: threading.Event) -> uvicorn.Serve
             await super().startup(sockets)
             begun.set()
 
-    return Server(
-        uvicorn.Config(
-            make_app(board, lambda: tell(board, url)),
-            loop="asyncio",
-            http="h11",
-            ws_max_size=MAX_MESSAGE_BYTES,
-            ws_max_queue=4,
-            ws_per_message_deflate=False,
-            lifespan="on",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=1,
-            limit_concurrency=MAX_CONNECTIONS,
-        )
+    config = uvicorn.Config(
+        make_app(board, lambda: tell(board, url)),
+        loop="asyncio",
+        http="h11",
+        ws_max_size=MAX_MESSAGE_BYTES,
+        ws_max_queue=4,
+        ws_per_message_deflate=False,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=1,
+        limit_concurrency=MAX_CONNECTIONS,
     )
+    with importing():
+        config.load()  # else the thread would import the protocols
+    return Server(config)
 
 
 def missing_extra(error: ImportError) -> MissingFeature:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from copy import copy
 
 from hypothesis import given
@@ -83,3 +84,13 @@ def test_what_is_no_operation_is_refused(found: object) -> None:
     assert as_op(found) is None
     assert as_op({"state": found}) is None or found in ops.STATES
     assert as_op({"done": found}) is None or (isinstance(found, int) and not isinstance(found, bool))
+
+
+def test_what_a_program_sends_is_bounded_for_those_who_look() -> None:
+    sent = {"name": "x" * 10_000, "error": "\ud800" * 10_000, "done": float("inf"), "total": 1e300, "later": [1]}
+    read = as_op(sent)
+    assert read is not None
+    assert set(read) == {"name", "error", "done", "total"}
+    assert len(json.dumps(read, allow_nan=False, ensure_ascii=False).encode()) < 10_000
+    for wrong in ({"begun": -1}, {"begun": 1 << 60}, {"begun": 1.5}, {"fresh": False}, {"ended_at_ms": "now"}):
+        assert as_op(wrong) is None

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ import pytest
 from farmd.board import TaskBoard, start_server
 from farmd.board.demo import TASKS, Demo
 from tests.board.browser import Browser, until
+from tests.board.test_programs import Running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -304,6 +306,20 @@ def test_killed_server_shows_as_disconnected_and_comes_back_with_equal_numbers(p
         assert numbers(page) == before
     finally:
         server.kill()
+
+
+def test_board_that_another_program_takes_over_comes_back_by_itself(page: Browser) -> None:
+    with ExitStack() as stack:
+        first = Running(0, 3, "one")
+        stack.callback(first.kill)
+        second = Running(first.port, 5, "two")
+        stack.callback(second.kill)
+        go(page, f"http://127.0.0.1:{first.port}/")
+        page.wait_for("document.querySelector('#found').innerText === '8 tasks'")
+        first.kill()
+        page.wait_for("document.querySelector('#light-text').innerText === 'Disconnected'", within_s=3)
+        page.wait_for("document.querySelector('#light-text').innerText === 'Connected'", within_s=15)
+        page.wait_for("document.querySelector('#found').innerText === '5 tasks'")
 
 
 @pytest.mark.slow

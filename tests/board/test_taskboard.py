@@ -45,6 +45,19 @@ def test_importing_the_board_loads_no_server() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_without_the_web_extra_only_serving_is_missing() -> None:
+    code = (
+        "import sys; sys.modules['starlette'] = None\n"
+        "from farmd.board import get_task_board, start_server\n"
+        "get_task_board().add_task('a', 'A', 10); get_task_board().complete_task('a')\n"
+        "try:\n    start_server(port=0)\n"
+        "except Exception as error:\n    print(error.what, '|', error.why, '|', error.hint)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    said = "the board cannot be served | the package starlette is not installed | pip install 'farmd[web]'"
+    assert done.stdout.strip() == said
+
+
 def test_life_of_a_task_is_shown(board: TaskBoard) -> None:
     presence = start_server(port=0)
     board.add_task("t1", "Epoch 1", total=100, metadata={"lr": 0.1})
