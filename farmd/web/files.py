@@ -10,17 +10,21 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from starlette.responses import JSONResponse, Response
 
+from farmd.ingest.hashing import address_of_bytes
 from farmd.web.bodies import declared_bytes, drained, pieces
 from farmd.web.errors import Refusal
-from farmd.web.sending import address_of_file, missing, send_file
+from farmd.web.sending import address_of_file, missing, send_file, send_small
 from farmd.web.settings import MAX_FILE_BYTES
+from protocol.api import MAX_CHUNK_BYTES
 from protocol.human import format_size
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from farmd.web.endpoints import Asked
@@ -81,27 +85,58 @@ def _possible(span: Span) -> Span:
 
 async def put_file(asked: Asked) -> Response:
     """Take a file, or a part of one."""
-    md5, xxh64 = asked.path["md5"].lower(), await _declared_xxh64(asked)
+    md5 = asked.path["md5"].lower()
     mine = asked.parts.spool.user(asked.user)
     arrived = mine.arrived(md5)
-    await asked.call("blob.missing", blobs=[])  # whoever may not send files is told so before anything is read
-    if arrived is not None and not await missing(asked, (arrived,)):
+    # Whoever may not send files is told so before anything is read.
+    answer = await asked.call("blob.missing", blobs=[] if arrived is None else [str(arrived)])
+    if arrived is not None and not answer["missing"]:
         headers = {} if await drained(asked.request, arrived.size) else {"Connection": "close"}
         return JSONResponse(_view(md5, arrived.size, arrived.size, arrived), 200, headers)
     span = span_of(asked.request.headers.get("content-range"), declared_bytes(asked.request))
+    with _alone(asked, md5):
+        if span.length == span.total <= MAX_CHUNK_BYTES:
+            blob = await _take_small(asked, mine, md5, span.total)
+        else:
+            await _take(asked, mine, md5, span)
+            have = mine.have_bytes(md5)
+            if have < span.total:
+                return JSONResponse(_view(md5, have, span.total, None), 202, {"Upload-Offset": str(have)})
+            blob = await _finish(asked, mine, md5)
+    return JSONResponse(_view(md5, blob.size, blob.size, blob), 201)
+
+
+@contextmanager
+def _alone(asked: Asked, md5: str) -> Iterator[None]:
+    """Let nobody else write a file meanwhile.
+
+    Raises:
+        Refusal: Somebody does.
+    """
     key = asked.user, md5
     if key in _sending:
         raise Refusal(409, "the file is being sent already", "another request writes it", "wait until that has ended")
     _sending.add(key)
     try:
-        await _take(asked, mine, md5, span)
-        have = mine.have_bytes(md5)
-        if have < span.total:
-            return JSONResponse(_view(md5, have, span.total, None), 202, {"Upload-Offset": str(have)})
-        blob = await _finish(asked, mine, md5, xxh64)
+        yield
     finally:
         _sending.discard(key)
-    return JSONResponse(_view(md5, blob.size, blob.size, blob), 201)
+
+
+async def _take_small(asked: Asked, mine: Mine, md5: str, total: int) -> BlobAddress:
+    """Take a file that fits one message, without writing it here: of such ones there are thousands.
+
+    Raises:
+        Refusal: It is not what was declared, or came short.
+    """
+    data = b"".join([piece async for piece in pieces(asked.request, total)])
+    if len(data) != total:
+        raise Refusal(400, "the file came short", f"{len(data)} of {total} bytes came", "send it again")
+    blob = address_of_bytes(data)
+    await _check(asked, mine, md5, blob)
+    await send_small(asked, blob, data)
+    mine.note_arrived(blob)
+    return blob
 
 
 async def _declared_xxh64(asked: Asked) -> int | None:
@@ -171,7 +206,7 @@ def _write_at(descriptor: int, data: bytes, offset: int) -> int:
     return done
 
 
-async def _finish(asked: Asked, mine: Mine, md5: str, xxh64: int | None) -> BlobAddress:
+async def _finish(asked: Asked, mine: Mine, md5: str) -> BlobAddress:
     """Verify a complete file and hand it over.
 
     Raises:
@@ -179,14 +214,24 @@ async def _finish(asked: Asked, mine: Mine, md5: str, xxh64: int | None) -> Blob
     """
     part = mine.part(md5)
     blob = await asyncio.to_thread(address_of_file, part)
+    await _check(asked, mine, md5, blob)
+    await send_file(asked, blob, part)
+    await asyncio.to_thread(mine.note_arrived, blob)
+    return blob
+
+
+async def _check(asked: Asked, mine: Mine, md5: str, blob: BlobAddress) -> None:
+    """Check that a content is what was declared, and let go of it otherwise.
+
+    Raises:
+        Refusal: It is not.
+    """
+    xxh64 = await _declared_xxh64(asked)
     wrong = "MD5" if blob.md5.hex() != md5 else "xxHash64" if xxh64 not in (None, blob.xxh64) else ""
     if wrong:
         mine.forget(md5)
         found = blob.md5.hex() if wrong == "MD5" else str(blob.xxh64)
         raise Refusal(422, "the file is not what was declared", f"its {wrong} is {found}", "hash it and send it again")
-    await send_file(asked, blob, part)
-    await asyncio.to_thread(mine.note_arrived, blob)
-    return blob
 
 
 async def show_file(asked: Asked) -> Response:

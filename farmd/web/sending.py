@@ -63,6 +63,17 @@ async def send_file(asked: Asked, blob: BlobAddress, path: Path) -> None:
         os.close(descriptor)
 
 
+async def send_small(asked: Asked, blob: BlobAddress, data: bytes) -> None:
+    """Send a file that fits one message, without asking first: that would cost as much.
+
+    Raises:
+        UserError: The daemon takes it not.
+    """
+    answer = await asked.call("blob.put", blob=str(blob), offset=0, data=data, limit_s=_PUT_S)
+    if not answer["complete"]:  # a part of it lies there from before
+        await send_bytes(asked, data)
+
+
 async def send_bytes(asked: Asked, data: bytes) -> BlobAddress:
     """Send bytes that are here; returns their address."""
     blob = address_of_bytes(data)
