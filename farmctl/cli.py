@@ -153,6 +153,17 @@ TREE: Final[dict[str, Leaf | Branch]] = {
         ("farmctl user me", "farmctl user add anna --role wrangler", "farmctl user token anna --label laptop"),
         _NOUNS,
     ),
+    "hook": Branch(
+        "Who is told of jobs and alerts.",
+        {
+            "list": Leaf(_AT + "hook:list_hooks", "List who is told of what."),
+            "add": Leaf(_AT + "hook:add", "Tell an address or a program from now on."),
+            "remove": Leaf(_AT + "hook:remove", "Tell it nothing more."),
+            "test": Leaf(_AT + "hook:test", "Send a test notice now."),
+        },
+        ("farmctl hook list", "farmctl hook add https://ntfy.example.org/farm --on job.failed", "farmctl hook test 3fa1"),
+        _NOUNS,
+    ),
     "farm": Branch(
         "The farm as a whole.",
         {

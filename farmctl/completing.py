@@ -69,6 +69,28 @@ def complete_users(ctx: click.Context, _param: click.Parameter, incomplete: str)
     ]
 
 
+def complete_hooks(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer the ids of hooks."""
+    from click.shell_completion import CompletionItem
+
+    rows = _rows(ctx, "hook.list", "hooks", name="id")
+    return [
+        CompletionItem(str(row["id"]), help=str(row.get("target", "")))
+        for row in rows
+        if str(row["id"]).startswith(incomplete)
+    ]
+
+
+def complete_hook_events(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer what a hook may wait for. Asks nobody."""
+    from click.shell_completion import CompletionItem
+
+    from protocol.hooks import EVENTS
+
+    words = ("job.*", "alert.*", *EVENTS)
+    return [CompletionItem(word) for word in words if word.startswith(incomplete)]
+
+
 def complete_filter(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Offer the fields that rows can be chosen by; after `state=`, the states. Asks nobody."""
     from click.shell_completion import CompletionItem

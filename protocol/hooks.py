@@ -75,7 +75,7 @@ def fault_of_target(kind: str, target: str) -> tuple[str, str] | None:
     if parts.scheme not in ("http", "https") or not named or any(letter <= " " for letter in target):
         return "it is no address of http or https", "write https://host/path"
     if parts.username or parts.password:
-        return "a name or password in an address ends up in logs", "use --secret: what is sent is signed with it"
+        return "a name or password in an address ends up in logs", "use --secret-file: what is sent is signed with it"
     return None
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from protocol.schemas import afterwards, board, farm, jobs, logs, people
+from protocol.schemas import afterwards, board, farm, hooks, jobs, logs, people
 from protocol.schemas.parts import Schema
 
 SCHEMAS: Final[dict[str, Schema]] = dict(
@@ -19,6 +19,7 @@ SCHEMAS: Final[dict[str, Schema]] = dict(
             **board.DOCUMENTS,
             **jobs.DOCUMENTS,
             **farm.DOCUMENTS,
+            **hooks.DOCUMENTS,
             **logs.DOCUMENTS,
             **people.DOCUMENTS,
         }.items()

@@ -437,7 +437,7 @@ def test_a_hook_is_listed_without_its_secret_and_adding_it_again_changes_nothing
     ("args", "code", "said"),
     [
         ({"kind": "url", "target": "ftp://x"}, 2, "no address of http"),
-        ({"kind": "url", "target": "https://u:p@x/"}, 2, "--secret"),
+        ({"kind": "url", "target": "https://u:p@x/"}, 2, "--secret-file"),
         ({"kind": "url", "target": "https:///x"}, 2, "no address"),
         ({"kind": "url", "target": "https://x\ny"}, 2, "printable"),
         ({"kind": "command", "target": "notify-send x"}, 2, "absolute"),
