@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from farmd.web import documents, files, jobs, logs, metrics, nodes, results, scenes, schemas, tasks
+from farmd.web import documents, farmschemas, files, jobs, logs, metrics, nodes, results, scenes, schemas, tasks
 from farmd.web.endpoints import Answer, Endpoint, Handler
 from farmd.web.settings import MAX_LIST_BYTES
 
@@ -13,10 +13,10 @@ SERVICE, JOBS, FARM, ABOUT = "Render service", "Jobs", "Farm", "About"
 _RANGE_HEADERS: Final = {"Content-Range": "part of the file that this is: bytes 0-1048575/5000000; none = all of it"}
 
 
-def _order(action: str, summary: str, body: type[schemas.OrderBody] = schemas.OrderBody) -> Endpoint:
+def _order(action: str, summary: str, body: type[farmschemas.OrderBody] = farmschemas.OrderBody) -> Endpoint:
     return Endpoint(
         "POST", f"/api/v1/jobs/{{job}}/{action}", f"{action}_job", summary, jobs.controlling(action), JOBS,
-        body=body, answer=schemas.Ordered, refusals=(404, 409),
+        body=body, answer=farmschemas.Ordered, refusals=(404, 409),
     )  # fmt: skip
 
 
@@ -69,41 +69,41 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     ),
     Endpoint(
         "GET", "/api/v1/jobs", "list_jobs", "List jobs, the newest first.",
-        jobs.list_jobs, JOBS, query=schemas.JobsQuery, answer=schemas.JobsDocument,
+        jobs.list_jobs, JOBS, query=farmschemas.JobsQuery, answer=farmschemas.JobsDocument,
     ),
     Endpoint(
         "POST", "/api/v1/jobs", "create_job", "Submit a job in the farm's own words.",
-        jobs.create_job, JOBS, body=schemas.JobBody, answer=schemas.Submitted, status=201, refusals=(404, 409),
+        jobs.create_job, JOBS, body=farmschemas.JobBody, answer=farmschemas.Submitted, status=201, refusals=(404, 409),
     ),
-    _get("/api/v1/jobs/{job}", "show_job", "Show a job.", jobs.show_job, gives=(JOBS, schemas.JobRow)),
+    _get("/api/v1/jobs/{job}", "show_job", "Show a job.", jobs.show_job, gives=(JOBS, farmschemas.JobRow)),
     Endpoint(
         "GET", "/api/v1/jobs/{job}/tasks", "list_tasks", "List the tasks of a job.",
-        jobs.list_tasks, JOBS, query=schemas.TasksQuery, answer=schemas.TasksDocument, refusals=(404,),
+        jobs.list_tasks, JOBS, query=schemas.TasksQuery, answer=farmschemas.TasksDocument, refusals=(404,),
     ),
     Endpoint(
         "GET", "/api/v1/jobs/{job}/why", "explain_job", "Say why a job or a frame does not run.",
-        jobs.explain, JOBS, query=schemas.FrameQuery, answer=schemas.WhyDocument, refusals=(404,),
+        jobs.explain, JOBS, query=farmschemas.FrameQuery, answer=farmschemas.WhyDocument, refusals=(404,),
     ),
     Endpoint(
         "GET", "/api/v1/jobs/{job}/results", "list_results", "List the files that a job has left.",
-        results.list_results, JOBS, query=schemas.FramesQuery, answer=schemas.ResultsDocument, refusals=(404,),
+        results.list_results, JOBS, query=farmschemas.FramesQuery, answer=farmschemas.ResultsDocument, refusals=(404,),
     ),
     Endpoint(
         "GET", "/api/v1/jobs/{job}/logs", "list_logs", "List the logs of a job: one for each try of each frame.",
-        logs.list_logs, JOBS, query=schemas.LogsQuery, answer=schemas.LogsDocument, refusals=(404,),
+        logs.list_logs, JOBS, query=farmschemas.LogsQuery, answer=farmschemas.LogsDocument, refusals=(404,),
     ),
     Endpoint(
         "GET", "/api/v1/jobs/{job}/log", "show_log",
         "Show lines of a log: the last ones, those from an offset on, or, with wait_s, those that come.",
-        logs.show_log, JOBS, query=schemas.LogQuery, answer=schemas.LogDocument, refusals=(404,),
+        logs.show_log, JOBS, query=farmschemas.LogQuery, answer=farmschemas.LogDocument, refusals=(404,),
     ),
     Endpoint(
         "GET", "/api/v1/jobs/{job}/log/find", "find_in_log", "Search a log on the machine that has it.",
-        logs.find_in_log, JOBS, query=schemas.FindQuery, answer=schemas.LogDocument, refusals=(404,),
+        logs.find_in_log, JOBS, query=farmschemas.FindQuery, answer=farmschemas.LogDocument, refusals=(404,),
     ),
     Endpoint(
         "GET", "/api/v1/jobs/{job}/log/raw", "show_raw_log", "Send a part of a log as it was written.",
-        logs.show_raw_log, JOBS, query=schemas.RawLogQuery, answer="text/plain", refusals=(404,),
+        logs.show_raw_log, JOBS, query=farmschemas.RawLogQuery, answer="text/plain", refusals=(404,),
     ),
     Endpoint(
         "GET", "/api/v1/jobs/{job}/thumbnails/{frame}", "show_thumbnail", "Show a finished frame, small.",
@@ -111,48 +111,48 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     ),
     Endpoint(
         "PATCH", "/api/v1/jobs/{job}", "edit_job", "Change a job: what runs goes on as it was started.",
-        jobs.edit_job, JOBS, body=schemas.EditBody, answer=schemas.Edited, refusals=(404, 409),
+        jobs.edit_job, JOBS, body=farmschemas.EditBody, answer=farmschemas.Edited, refusals=(404, 409),
     ),
     Endpoint(
         "DELETE", "/api/v1/jobs/{job}", "delete_job", "Delete a job that has ended, its results among it.",
-        jobs.controlling("delete"), JOBS, answer=schemas.Ordered, refusals=(404, 409),
+        jobs.controlling("delete"), JOBS, answer=farmschemas.Ordered, refusals=(404, 409),
     ),
-    _order("pause", "Hand out no more frames of a job.", schemas.PauseBody),
+    _order("pause", "Hand out no more frames of a job.", farmschemas.PauseBody),
     _order("resume", "Go on with a paused job."),
     _order("cancel", "End a job for good."),
     _order("approve", "Go on after the test frames."),
     _order("reject", "End a job after its test frames."),
-    _order("retry", "Try frames again.", schemas.RetryBody),
-    _order("priority", "Change the priority of a job.", schemas.PriorityBody),
+    _order("retry", "Try frames again.", farmschemas.RetryBody),
+    _order("priority", "Change the priority of a job.", farmschemas.PriorityBody),
     _order("archive", "Take a job that has ended out of the usual lists."),
     _order("unarchive", "Put it back."),
-    _get("/api/v1/farm", "show_farm", "Show the farm.", nodes.show_farm, gives=(FARM, schemas.FarmDocument)),
-    _get("/api/v1/nodes", "list_nodes", "List machines.", nodes.list_nodes, gives=(FARM, schemas.NodesDocument)),
-    _get("/api/v1/nodes/{node}", "show_node", "Show a machine.", nodes.show_node, gives=(FARM, schemas.NodeDocument)),
+    _get("/api/v1/farm", "show_farm", "Show the farm.", nodes.show_farm, gives=(FARM, farmschemas.FarmDocument)),
+    _get("/api/v1/nodes", "list_nodes", "List machines.", nodes.list_nodes, gives=(FARM, farmschemas.NodesDocument)),
+    _get("/api/v1/nodes/{node}", "show_node", "Show a machine.", nodes.show_node, gives=(FARM, farmschemas.NodeDocument)),
     Endpoint(
         "POST", "/api/v1/nodes/{node}/hold", "hold_node", "Give a machine no new work.",
-        nodes.ordering("node.hold"), FARM, body=schemas.HoldBody, answer=schemas.Ordered, refusals=(404, 409),
+        nodes.ordering("node.hold"), FARM, body=farmschemas.HoldBody, answer=farmschemas.Ordered, refusals=(404, 409),
     ),
     Endpoint(
         "POST", "/api/v1/nodes/{node}/drain", "drain_node", "Give a machine no new work, to switch it off.",
-        nodes.ordering("node.drain"), FARM, body=schemas.HoldBody, answer=schemas.Ordered, refusals=(404, 409),
+        nodes.ordering("node.drain"), FARM, body=farmschemas.HoldBody, answer=farmschemas.Ordered, refusals=(404, 409),
     ),
     Endpoint(
         "POST", "/api/v1/nodes/{node}/release", "release_node", "Let a machine work again.",
-        nodes.ordering("node.release"), FARM, body=schemas.OrderBody, answer=schemas.Ordered, refusals=(404, 409),
+        nodes.ordering("node.release"), FARM, body=farmschemas.OrderBody, answer=farmschemas.Ordered, refusals=(404, 409),
     ),
     Endpoint(
         "GET", "/api/v1/events", "list_events", "List who did what, the newest last.",
-        nodes.list_events, FARM, query=schemas.EventsQuery, answer=schemas.EventsDocument, refusals=(404,),
+        nodes.list_events, FARM, query=farmschemas.EventsQuery, answer=farmschemas.EventsDocument, refusals=(404,),
     ),
-    _get("/api/v1/users/me", "show_me", "Say whose token this is.", nodes.show_me, gives=(FARM, schemas.Me)),
+    _get("/api/v1/users/me", "show_me", "Say whose token this is.", nodes.show_me, gives=(FARM, farmschemas.Me)),
     Endpoint(
         "GET", "/metrics", "show_metrics", "Numbers for Prometheus.",
         metrics.show_metrics, ABOUT, answer="text/plain",
     ),
     Endpoint(
         "GET", "/health", "show_health", "Say that this process answers.",
-        documents.show_health, ABOUT, answer=schemas.Health, needs_token=False,
+        documents.show_health, ABOUT, answer=farmschemas.Health, needs_token=False,
     ),
     Endpoint(
         "GET", "/openapi.json", "show_openapi", "Describe this interface.",
