@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -257,6 +258,7 @@ def test_a_job_is_changed_archived_and_deleted_over_http(door: Door) -> None:
 
 
 @pytest.mark.blender
+@pytest.mark.skipif(not (shutil.which("curl") and shutil.which("jq")), reason="needs the programs curl and jq")
 def test_the_howto_does_what_it_says_with_curl_alone(door: Door, tmp_path: Path) -> None:
     page = (ROOT / "docs/howto/use-http.md").read_text(encoding="utf-8")
     script = page.partition("## A job, with curl alone")[2].partition("```sh\n")[2].partition("```")[0]
