@@ -179,7 +179,7 @@ def key(session: Session, name: str | None, label: str, *, anew: bool, public: s
     session.printer.one(answer, str(answer["id"]), lambda document, _now: [_key_line(document, public_key)])
     _warn(session, answer)
     if pair is not None:
-        session.note(f"kept in {pair.path}")
+        session.note(f"kept in {pair.path}: from here other machines are asked as {answer['user']['name']} from now on")
 
 
 @click.command("revoke", cls=Verb, examples=("farmctl user revoke anna 3fa1", "farmctl user revoke anna 3fa1 --dry-run"))

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 MAX_SIGNERS = 100
 MAX_TEXT = 200
+FOUNDER = "founder"
+"""Label of the key that founded the farm."""
 
 
 class SignerOrders:
@@ -68,7 +70,7 @@ class SignerOrders:
                 "it is the only one that is good, so no machine could ever be added",
                 "make another one first: farmd farm key rotate does both",
             )
-        body = found[0].body or SignerBody("", self._node.id)
+        body = found[0].body or SignerBody("", "", FOUNDER)
         body = body._replace(actor=event.actor[:MAX_TEXT])
         self._write(turn, event, found[0].verify_key, body, changed=found[0].good, rank=Rank.ENDED)
 
@@ -85,12 +87,12 @@ class SignerOrders:
 
 
 def _view(signer: Signer) -> dict[str, Any]:
-    body = signer.body or SignerBody("", "")
+    body = signer.body or SignerBody("", "", FOUNDER)
     return {
         "id": signer.id,
         "verify_key": signer.verify_key.hex(),
         "good": signer.good,
-        "label": body.label or ("founder" if signer.body is None else ""),
+        "label": body.label,
         "node": body.node,
         "actor": body.actor,
         "made_ms": body.made_ms,

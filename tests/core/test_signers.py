@@ -56,6 +56,7 @@ def test_keys_are_added_and_retired_and_one_is_always_left() -> None:
         await farm.until(lambda: len(farm.machines[0].node.registry.signing_keys()) == 2)
         retired = await farm.data("signer.retire", id=founding["id"])
         assert (retired["changed"], retired["signer"]["good"]) == (True, False)
+        assert retired["signer"]["label"] == "founder"
         again = await farm.ask("signer.add", verify_key=bytes.fromhex(founding["verify_key"]))
         assert again.error is not None, "retired is for ever"
         for machine in farm.machines:
