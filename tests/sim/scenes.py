@@ -364,7 +364,7 @@ async def corrupt_pieces(stage: Stage) -> None:
     """The only node that has a large file sends corrupt pieces while two others fetch it and exchange what they have."""
     at = stage.machines[0]
     stage.world.ask(at, "node.hold", node=at.id)
-    stage.world.corrupt[at.id] = 0.6
+    stage.world.corrupt[at.id] = 0.3  # more, and it is left out for a while before one comes too long
     big = at.blobs.add(large(12, "half of it wrong"))
     manifest = at.blobs.add(msgpack.packb([list(big)]))
     job = await stage.job(at, frames="1-20", manifest=manifest)
