@@ -170,6 +170,7 @@ TREE: Final[dict[str, Leaf | Branch]] = {
             "status": Leaf(_AT + "farm:farm_status", "Show leader, machines and jobs."),
             "doctor": Leaf(_AT + "farm:farm_doctor", "Check the farm as a whole."),
             "costs": Leaf(_AT + "costs:costs", "Sum up what rendering cost."),
+            "hardware": Leaf(_AT + "costs:hardware", "List configurations of hardware and their prices."),
         },
         ("farmctl farm status", "farmctl farm doctor", "farmctl farm status -o json"),
         _NOUNS,

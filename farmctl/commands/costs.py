@@ -1,4 +1,4 @@
-"""`farmctl farm costs` and `farmctl node price`: what rendering costs, and what an hour of a machine does."""
+"""`farmctl farm costs|hardware` and `farmctl node price`: what rendering costs, and what an hour of a machine does."""
 
 from __future__ import annotations
 
@@ -73,6 +73,28 @@ def _since(written: str, now_ms: int) -> int:
     if at > now_ms:
         raise UsageError(f"{written!r} is still to come", "costs are of the past", "write --since 30d")
     return at
+
+
+HARDWARE: Final = Listing(
+    "hardware",
+    (
+        Column("HARDWARE", text("name")),
+        Column("PRICE", lambda row, _now: money(row.get("price_micros")) or "none", right=True),
+        Column("MACHINES", lambda row, _now: ", ".join(map(str, row.get("nodes") or [])), cut=True),
+    ),
+    "name",
+    "no machines",
+)
+
+
+@click.command("hardware", cls=Verb, examples=("farmctl farm hardware", "farmctl farm hardware -o json"))
+@pass_session
+def hardware(session: Session) -> None:
+    """List the configurations of hardware, their machines, and what an hour of each costs.
+
+    The price of a machine of its own, farmctl node price, beats that of its hardware.
+    """
+    session.printer.listing(session.call("farm.hardware"), HARDWARE)
 
 
 @click.command(

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from farmd.core.arguments import number_of, text_of
-from farmd.core.cost import Sum, sum_of
+from farmd.core.cost import Sum, hardware_of, sum_of
 from farmd.core.effects import Reply
 from protocol.errors import UsageError
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from farmd.core.job import Job
     from farmd.core.node import Node
     from farmd.core.turn import Turn
+    from protocol.bodies import NodeBody
 
 _KEYS: dict[str, Callable[[Job], str]] = {
     "project": lambda job: job.spec.project,
@@ -41,11 +42,14 @@ def cost_view(total: Sum) -> dict[str, int]:
 
 
 class Accounts:
-    """Answers `farm.costs`."""
+    """Answers `farm.costs` and `farm.hardware`."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self.operations: Mapping[str, Callable[[Turn, ClientAsked], None]] = {"farm.costs": self._costs}
+        self.operations: Mapping[str, Callable[[Turn, ClientAsked], None]] = {
+            "farm.costs": self._costs,
+            "farm.hardware": self._hardware,
+        }
 
     def _costs(self, turn: Turn, event: ClientAsked) -> None:
         """Sum up what ended attempts cost: by what, and since which day."""
@@ -65,6 +69,35 @@ class Accounts:
         whole = cost_view(sum_of(total for total, _ in rows.values()))
         data = {"schema": "farm.costs.v1", "by": by, "since_ms": max(0, since_ms), "rows": views, "total": whole}
         turn.effects.append(Reply(event.client, data))
+
+    def _hardware(self, turn: Turn, event: ClientAsked) -> None:
+        """List the configurations of hardware with their machines, and what an hour of each costs."""
+        registry = self._node.registry
+        machines: dict[str, list[NodeBody]] = {name: [] for name in registry.prices.known_hardware()}
+        for node, body in registry.bodies.items():
+            if registry.is_admitted(node):
+                machines.setdefault(hardware_of(body), []).append(body)
+        rows = [
+            _hardware_view(name, machines[name], registry.prices.of_hardware(name))
+            for name in sorted(machines)
+            if machines[name] or registry.prices.of_hardware(name) is not None
+        ]
+        turn.effects.append(Reply(event.client, {"schema": "farm.hardware.v1", "hardware": rows}))
+
+
+def _hardware_view(name: str, bodies: list[NodeBody], price: int | None) -> dict[str, Any]:
+    """One configuration; without a machine only its name and price are known."""
+    view: dict[str, Any] = {"name": name, "price_micros": price, "nodes": sorted(body.name for body in bodies)}
+    if bodies:
+        body = bodies[0]
+        models = dict.fromkeys(gpu.model for gpu in body.gpus)
+        view |= {
+            "cores": body.cores,
+            "ram_bytes": body.ram_bytes,
+            "gpus": len(body.gpus),
+            "gpu_model": ", ".join(models),
+        }
+    return view
 
 
 def _row(by: str, key: str, total: Sum, jobs: list[Job]) -> dict[str, Any]:

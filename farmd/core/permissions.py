@@ -50,7 +50,7 @@ class Rule(NamedTuple):
 _READING: Final = (
     "farm.status", "farm.feed", "node.list", "node.show", "node.key", "job.list", "job.show", "job.spec", "job.watch",
     "job.feed", "task.list", "task.show", "task.thumbnail", "asset.show", "why", "logs", "result.list",
-    "result.fetch", "farm.costs", "node.safe", "log.tail", "log.read", "log.find", "log.follow", "log.list",
+    "result.fetch", "farm.costs", "farm.hardware", "node.safe", "log.tail", "log.read", "log.find", "log.follow", "log.list",
     "event.list", "blob.get", "events", "doctor", "board.list", "path.list", "path.test", "user.list", "user.show",
     "user.me", "signer.list",
 )  # fmt: skip

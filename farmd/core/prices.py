@@ -63,6 +63,15 @@ class Prices:
                 return price
         return None
 
+    def known_hardware(self) -> list[str]:
+        """List the configurations that were ever priced."""
+        return sorted(self._of_hardware)
+
+    def of_hardware(self, hardware: str) -> int | None:
+        """Return what an hour of a configuration costs, or None if nobody has said it."""
+        price = self._of_hardware.get(hardware)
+        return price.value if price is not None and 0 <= price.value <= MAX_PRICE else None
+
     def set_for(self, node: NodeId, body: NodeBody, *, alike: bool) -> int:
         """Return what was set for a machine alone, or for all of its configuration; `NO_PRICE` if nothing."""
         price = self._of_hardware.get(hardware_of(body)) if alike else self._of_node.get(node)

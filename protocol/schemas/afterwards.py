@@ -67,6 +67,28 @@ DOCUMENTS: Final[dict[str, Schema]] = {
             "total": thing(COSTS, meaning="all rows together"),
         },
     ),
+    "farm.hardware.v1": document(
+        "farm.hardware.v1",
+        "Configurations of hardware, and what an hour of each costs.",
+        {
+            "hardware": items(
+                thing(
+                    {
+                        "name": text("cores, memory and GPUs in words"),
+                        "price_micros": maybe(count("of an hour, in millionths of the farm's currency")),
+                        "nodes": items(text("name"), "machines of it"),
+                    },
+                    {
+                        "cores": count("processor threads"),
+                        "ram_bytes": count("memory"),
+                        "gpus": count("GPUs"),
+                        "gpu_model": text("of the GPUs; may be empty"),
+                    },
+                ),
+                "by name",
+            )
+        },
+    ),
     "farm.price.v1": document(
         "farm.price.v1",
         "What an hour of a machine costs.",

@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import permutations
 from typing import TYPE_CHECKING
 
+import jsonschema_rs
 import pytest
 
 from farmd.core.attempts import read_attempt
@@ -13,6 +14,7 @@ from farmd.core.capacity import Claim
 from farmd.core.cost import DAY_MS, HOUR_MS, MILLIONTHS, Costs, Sum, hardware_of, price_of_share
 from protocol.bodies import AttemptBody, Gpu, NodeBody, pack_body, unpack_body
 from protocol.jobspec import GateMode, GateSpec
+from protocol.schemas import SCHEMAS
 from protocol.states import AttemptState
 from tests.core.foldrows import JOB, WALL_MS, attempt_row, done_row, failed_row, fold, folded, job_row, spec
 from tests.core.small_farm import Farm, play
@@ -173,3 +175,22 @@ def test_labels_are_kept_in_the_specification_and_sum_up_costs() -> None:
 
     play(scene)
     assert replace(spec("1-2"), labels={"a": "b"}) != spec("1-2")
+
+
+def test_configurations_are_listed_with_their_machines_and_what_is_promised_of_costs_is_kept() -> None:
+    async def scene(farm: Farm) -> None:
+        await farm.until(lambda: len(farm.machines[0].node.registry.bodies) == 2)
+        priced = await farm.data("node.price", price_micros=5, alike=True)
+        job = await farm.submit(gate=GateSpec(GateMode.OFF), frames="1-3")
+        await farm.until_state(job, "completed")
+        hardware = await farm.data("farm.hardware")
+        [row] = hardware["hardware"]
+        assert (row["name"], row["price_micros"], row["nodes"]) == (priced["hardware"], 5, ["n00", "n01"])
+        edit = await farm.data("job.edit", job=job, changes={"name": "renamed"})
+        shown = await farm.data("job.show", job=job)
+        safe = await farm.data("node.safe", node="n01")
+        costs = await farm.data("farm.costs", by="job")
+        for document in (hardware, priced, edit, shown, safe, costs, await farm.data("node.show", node="n00")):
+            jsonschema_rs.validate(SCHEMAS[document["schema"]], document)
+
+    play(scene, 2)

@@ -298,6 +298,16 @@ def test_a_price_is_set_taken_away_or_shown(words: tuple[str, ...], asked: dict[
     assert "1.20 an hour (its own)" in result.stdout
 
 
+def test_hardware_is_listed_with_its_price() -> None:
+    rows = [{"name": "16 cores, 64G RAM", "price_micros": 800_000, "nodes": ["ws07", "n02"]}]
+    node = node_with(**{"farm.hardware": {"schema": "farm.hardware.v1", "hardware": rows}})
+    assert run(node, "farm", "hardware").stdout.splitlines()[1].split("  ") == [
+        "16 cores, 64G RAM",
+        " 0.80",
+        "ws07, n02",
+    ]
+
+
 @pytest.mark.parametrize("text", ["", "-1", "1,20", "1e3", "12345678", "0.1234567"])
 def test_what_is_no_price_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
