@@ -70,7 +70,9 @@ def document_of(picture: FarmPicture) -> View:
     """Make the document: that of `farm.status`, with what the feed knows besides."""
     farm = picture.farm
     nodes = sorted(picture.nodes.values(), key=lambda node: (str(node.get("name")), node["id"]))
-    active = [job for job in picture.jobs.values() if job.get("state") not in JOB_TERMINAL]
+    jobs = picture.jobs.values()
+    # Without lists of frames they are no whole documents, so they do not say that they are.
+    active = [{k: v for k, v in job.items() if k != "schema"} for job in jobs if job.get("state") not in JOB_TERMINAL]
     active.sort(key=lambda job: (_urgency(job), -int(job.get("priority") or 0), int(job.get("submitted_ms") or 0)))
     same = ("node", "node_name", "leader", "leader_name", "term", "jobs", "tasks", "disk_fault", "alerts", "pace")
     return {

@@ -178,7 +178,10 @@ _RESULT: Final = thing(
 
 DOCUMENTS: Final[dict[str, Schema]] = {
     "farm.job.v1": document(
-        "farm.job.v1", "One job.", {**_BRIEF, **_DETAILS}, {**_BRIEF_SOMETIMES, **_DETAILS_SOMETIMES}
+        "farm.job.v1",
+        "One job. Rows of a list carry the first part only; what is not always there stands on the job's own page.",
+        _BRIEF,
+        {**_BRIEF_SOMETIMES, **_DETAILS, **_DETAILS_SOMETIMES},
     ),
     "farm.jobs.v1": document(
         "farm.jobs.v1",

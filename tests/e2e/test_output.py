@@ -42,6 +42,8 @@ def test_every_reading_command_keeps_its_promise_against_a_real_daemon(node: Mem
     for words in asked:
         document = node.ctl_json(*words.split())
         jsonschema_rs.validate(SCHEMAS[document["schema"]], document)
+    for row in map(json.loads, node.ctl("job", "list", "-o", "jsonl").stdout.splitlines()):
+        jsonschema_rs.validate(SCHEMAS[row["schema"]], row)
     names = [file["path"] for file in node.ctl_json("asset", "list", job)["files"]]
     assert len(names) == 1
     assert node.ctl_json("task", "show", failing, "1")["tries"][-1]["exit_code"] == 1
@@ -63,20 +65,20 @@ def test_a_filter_changes_what_it_names_and_nothing_else(node: Member) -> None:
 
 
 def test_watching_a_job_prints_each_change_and_ends_with_it(node: Member) -> None:
-    job = node.submit("--command", "sleep 0.2", "--frames", "1-3", "--gate", "off")
-    environ = node.farm.environ | {"FARM_NODE": str(node.data_dir)}
-    done = subprocess.run(
+    job = node.submit("--command", "true", "--frames", "1-5", "--gate", "hold", "--test-frames", "1")
+    until(lambda: node.state(job) == "awaiting_approval", "it waits for a person")
+    watching = subprocess.Popen(
         [*FARMCTL, "job", "watch", job, "-o", "jsonl"],
-        env=environ,
-        capture_output=True,
+        env=node.farm.environ | {"FARM_NODE": str(node.data_dir)},
+        stdout=subprocess.PIPE,
         text=True,
-        timeout=60,
-        check=False,
     )
-    assert done.returncode == 0, done.stderr
-    states = [json.loads(line)["state"] for line in done.stdout.splitlines()]
-    assert states[-1] == "completed"
-    assert len(states) >= 2
+    assert watching.stdout is not None
+    assert json.loads(watching.stdout.readline())["state"] == "awaiting_approval"
+    node.control(job, "approve")
+    out, _ = watching.communicate(timeout=60)
+    assert watching.returncode == 0
+    assert json.loads(out.splitlines()[-1])["state"] == "completed"
 
 
 def test_the_farm_is_watched_through_another_node_when_the_first_one_dies(tmp_path: Path) -> None:

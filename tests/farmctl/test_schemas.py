@@ -61,6 +61,15 @@ def test_json_of_every_reading_command_is_as_its_schema_says(words: str) -> None
     jsonschema_rs.validate(SCHEMAS[document["schema"]], document)
 
 
+def test_a_row_that_names_a_schema_keeps_it() -> None:
+    for words in ("job list", "node list", "task list", "path list"):
+        rows = [json.loads(line) for line in printed(words, "-o", "jsonl").splitlines()]
+        assert rows
+        for row in rows:
+            if "schema" in row:
+                jsonschema_rs.validate(SCHEMAS[row["schema"]], row)
+
+
 def test_a_document_that_breaks_its_promise_is_found() -> None:
     document = json.loads(printed("job show", "-o", "json"))
     for changes in ({"state": "soon"}, {"total": "many"}, {"reason": {"code": "x"}}):
