@@ -81,12 +81,14 @@ function durationText(ms) {
 
 function tookText(task) {
   if (!task.started_at_ms) return "";
-  return durationText((task.ended_at_ms ?? Date.now()) - task.started_at_ms);
+  // nobody knows whether it still runs once the board is silent: its time stands still, too
+  const now = link.state === "connected" ? Date.now() : link.heardMs;
+  return durationText((task.ended_at_ms ?? now) - task.started_at_ms);
 }
 
 // -- the feed --------------------------------------------------------------------------------------------------------
 
-const link = { socket: null, heardAt: 0, server: null, wait: RETRY_MS[0], timer: 0, tryAt: 0, state: "connecting", asked: false };
+const link = { socket: null, heardAt: 0, heardMs: Date.now(), server: null, wait: RETRY_MS[0], timer: 0, tryAt: 0, state: "connecting", asked: false };
 
 function connect() {
   clearTimeout(link.timer);
@@ -100,6 +102,7 @@ function connect() {
   socket.onmessage = (event) => {
     if (socket !== link.socket) return;
     link.heardAt = performance.now();
+    link.heardMs = Date.now();
     take(JSON.parse(event.data));
   };
   socket.onclose = () => { if (socket === link.socket) lost(); };
