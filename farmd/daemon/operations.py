@@ -63,7 +63,6 @@ class Operations:
                 return {"node": node, "public_key": key.public_key, "address": body.address}
         raise NotFound(f"no node listens at {address}", "this node knows no such address", "farmctl node list -o wide")
 
-
     async def _user_token(self, asked: ClientAsked) -> object:
         """Draw the token that the core keeps the hash of: its own randomness can be foretold."""
         asked.args["token"] = TOKEN_PREFIX + secrets.token_urlsafe(32)

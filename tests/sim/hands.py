@@ -157,17 +157,17 @@ class SimHands:
                 self._deliver(effect)
             case ReadBlob():
                 self._later(BlobRead(effect.ask, self.blobs.held.get(effect.blob)))
-            case ReadNotes():
-                notes = self._world.by_id[self.node].disk.notes
-                found = [note for note in notes if note.key and note.at_ms >= effect.since_ms]
-                self._later(NotesRead(effect.ask, tuple(found[-effect.limit :])))
-            case ReadLog() | SeekLog() | LeaveLog():
+            case ReadLog() | SeekLog() | LeaveLog() | ReadNotes():
                 self._look_into_log(effect)
             case _:
                 raise AssertionError(f"unexpected effect {effect}")
 
-    def _look_into_log(self, effect: ReadLog | SeekLog | LeaveLog) -> None:
+    def _look_into_log(self, effect: ReadLog | SeekLog | LeaveLog | ReadNotes) -> None:
         match effect:
+            case ReadNotes():
+                notes = self._world.by_id[self.node].disk.notes
+                found = [note for note in notes if note.key and note.at_ms >= effect.since_ms]
+                self._later(NotesRead(effect.ask, tuple(found[-effect.limit :])))
             case ReadLog():
                 part = self.logs.read(effect.ref, effect.offset, effect.limit)
                 self._later(LogRead(effect.ask, part is not None, *(part or (0, 0, b""))))
