@@ -83,7 +83,7 @@ def list_hooks(session: Session) -> None:
     examples=(
         "farmctl hook add https://hooks.slack.com/services/T0/B0/x --on job.failed --on 'alert.*'",
         "farmctl hook add https://ntfy.example.org/farm --on 'job.*' --secret-file ~/.farm-secret",
-        "farmctl hook add --teller ws01 -- /usr/local/bin/mail-wranglers --to render@example.org",
+        "farmctl hook add '/usr/local/bin/farm-mail render@example.org' --teller ws01",
     ),
 )
 @click.argument("target", nargs=-1, required=True)
