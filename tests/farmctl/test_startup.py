@@ -70,6 +70,26 @@ def test_help_of_a_command_loads_that_command_alone() -> None:
     assert [name for name in loaded if name.startswith(HEAVY)] == []
 
 
+EVERY_HELP = """
+import contextlib, io, json, sys
+from farmctl.cli import cli
+for words in json.loads(sys.argv[1]):
+    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
+        cli.main([*words, "--help"])
+print(json.dumps(sorted(sys.modules)))
+"""
+
+
+def test_help_of_no_command_loads_a_transport_a_screen_or_a_server() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", EVERY_HELP, json.dumps(ALL)], capture_output=True, text=True, check=True, timeout=20
+    )
+    loaded: list[str] = json.loads(done.stdout)
+    assert "farmctl.commands.submit" in loaded
+    heavy = ("zmq", "textual", "pydantic", "asyncio", "sqlite3", "starlette", "uvicorn", "websockets", "tui.", "PIL")
+    assert [name for name in loaded if name.startswith(heavy)] == []
+
+
 def test_status_asks_its_question_without_the_messages_of_the_nodes(data_dir: Path) -> None:
     done, loaded = probe("--node", str(data_dir), "status")
     assert done.returncode == 0, done.stderr
