@@ -109,6 +109,8 @@ class Dashboard(App[int]):
         if self._changed_keys:
             self.set_keymap({name: keys.replace(" ", ",") for name, keys in self._changed_keys.items()})
         self._views = {place: screen() for place, screen in _VIEWS.items()}
+        for place, screen in self._views.items():
+            self.install_screen(screen, place.value)  # else leaving a view would take it apart
         self.push_screen(self._views[Place.OVERVIEW])
         self.set_interval(TICK_S, self._tick)
         self.run_worker(self._follow(), group="feed", exit_on_error=True)

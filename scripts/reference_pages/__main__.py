@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from scripts.reference_pages import commands, settings, tables, webdoor
+from scripts.reference_pages import commands, keys, settings, tables, webdoor
 
 FOLDER: Final = Path(__file__).parents[2] / "docs" / "reference"
 NOTE: Final = "<!-- Made by scripts/reference from the program's own tables. Do not edit. -->"
@@ -14,7 +14,7 @@ NOTE: Final = "<!-- Made by scripts/reference from the program's own tables. Do 
 
 def pages() -> dict[str, str]:
     """Draw all pages, by file name."""
-    drawn = tables.pages() | commands.pages() | settings.pages() | webdoor.pages()
+    drawn = tables.pages() | commands.pages() | settings.pages() | webdoor.pages() | keys.pages()
     index = ["# Reference", "", "Drawn from the program's own tables.", ""]
     index += [f"- [{text.splitlines()[0].removeprefix('# ')}]({name})" for name, text in drawn.items()]
     drawn["README.md"] = "\n".join(index)
