@@ -60,9 +60,12 @@ def follow(session: Session, asked: View, seen: View, **how: Any) -> Iterator[Vi
     """Yield what comes after an answer until the attempt has ended."""
     asked = asked | {"attempt": seen["attempt"]}
     while not (seen["ended"] and seen["complete"] and not seen.get("partial")):
-        answer: View = session.call(
-            "log.follow", **asked, offset=seen["next"], size=seen["size"], lines=PAGE, patience_s=WAIT_S, **how
-        )
+        if seen["complete"]:
+            answer: View = session.call(
+                "log.follow", **asked, offset=seen["next"], size=seen["size"], lines=PAGE, patience_s=WAIT_S, **how
+            )
+        else:  # more is there already than fits into an answer
+            answer = session.call("log.read", **asked, offset=seen["next"], lines=PAGE, **how)
         over = answer["ended"] and not answer["lines"]
         if answer["lines"] or answer["away"]:
             yield answer

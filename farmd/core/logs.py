@@ -37,7 +37,7 @@ PATIENCE_S = 5.0
 SEARCH_PATIENCE_S = 12.0
 """A search answers after 2 s; before it there may be others."""
 LOOK_S = 0.25
-"""Pause between two looks for news."""
+"""Pause before each look for news, so that a viewer gets four answers a second at most, whatever is printed."""
 PEER_LOOK_S = 1.0
 """Pause between two looks whether the node that has the log is still there."""
 MAX_WAIT_S = 30.0
@@ -147,8 +147,7 @@ class Logs:
         asked = _Seek(attempt.ref, query, tell, now + wait_s + (patience_s or usual_s), client, at=attempt.node)
         number = self._open(asked)
         if attempt.node == self._node.id:
-            asked.until = now + wait_s
-            self._look(turn, number, asked)
+            self._begin(turn, number, asked, wait_s)
         else:
             asked.look_at = now + PEER_LOOK_S
             turn.send(attempt.node, LogSeek(number, attempt.ref, query), volatile=True)
@@ -181,8 +180,15 @@ class Logs:
         now, query = turn.now.mono, message.query
         wait_s = min(max(0, query.wait_ms) / 1000, MAX_WAIT_S) if query.size >= 0 else 0.0
         asked = _Seek(message.ref, query, tell, now + wait_s + SEARCH_PATIENCE_S, peer=(sender, message.ask))
-        asked.until = now + wait_s
-        self._look(turn, self._open(asked), asked)
+        self._begin(turn, self._open(asked), asked, wait_s)
+
+    def _begin(self, turn: Turn, number: int, asked: _Seek, wait_s: float) -> None:
+        """Look now, or, for who waits for news, in a moment: it has just been told of all that was there."""
+        asked.until = turn.now.mono + wait_s
+        if wait_s:
+            asked.look_at = turn.now.mono + min(LOOK_S, wait_s)
+        else:
+            self._look(turn, number, asked)
 
     def on_found(self, turn: Turn, event: LogFound) -> None:
         """The log was looked into here."""

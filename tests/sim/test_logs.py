@@ -122,3 +122,17 @@ def test_question_that_gets_lost_is_an_error_after_some_seconds() -> None:
         assert answer.error[:2] == (7, "the log did not arrive")
 
     play(scene, 2)
+
+
+def test_viewer_of_a_log_that_never_stops_gets_four_answers_a_second_at_most() -> None:
+    async def scene(farm: Farm) -> None:
+        job, ref = await on_one_machine(farm, 1)
+        until, answers, offset, size = farm.world.loop.time() + 5, 0, 0, 0
+        while farm.world.loop.time() < until:
+            farm.machines[1].logs.print(ref, "and on and on")
+            answer = await farm.data("log.follow", 0, 30, job=job, offset=offset, size=size, patience_s=10)
+            offset, size, answers = answer["next"], answer["size"], answers + 1
+            assert answer["lines"]
+        assert 10 <= answers <= 21
+
+    play(scene, 2)

@@ -20,7 +20,7 @@ from farmd.adapters.joblog.counts import LineCounts
 from farmd.adapters.joblog.lines import BUDGET_BYTES, raw_lines, shown, start_of_last, start_of_line
 from farmd.adapters.joblog.search import Question
 from farmd.adapters.joblog.stamps import Stamps, changed_ms
-from protocol.logquery import MAX_CONTEXT, MAX_LINES, How, LogExcerpt, LogLine
+from protocol.logquery import MAX_CONTEXT, MAX_LINES, MAX_PATTERN, How, LogExcerpt, LogLine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -172,7 +172,7 @@ class Seeker:
         if query.since_ms and not how & How.BACKWARDS:
             offset = max(offset, start_of_line(fd, stamps.offset_since(query.since_ms, size)))
         errors = bool(how & How.ERRORS)
-        pattern, words, unless = self._errors_of(query.renderer) if errors else (query.pattern, (), "")
+        pattern, words, unless = self._errors_of(query.renderer) if errors else (query.pattern[:MAX_PATTERN], (), "")
         question = Question(
             str(path),
             pattern,
