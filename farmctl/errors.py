@@ -63,8 +63,20 @@ def _told_by_click(error: click.ClickException) -> tuple[str, str, str]:
     if isinstance(error, click.exceptions.NoSuchOption | click.exceptions.NoSuchCommand):
         near = error.possibilities or []
         return _sentence(error.message), f"{path} does not know it", _did_you_mean(near) or help_hint
+    if isinstance(error, click.BadParameter) and error.param is not None and isinstance(error.param.type, click.Choice):
+        return _told_of_choice(error.message, error.param, list(map(str, error.param.type.choices)), help_hint)
     usage = " ".join(context.get_usage().split()).removeprefix("Usage: ") if context else ""
     return _sentence(error.format_message()), usage and f"it is written: {usage}", help_hint
+
+
+def _told_of_choice(message: str, param: click.Parameter, choices: list[str], help_hint: str) -> tuple[str, str, str]:
+    """Say which words there are, and which was probably meant."""
+    from protocol.human import nearest_word
+
+    given = message.partition("'")[2].partition("'")[0]
+    meant = nearest_word(given, choices) if given else None
+    hint = f"did you mean {meant}?" if meant else help_hint
+    return f"{param.opts[0]} cannot be {given!r}", f"it is one of {', '.join(choices)}", hint
 
 
 def _did_you_mean(near: list[str]) -> str:

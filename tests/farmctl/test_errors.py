@@ -54,9 +54,10 @@ def test_a_traceback_is_shown_with_debug_only() -> None:
         (("job", "lst"), "did you mean list?"),
         (("submit", "--fraems", "1"), "did you mean --frames"),
         (("job", "show"), "farmctl job show --help"),
-        (("job", "list", "-o", "yaml"), "farmctl job list --help"),
+        (("job", "list", "-o", "jsn"), "did you mean json?"),
         (("job", "list", "--filter", "staet=failed"), "did you mean state?"),
-        (("task", "list", JOB, "--state", "dnoe"), "farmctl task list --help"),
+        (("task", "list", JOB, "--state", "dnoe"), "did you mean done?"),
+        (("job", "list", "--limit", "many"), "farmctl job list --help"),
     ],
 )
 def test_a_typo_is_2_with_what_to_try(words: tuple[str, ...], hint: str) -> None:
