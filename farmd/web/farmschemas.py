@@ -31,6 +31,13 @@ class JobBody(BaseModel):
     scene_hash: Md5 | None = Field(None, description="MD5 of the scene whose list was sent")
 
 
+class WatchQuery(Query):
+    """What is known of a job already."""
+
+    since: Annotated[int | None, Field(ge=0, lt=2**62, description="its version: answer when it is another")] = None
+    wait_s: Annotated[float, Field(ge=0, le=30, description="so long to wait for that")] = 20.0
+
+
 class JobRow(Answer):
     """A job."""
 
@@ -44,6 +51,7 @@ class JobRow(Answer):
     done: int
     failed: int
     priority: int
+    version: int = Field(description="another one after each change: give it as since")
 
 
 class JobsDocument(Answer):
@@ -158,6 +166,28 @@ class FarmDocument(Answer):
     leader: str | None
     nodes: list[dict[str, Any]]
     jobs: dict[str, int]
+
+
+class FeedQuery(Query):
+    """How far a viewer is: what the last answer said."""
+
+    life: Annotated[str, Field(max_length=100)] = ""
+    after: Annotated[str | None, Field(pattern=r"^[0-9]{1,18}(,[0-9]{1,18}){0,7}$")] = None
+    wait_s: Annotated[float, Field(ge=0, le=30, description="so long to wait for something new")] = 20.0
+
+
+class FeedDocument(Answer):
+    """What has changed; forget everything first if reset is set, and ask again at once if more is."""
+
+    schema_: str = Field(alias="schema")
+    life: str
+    after: str
+    reset: bool
+    more: bool
+    farm: dict[str, Any]
+    jobs: list[dict[str, Any]]
+    removed: list[str]
+    nodes: list[dict[str, Any]]
 
 
 class NodesDocument(Answer):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from farmd.ingest.hashing import hash_descriptor
 from farmd.web.errors import Refusal
 from farmd.web.sending import missing, send_file
 from protocol.human import counted
+from protocol.pathrules import PathRule, for_platform, platform_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,6 +62,13 @@ def open_inside(path: str, folders: Sequence[Path]) -> int:
     raise Refusal(403, f"{path[:160]} is not read", "it is not below a folder whose scenes may be named")
 
 
+async def farm_rules(asked: Asked) -> tuple[tuple[str, str], ...]:
+    """Return the farm's path rules that hold on this machine: a render would follow them, too."""
+    rows = (await asked.call("path.list"))["rules"]
+    rules = [PathRule(str(row["written"]), str(row["becomes"]), str(row["platform"])) for row in rows]
+    return tuple((rule.written, rule.becomes) for rule in for_platform(rules, platform_of(sys.platform)))
+
+
 async def files_here(asked: Asked, scene: str, *, allow_missing: bool) -> dict[str, BlobAddress]:
     """Find the files that a scene of this machine needs, and hand them over to the daemon.
 
@@ -75,7 +84,7 @@ async def files_here(asked: Asked, scene: str, *, allow_missing: bool) -> dict[s
         UserError: The scene may not be read, or files are missing.
     """
     path, folders = path_here(asked, scene)
-    found = (await asked.parts.analyst.analyse(path, folders))["analysis"]
+    found = (await asked.parts.analyst.analyse(path, folders, await farm_rules(asked)))["analysis"]
     stopping = [one for one in found["missing"] if one["stops"]]
     if stopping and not allow_missing:
         raise _missing_refusal(stopping)

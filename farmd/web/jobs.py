@@ -37,8 +37,12 @@ async def list_jobs(asked: Asked) -> dict[str, Any]:
 
 
 async def show_job(asked: Asked) -> dict[str, Any]:
-    """Show one job."""
-    return dict(await asked.call("job.show", job=asked.path["job"]))
+    """Show one job; at once, or when it has changed since a version."""
+    since, wait_s = asked.query.since, asked.query.wait_s
+    if since is None:
+        return dict(await asked.call("job.show", job=asked.path["job"]))
+    watched = await asked.call("job.watch", limit_s=wait_s + 10, job=asked.path["job"], since=since, timeout_s=wait_s)
+    return dict(watched["job"])
 
 
 async def create_job(asked: Asked) -> dict[str, Any]:

@@ -15,6 +15,15 @@ async def show_farm(asked: Asked) -> dict[str, Any]:
     return dict(await asked.call("farm.status"))
 
 
+async def follow(asked: Asked) -> dict[str, Any]:
+    """Tell what has changed in the farm, as soon as something has."""
+    query = asked.query
+    after = None if query.after is None else [int(number) for number in query.after.split(",")]
+    args = {"life": query.life, "after": after, "patience_s": query.wait_s}
+    answer = dict(await asked.call("farm.feed", limit_s=query.wait_s + 10, **args))
+    return answer | {"after": ",".join(map(str, answer["after"]))}
+
+
 async def list_nodes(asked: Asked) -> dict[str, Any]:
     """List machines."""
     return dict(await asked.call("node.list"))

@@ -19,7 +19,7 @@ from farmd.scenes.readers import FORMATS
 from farmd.scenes.renderbus.lists import File, write_upload
 from farmd.scenes.renderbus.paths import server_path
 from farmd.web.errors import Refusal
-from farmd.web.here import path_here
+from farmd.web.here import farm_rules, path_here
 from farmd.web.layout import place_in_tree, plain_path, rules_into
 from farmd.web.sending import missing
 from farmd.web.spool import Declared
@@ -51,7 +51,7 @@ async def analyse_scene(asked: Asked) -> dict[str, Any]:
     if declared is not None:
         return await _analyse_sent(asked, *declared)
     scene, folders = path_here(asked, body.scene_file)
-    return await asked.parts.analyst.analyse(scene, folders)
+    return await asked.parts.analyst.analyse(scene, folders, await farm_rules(asked))
 
 
 def _declared_for(asked: Asked, written: str) -> tuple[str, list[Declared]] | None:

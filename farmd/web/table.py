@@ -75,7 +75,10 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         "POST", "/api/v1/jobs", "create_job", "Submit a job in the farm's own words.",
         jobs.create_job, JOBS, body=farmschemas.JobBody, answer=farmschemas.Submitted, status=201, refusals=(404, 409),
     ),
-    _get("/api/v1/jobs/{job}", "show_job", "Show a job.", jobs.show_job, gives=(JOBS, farmschemas.JobRow)),
+    Endpoint(
+        "GET", "/api/v1/jobs/{job}", "show_job", "Show a job, at once or when it has changed.",
+        jobs.show_job, JOBS, query=farmschemas.WatchQuery, answer=farmschemas.JobRow, refusals=(404,),
+    ),
     Endpoint(
         "GET", "/api/v1/jobs/{job}/tasks", "list_tasks", "List the tasks of a job.",
         jobs.list_tasks, JOBS, query=schemas.TasksQuery, answer=farmschemas.TasksDocument, refusals=(404,),
@@ -127,6 +130,10 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     _order("archive", "Take a job that has ended out of the usual lists."),
     _order("unarchive", "Put it back."),
     _get("/api/v1/farm", "show_farm", "Show the farm.", nodes.show_farm, gives=(FARM, farmschemas.FarmDocument)),
+    Endpoint(
+        "GET", "/api/v1/feed", "follow_farm", "Tell what changes, as it does: jobs, machines, counts, alerts.",
+        nodes.follow, FARM, query=farmschemas.FeedQuery, answer=farmschemas.FeedDocument,
+    ),
     _get("/api/v1/nodes", "list_nodes", "List machines.", nodes.list_nodes, gives=(FARM, farmschemas.NodesDocument)),
     _get("/api/v1/nodes/{node}", "show_node", "Show a machine.", nodes.show_node, gives=(FARM, farmschemas.NodeDocument)),
     Endpoint(

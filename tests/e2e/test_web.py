@@ -363,3 +363,36 @@ def test_a_result_of_another_node_is_brought_and_one_of_a_node_that_is_off_is_na
     until(lambda: anna.get("/api/v1/nodes/b")["state"] != "idle", "a knows that b is off", 60)
     away = anna.get(f"/api/v1/jobs/{job}/log", frame=1)["away"]
     assert away["node_name"] == "b"
+
+
+def test_a_job_is_watched_and_the_farm_is_followed_without_polling(door: Door) -> None:
+    anna = door.user("anna")
+    first = anna.get("/api/v1/feed")
+    assert (first["reset"], [node["name"] for node in first["nodes"]]) == (True, ["a"])
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(anna.get, "/api/v1/feed", life=first["life"], after=first["after"], wait_s=20)
+        body = {"name": "seen", "renderer": "command", "command": "true", "frames": "1-3"}
+        job = anna.post("/api/v1/jobs", body)["job"]
+        answer = waiting.result(30)
+    assert answer["reset"] is False
+    shown = anna.get(f"/api/v1/jobs/{job}")
+    looks = 0
+    while shown["state"] != "completed":
+        looks += 1
+        assert looks < 20, shown
+        shown = anna.get(f"/api/v1/jobs/{job}", since=shown["version"], wait_s=10)
+
+
+def test_path_rules_of_the_farm_hold_for_scenes_of_the_node(farm: Farm, tmp_path: Path) -> None:
+    shows = tmp_path / "shows"
+    shows.mkdir()
+    (shows / "red.png").write_bytes(b"red")
+    (shows / "ball.pov").write_text(POV.format("Y:/tex/red.png"))
+    door = add_door(farm, "a")
+    farm.environ["FARM_WEB_SCENES"] = str(shows)
+    farm.start("a")
+    anna = door.wait().user("anna")
+    scene = {"scene_file": str(shows / "ball.pov")}
+    assert anna.post("/api/scene/analyse", scene)["asset_num"] == 0
+    door.member.ask("path.add", written="Y:/tex", becomes=str(shows))
+    assert anna.post("/api/scene/analyse", scene)["asset_num"] == 1

@@ -98,6 +98,8 @@ def ask_all(caller: Caller, cases: st.SearchStrategy[Any]) -> int:
         nonlocal count
         count += 1
         headers = {"Authorization": f"Bearer {caller.token}"}
+        if isinstance(case.query, dict) and isinstance(case.query.get("wait_s"), float | int):
+            case.query["wait_s"] = min(case.query["wait_s"], 0.2)  # what is allowed may last half a minute
         case.call_and_validate(headers=headers, checks=CHECKS, session=caller.session, timeout=30)
 
     ask()
