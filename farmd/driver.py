@@ -4,8 +4,8 @@
 their effects gather behind it; when it returns, they are carried out in order and everything saved meanwhile becomes
 the next commit. So nothing that is to be said or started ever waits for a timer (an idle node commits at once), and
 there is never more than one commit in flight (a busy node batches by itself). Only a save that no effect waits for,
-such as rows of other nodes that are merely kept, lingers `SAVES_LINGER_S` for company. Volatile sends and answers that
-promise nothing pass by, so a full disk leaves the daemon able to say so.
+such as rows of other nodes that are merely kept, lingers `SAVES_LINGER_S` for company. Volatile sends and notices, and
+answers that promise nothing, pass by, so a full disk leaves the daemon able to say so.
 
 Notes (event log) ride along with the next commit, or get one of their own after `NOTES_LINGER_S`.
 
@@ -20,7 +20,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from farmd.core.effects import Note, Reply, Save, Send
+from farmd.core.effects import Note, Notify, Reply, Save, Send
 from farmd.core.events import ClientAsked, StoreFailed, StoreHealed, TimerFired
 from protocol.errors import FarmError, InvariantBroken
 
@@ -143,7 +143,7 @@ class Driver:
                     self._next.saves.append(effect)
                 case Note():
                     self._notes.append(effect)
-                case Send(volatile=True) | Reply(promises=False):
+                case Send(volatile=True) | Reply(promises=False) | Notify(volatile=True):
                     self._hands.perform(effect)
                 case _ if self._commit is None and not self._next.saves:
                     self._hands.perform(effect)

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from farmd.core.events import Notified
 from protocol.hooks import COMMAND, KINDS, body_for
+from protocol.human import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -167,11 +168,8 @@ def _environ(notice: Mapping[str, Any]) -> dict[str, str]:
         "JOB_OWNER": job.get("owner", ""),
     }
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    return kept | {f"FARM_NOTICE_{name}": _clean(str(value)) for name, value in told.items()}
-
-
-def _clean(text: str) -> str:
-    return text.replace("\0", "").encode(errors="replace").decode()
+    # Names of jobs are an artist's words: none of them may begin a line of its own in whatever a program writes.
+    return kept | {f"FARM_NOTICE_{name}": printable(str(value)) for name, value in told.items()}
 
 
 def _tail(said: IO[bytes]) -> str:

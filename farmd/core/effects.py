@@ -317,11 +317,15 @@ class ReadBlob:
 
 @dataclass(frozen=True, slots=True)
 class Notify:
-    """Tell a hook something, once. Answered by `Notified`, sooner or later in any case."""
+    """Tell a hook something, once. Answered by `Notified`, sooner or later in any case.
+
+    Volatile: it says nothing of durable state, so it need not wait: a full disk can be told of.
+    """
 
     ask: int
     hook: HookBody
     notice: Mapping[str, Any]
+    volatile: bool = False
 
 
 @dataclass(frozen=True, slots=True)

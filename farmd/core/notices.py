@@ -124,7 +124,8 @@ class Notices:
         """Send a test notice now, and answer a client with what became of it."""
         ask, body = self._next_ask(), self._node.hooks.standing[pk]
         self._tests[ask] = client, pk, body
-        turn.effects.append(Notify(ask, body, noticetexts.test_notice(self._node, actor, ask, turn.now)))
+        notice = noticetexts.test_notice(self._node, actor, ask, turn.now)
+        turn.effects.append(Notify(ask, body, notice, volatile=True))
 
     def _answer_test(self, turn: Turn, event: Notified) -> None:
         client, pk, body = self._tests.pop(event.ask)

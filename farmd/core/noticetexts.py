@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from farmd.core import views
 from farmd.core.bitmap import Mark
 from protocol.hooks import JOB_EVENTS, SCHEMA, TEST_EVENT
-from protocol.human import counted, format_duration
+from protocol.human import counted, format_duration, printable
 from protocol.ids import TaskIndex
 from protocol.records import JobField
 from protocol.states import JobState
@@ -70,7 +70,7 @@ def _notice(node: Node, event: str, name: str, text: str, now: Instant) -> dict[
         "at_ms": now.wall_ms,
         "farm": node.registry.farm.name if node.registry.farm is not None else "",
         "event": event,
-        "text": text,
+        "text": printable(" ".join(text.split())),
         "job": None,
         "alert": None,
         "resolved": False,

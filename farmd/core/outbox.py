@@ -148,7 +148,7 @@ class Outbox:
         letter.tries += 1
         line.under_way += 1
         self._asks[letter.ask] = hook[0], letter
-        turn.effects.append(Notify(letter.ask, hook[1], letter.notice))
+        turn.effects.append(Notify(letter.ask, hook[1], letter.notice, volatile=letter.is_alert))
 
     def settle(self, ask: int, now: float, error: str) -> tuple[bytes, Letter, bool] | None:
         """Take the outcome of a try.

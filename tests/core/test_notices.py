@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from itertools import pairwise
+from itertools import pairwise, permutations
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +11,12 @@ import pytest
 
 from farmd.core import outbox
 from farmd.core.alertwatch import BEFORE_S
+from farmd.core.hooks import Hooks
 from farmd.core.outbox import AT_ONCE, RETRIES_S
+from protocol.bodies import HookBody, pack_body
 from protocol.hooks import JOB_EVENTS
 from protocol.jobspec import GateMode, GateSpec
+from protocol.records import Kind, Rec
 from protocol.states import FailureClass, JobState
 from tests.core.small_farm import Farm, play
 from tests.sim.world import RenderPlan, Told
@@ -406,6 +409,89 @@ def test_a_machine_whose_disk_is_full_tells_it_itself() -> None:
         assert len(told(farm)) == 1
 
     play(scene, 3)
+
+
+def test_a_disk_that_takes_nothing_is_told_of_while_it_takes_nothing() -> None:
+    async def scene(farm: Farm) -> None:
+        await hook(farm, "alert.disk", "job.cancelled")
+        job = await farm.submit(frames="1-500")
+        await asyncio.sleep(20)
+        farm.machines[0].disk.full = True
+        await farm.ask("job.control", job=job, action="cancel")
+        await farm.until(lambda: len(told(farm)) == 1, 30)
+        assert told(farm)[0].notice["event"] == "alert.disk"
+        await asyncio.sleep(20)
+        assert len(told(farm)) == 1, "a job is told of when its row is safe"
+        farm.machines[0].disk.full = False
+        await farm.until(lambda: len(told(farm)) == 3, 30)
+        assert {one.notice["event"] for one in told(farm)[1:]} == {"alert.disk", "job.cancelled"}
+
+    play(scene)
+
+
+@pytest.mark.parametrize("what", ["delete", "remove"])
+def test_what_waits_for_a_deleted_job_or_a_removed_hook_is_forgotten(what: str) -> None:
+    async def scene(farm: Farm) -> None:
+        farm.world.receive = lambda _told: ("down", 0.3)
+        name = await hook(farm, "job.cancelled")
+        job = await farm.submit(frames="1-500")
+        await farm.data("job.control", job=job, action="cancel")
+        await farm.until(lambda: len(told(farm)) == 2, 30)  # and the second one is under way
+        if what == "delete":
+            await farm.data("job.control", job=job, action="delete")
+        else:
+            await farm.data("hook.remove", hook=name)
+        await asyncio.sleep(200)
+        assert len(told(farm)) == 2
+
+    play(scene)
+
+
+def test_names_of_jobs_cannot_begin_lines_of_their_own() -> None:
+    async def scene(farm: Farm) -> None:
+        await hook(farm, "job.submitted")
+        await farm.submit(owner="anna\nBcc: everybody", frames="1")
+        await farm.until(lambda: bool(told(farm)), 10)
+        assert told(farm)[0].notice["text"] == "shot (anna Bcc: everybody) is submitted: 3 frames"
+
+    play(scene)
+
+
+# -- rows ----------------------------------------------------------------------------------------------------------
+
+
+def row(pk: bytes = b"12345678", ver: int = 1, rank: int = 0, body: bytes | None = None, **changes: Any) -> Rec:
+    made = HookBody("url", URL, ("job.*",), 0, "anna")._replace(**changes)
+    return Rec(Kind.HOOK, pk, ver, ver, 1, ver, rank, pack_body(made) if body is None else body)
+
+
+def test_the_order_in_which_rows_arrive_does_not_change_the_hooks() -> None:
+    rows = [row(bytes((first,)) * 8, target=f"https://x{first}.example") for first in (3, 1, 2)]
+    outcomes = []
+    for order in permutations(rows):
+        fold = Hooks()
+        for rec in order:
+            fold.apply(rec)
+        outcomes.append(list(fold.standing.items()))
+    assert all(outcome == outcomes[0] for outcome in outcomes)
+    assert len(outcomes[0]) == 3
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        row(ver=2, rank=1, removed=True, target=""),
+        row(ver=2, body=b"\x93\x01\x02\x03"),
+        row(ver=2, kind="pigeon"),
+        row(ver=2, style="morse"),
+    ],
+)
+def test_a_row_that_means_nothing_here_takes_the_place_of_the_hook_before(later: Rec) -> None:
+    fold = Hooks()
+    fold.apply(row(events=("alert.disk",)))
+    assert (len(fold), fold.alerting) == (1, True)
+    fold.apply(later)
+    assert (len(fold), fold.alerting) == (0, False)
 
 
 # -- orders --------------------------------------------------------------------------------------------------------
