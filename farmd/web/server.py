@@ -60,18 +60,28 @@ def calm_logs() -> None:
 
 async def _serve(settings: WebSettings, say: Callable[[str], None]) -> None:
     servers: list[tuple[uvicorn.Server, socket.socket]] = []
+    told: list[str] = []
     if settings.listen:
         listening = bind(settings.listen)
         servers.append((_server(_application(settings)), listening))
-        say(f"HTTP at {url_of(listening)}, described at {url_of(listening)}/docs")
+        told.append(f"HTTP at {url_of(listening)}, described at {url_of(listening)}/docs")
         _warn_if_open(listening)
     if settings.board:
-        listening = bind(settings.board)
-        servers.append((_server(_board(settings, listening)), listening))
-        say(f"board at {url_of(listening)}")
+        try:
+            listening = bind(settings.board)
+        except UserError as error:
+            if not servers:
+                raise
+            _LOG.error("the board is not served: %s: %s", error.what, error.why)
+        else:
+            servers.append((_server(_board(settings, listening)), listening))
+            told.append(f"board at {url_of(listening)}")
     if not servers:
         raise UsageError("there is nothing to serve", "neither the interface nor the board is asked for", "--listen")
-    await _until_stopped(servers, with_parent=settings.with_parent)
+    _stop_when_told(servers, with_parent=settings.with_parent)
+    for line in told:
+        say(line)
+    await asyncio.gather(*(server.serve(sockets=[listening]) for server, listening in servers))
 
 
 def _application(settings: WebSettings) -> Any:
@@ -132,7 +142,8 @@ class Calm(logging.Filter):
         return True
 
 
-async def _until_stopped(servers: list[tuple[uvicorn.Server, socket.socket]], *, with_parent: bool) -> None:
+def _stop_when_told(servers: list[tuple[uvicorn.Server, socket.socket]], *, with_parent: bool) -> None:
+    """See to it that signals, and the end of the parent, end this process in good order."""
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
@@ -143,7 +154,6 @@ async def _until_stopped(servers: list[tuple[uvicorn.Server, socket.socket]], *,
         loop.add_signal_handler(number, stop)
     if with_parent:
         loop.add_reader(sys.stdin.fileno(), _on_parent, stop)
-    await asyncio.gather(*(server.serve(sockets=[listening]) for server, listening in servers))
 
 
 def _on_parent(stop: Callable[[], None]) -> None:
@@ -167,14 +177,22 @@ def bind(address: str) -> socket.socket:
             host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listening = socket.socket(family, kind, number)
+    except OSError as error:
+        raise _cannot_serve(address, error) from error
+    try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(place)
         listening.listen(512)
     except OSError as error:
-        why = str(error.strerror or error)
-        raise UserError(f"cannot serve at {address}", why, "choose another HOST:PORT, or end what holds it") from error
+        listening.close()
+        raise _cannot_serve(address, error) from error
     listening.setblocking(False)
     return listening
+
+
+def _cannot_serve(address: str, error: OSError) -> UserError:
+    why = str(error.strerror or error)
+    return UserError(f"cannot serve at {address}", why, "choose another HOST:PORT, or end what holds it")
 
 
 def url_of(listening: socket.socket) -> str:

@@ -71,7 +71,7 @@ def operations(caller: Caller) -> dict[str, Any]:
     return {operation.label: operation for operation in good}
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
 def test_whatever_is_asked_nothing_is_answered_with_a_server_error(caller: Caller, mode: GenerationMode) -> None:
     asked: dict[str, int] = {}
