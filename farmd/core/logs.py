@@ -12,6 +12,7 @@ Called by `farmd.core.node` and its door. Never reads: the adapter does, when to
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import floor
 from typing import TYPE_CHECKING
 
 from farmd.core.effects import LeaveLog, Reply, SeekLog
@@ -37,7 +38,8 @@ PATIENCE_S = 5.0
 SEARCH_PATIENCE_S = 12.0
 """A search answers after 2 s; before it there may be others."""
 LOOK_S = 0.25
-"""Pause before each look for news, so that a viewer gets four answers a second at most, whatever is printed."""
+"""Looks for news are at multiples of this: a viewer gets four answers a second at most, whatever is printed, and all who
+wait for news of one log are served by one look."""
 PEER_LOOK_S = 1.0
 """Pause between two looks whether the node that has the log is still there."""
 MAX_WAIT_S = 30.0
@@ -85,6 +87,7 @@ class Logs:
         self._node = node
         self._seeks: dict[int, _Seek] = {}
         self._number = 0
+        self._company: dict[int, list[int]] = {}
         self.bytes = LogBytes(node)
         self.operations: Mapping[str, Callable[[Turn, ClientAsked], None]] = {
             "logs": self.bytes.ask,
@@ -162,6 +165,16 @@ class Logs:
         asked.look_at = None
         turn.effects.append(SeekLog(number, asked.ref, asked.query))
 
+    def _look_for_all(self, turn: Turn, numbers: list[int]) -> None:
+        """Look once for all who wait for news of one log: for the one who has seen least of it."""
+        first = min(numbers, key=lambda number: (self._seeks[number].query.size, number))
+        self._look(turn, first, self._seeks[first])
+        company = [number for number in numbers if number != first]
+        for number in company:
+            self._seeks[number].running, self._seeks[number].look_at = self._seeks[first].running, None
+        if company:
+            self._company[first] = company
+
     def on_seek(self, turn: Turn, sender: NodeId, message: LogSeek) -> None:
         """Another node asks for lines of a log that should be here.
 
@@ -186,22 +199,28 @@ class Logs:
         """Look now, or, for who waits for news, in a moment: it has just been told of all that was there."""
         asked.until = turn.now.mono + wait_s
         if wait_s:
-            asked.look_at = turn.now.mono + min(LOOK_S, wait_s)
+            asked.look_at = _next_look(turn.now.mono, asked.until)
         else:
             self._look(turn, number, asked)
 
     def on_found(self, turn: Turn, event: LogFound) -> None:
         """The log was looked into here."""
+        for number in self._company.pop(event.ask, ()):
+            other = self._seeks.get(number)
+            if other is not None and not self._goes_on_waiting(turn, other, event.excerpt):
+                self._look(turn, number, other)
         asked = self._seeks.get(event.ask)
-        if asked is None:
-            return
-        excerpt = event.excerpt
+        if asked is not None and not self._goes_on_waiting(turn, asked, event.excerpt):
+            del self._seeks[event.ask]
+            asked.tell(turn, event.excerpt._replace(running=asked.running))
+
+    def _goes_on_waiting(self, turn: Turn, asked: _Seek, excerpt: LogExcerpt) -> bool:
+        """Tell whether this is no news for somebody who waits for news; it is then looked again."""
         waits = asked.query.size >= 0 and asked.running and not excerpt.fault and turn.now.mono < asked.until
-        if waits and (excerpt.size <= asked.query.size or not excerpt.found):
-            asked.look_at = min(turn.now.mono + LOOK_S, asked.until)
-            return
-        del self._seeks[event.ask]
-        asked.tell(turn, excerpt._replace(running=asked.running))
+        if not waits or (excerpt.found and excerpt.size > asked.query.size):
+            return False
+        asked.look_at = _next_look(turn.now.mono, asked.until)
+        return True
 
     def on_sought(self, turn: Turn, sender: NodeId, message: LogSought) -> None:
         """Another node answers."""
@@ -228,6 +247,9 @@ class Logs:
             turn.send(asked.at, LogLeave(number), volatile=True)
         else:
             turn.effects.append(LeaveLog(number))
+            for other in self._company.pop(number, ()):
+                if other in self._seeks:
+                    self._look(turn, other, self._seeks[other])
 
     def _is_there(self, node: NodeId) -> bool:
         return node == self._node.id or self._node.membership.is_alive(node)
@@ -247,6 +269,7 @@ class Logs:
     def on_timer(self, turn: Turn) -> None:
         """Look again, and tell those who have waited long enough."""
         now = turn.now.mono
+        due: dict[AttemptRef, list[int]] = {}
         for number, asked in list(self._seeks.items()):
             is_gone = asked.at is not None and not self._is_there(asked.at)
             if asked.due <= now or (is_gone and asked.look_at is not None and asked.look_at <= now):
@@ -254,7 +277,13 @@ class Logs:
                 asked.tell(turn, None)
             elif asked.look_at is not None and asked.look_at <= now:
                 if asked.at is None or asked.at == self._node.id:
-                    self._look(turn, number, asked)
+                    due.setdefault(asked.ref, []).append(number)
                 else:
                     asked.look_at = now + PEER_LOOK_S
+        for numbers in due.values():
+            self._look_for_all(turn, numbers)
         self.bytes.on_timer(turn)
+
+
+def _next_look(now: float, until: float) -> float:
+    return min((floor(now / LOOK_S) + 1) * LOOK_S, max(now, until))

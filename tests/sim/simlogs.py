@@ -17,6 +17,7 @@ class SimLogs:
     def __init__(self) -> None:
         self.texts: dict[AttemptRef, bytearray] = {}
         self.left: list[int] = []
+        self.seeks = 0
 
     def print(self, ref: AttemptRef, line: str) -> None:
         """Add a line."""
@@ -32,6 +33,7 @@ class SimLogs:
 
     def seek(self, ref: AttemptRef, query: LogQuery) -> LogExcerpt:
         """Answer as a node's disk would."""
+        self.seeks += 1
         text = self.texts.get(ref)
         if text is None:
             return LogExcerpt(found=False)

@@ -136,3 +136,27 @@ def test_viewer_of_a_log_that_never_stops_gets_four_answers_a_second_at_most() -
         assert 10 <= answers <= 21
 
     play(scene, 2)
+
+
+def test_hundred_viewers_of_one_log_cost_one_look_and_all_are_told() -> None:
+    async def scene(farm: Farm) -> None:
+        job, ref = await on_one_machine(farm, 1)
+        here, there = farm.machines
+        there.logs.print(ref, "begun")
+        size = len(there.logs.texts[ref])
+        asks = [(here, n) for n in range(60)] + [(there, n) for n in range(40)]
+        args = {"job": job, "offset": size, "size": size + 10_000, "patience_s": 20}
+        clients = [farm.world.ask(machine, "log.follow", **args) for machine, _ in asks]
+        await asyncio.sleep(1)
+        before = there.logs.seeks
+        await asyncio.sleep(4)
+        assert there.logs.seeks - before <= 20, "one look for all, four times a second"
+        there._post(ClientLeft(clients[60]))
+        await asyncio.sleep(0.5)
+        there.logs.texts[ref].extend(b"x" * 10_000 + b"\n")
+        told = [client for number, client in enumerate(clients) if number != 60]
+        await farm.until(lambda: all(client in farm.world.answers for client in told), 3)
+        assert all(farm.world.answers[client].data["lines"] for client in told)
+        assert clients[60] not in farm.world.answers
+
+    play(scene, 2)
