@@ -8,15 +8,14 @@ what would never be told.
 from __future__ import annotations
 
 import json
-import shlex
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 from protocol.human import nearest_word
 from protocol.states import JobState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from urllib.parse import SplitResult
 
 URL: Final = "url"
 COMMAND: Final = "command"
@@ -45,6 +44,23 @@ _MAX_TEXT_CHARS: Final = 1900
 """Discord takes 2,000 characters."""
 
 
+def words_of(command: str) -> list[str]:
+    """Split the target of a command into words, as a shell would, and expand nothing.
+
+    Raises:
+        ValueError: Its quotes do not match.
+    """
+    import shlex  # needed where there are hooks, and a daemon mostly has none
+
+    return shlex.split(command)
+
+
+def _parts_of(url: str) -> SplitResult:
+    from urllib.parse import urlsplit  # as above; it brings a module of its own for addresses
+
+    return urlsplit(url)
+
+
 def wants(patterns: Iterable[str], event: str) -> bool:
     """Tell whether one of these patterns means an event."""
     return any(_means(pattern, event) for pattern in patterns)
@@ -68,7 +84,7 @@ def fault_of_target(kind: str, target: str) -> tuple[str, str] | None:
     if kind == COMMAND:
         return _fault_of_command(target)
     try:
-        parts = urlsplit(target)
+        parts = _parts_of(target)
         named = parts.hostname and parts.port != 0
     except ValueError as error:
         return str(error), "write https://host/path"
@@ -81,7 +97,7 @@ def fault_of_target(kind: str, target: str) -> tuple[str, str] | None:
 
 def _fault_of_command(target: str) -> tuple[str, str] | None:
     try:
-        words = shlex.split(target)
+        words = words_of(target)
     except ValueError as error:
         return f"its quotes do not match: {error}", "quote it as a shell would need it"
     if not words:
@@ -94,7 +110,7 @@ def _fault_of_command(target: str) -> tuple[str, str] | None:
 def style_for(target: str) -> str:
     """Guess what an address wants to be sent."""
     try:
-        host = urlsplit(target).hostname or ""
+        host = _parts_of(target).hostname or ""
     except ValueError:
         return STYLES[0]
     return _STYLES_OF_HOSTS.get(host, STYLES[0])
@@ -104,8 +120,8 @@ def place_of(kind: str, target: str) -> str:
     """Name a target without what may be secret in it: the host of an address, the program of a command."""
     try:
         if kind == URL:
-            return urlsplit(target).hostname or "?"
-        return shlex.split(target)[0].rpartition("/")[2] or "?"
+            return _parts_of(target).hostname or "?"
+        return words_of(target)[0].rpartition("/")[2] or "?"
     except (ValueError, IndexError):
         return "?"
 

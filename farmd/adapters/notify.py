@@ -17,7 +17,6 @@ import asyncio
 import hmac
 import http.client
 import os
-import shlex
 import signal
 import socket
 import subprocess
@@ -29,7 +28,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from farmd.core.events import Notified
-from protocol.hooks import COMMAND, KINDS, body_for
+from protocol.hooks import COMMAND, KINDS, body_for, words_of
 from protocol.human import printable
 
 if TYPE_CHECKING:
@@ -134,7 +133,7 @@ class Notifier:
     async def _run(self, hook: HookBody, notice: Mapping[str, Any]) -> str:
         with tempfile.TemporaryFile() as said:
             process = await asyncio.create_subprocess_exec(
-                *shlex.split(hook.target),
+                *words_of(hook.target),
                 stdin=subprocess.PIPE,
                 stdout=said,
                 stderr=said,
