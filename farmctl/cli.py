@@ -161,7 +161,11 @@ TREE: Final[dict[str, Leaf | Branch]] = {
             "remove": Leaf(_AT + "hook:remove", "Tell it nothing more."),
             "test": Leaf(_AT + "hook:test", "Send a test notice now."),
         },
-        ("farmctl hook list", "farmctl hook add https://ntfy.example.org/farm --on job.failed", "farmctl hook test 3fa1"),
+        (
+            "farmctl hook list",
+            "farmctl hook add https://ntfy.example.org/farm --on job.failed",
+            "farmctl hook test 3fa1",
+        ),
         _NOUNS,
     ),
     "farm": Branch(

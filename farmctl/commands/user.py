@@ -182,7 +182,9 @@ def key(session: Session, name: str | None, label: str, *, anew: bool, public: s
         session.note(f"kept in {pair.path}: from here other machines are asked as {answer['user']['name']} from now on")
 
 
-@click.command("revoke", cls=Verb, examples=("farmctl user revoke anna 3fa1", "farmctl user revoke anna 3fa1 --dry-run"))
+@click.command(
+    "revoke", cls=Verb, examples=("farmctl user revoke anna 3fa1", "farmctl user revoke anna 3fa1 --dry-run")
+)
 @_NAME
 @click.argument("credential", metavar="ID")
 @DRY_RUN
