@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from nacl.signing import SigningKey
 
+    from farmd.adapters.identity import Identity
+
 
 def key_id(key: SigningKey) -> str:
     """Return the digits that name a signing key, as the farm's list does."""
@@ -69,7 +71,7 @@ def restore(data_dir: Path, text: str, passphrase: str) -> str:
             f"key {key_id(read_signing_key(identity))}, which would be lost",
             "back that up first: farmd farm key backup FILE; then move farm.key out of the data dir",
         )
-    keep_signing_key(data_dir, key)
+    keep_signing_key(identity, key)
     return key_id(key)
 
 
@@ -95,7 +97,7 @@ def add_key(data_dir: Path, label: str) -> str:
     if can_invite(data_dir):
         known = key_id(read_signing_key(identity))
         raise UserError("this machine signs already", f"with key {known}", "farmd farm key rotate makes another one")
-    return key_id(_make_known(data_dir, label))
+    return key_id(_make_known(identity, label))
 
 
 def rotate_key(data_dir: Path, label: str) -> tuple[str, str]:
@@ -104,8 +106,9 @@ def rotate_key(data_dir: Path, label: str) -> tuple[str, str]:
     Raises:
         UserError: It has none, or the daemon does not answer.
     """
-    old = key_id(read_signing_key(load(data_dir)))
-    new = key_id(_make_known(data_dir, label))
+    identity = load(data_dir)
+    old = key_id(read_signing_key(identity))
+    new = key_id(_make_known(identity, label))
     retire_key(data_dir, old)
     return old, new
 
@@ -120,9 +123,9 @@ def retire_key(data_dir: Path, wanted: str) -> str:
         return str(client.call("signer.retire", id=wanted)["signer"]["id"])
 
 
-def _make_known(data_dir: Path, label: str) -> SigningKey:
+def _make_known(identity: Identity, label: str) -> SigningKey:
     key = new_signing_key()
-    with Client(data_dir) as client:
+    with Client(identity.data_dir) as client:
         client.call("signer.add", verify_key=bytes(key.verify_key), label=label)
-    keep_signing_key(data_dir, key)
+    keep_signing_key(identity, key)
     return key

@@ -499,7 +499,7 @@ def test_user_without_a_name_is_called_by_number() -> None:
     assert door_module._user_name(999_999) == "uid 999999"
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can be somebody else")
+@pytest.mark.root
 def test_account_that_is_really_another_one_is_known_by_its_name_and_has_no_more_rights() -> None:
     nobody = pwd.getpwnam("nobody")
     group = grp.getgrgid(nobody.pw_gid).gr_name

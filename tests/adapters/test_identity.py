@@ -204,7 +204,7 @@ def test_a_machine_with_a_key_of_its_own_invites_and_members_judge_by_the_keys_t
 ) -> None:
     second = join(tmp_path / "second", invite(founder), now_ms=NOW_MS)
     key = new_signing_key()
-    keep_signing_key(second.data_dir, key)
+    keep_signing_key(second, key)
     text, own = invite(second), bytes(key.verify_key)
     assert read_token(text, now_ms=NOW_MS).verify_key == founder.farm.verify_key, "the farm keeps its name"
     good = judge_token(founder.farm, text.encode(), NOW_MS, [founder.farm.verify_key, own])

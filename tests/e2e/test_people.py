@@ -175,6 +175,7 @@ def test_a_dead_machine_is_replaced_by_one_that_delivers_in_its_place(farm: Farm
     assert b.job(job)["state"] == "completed"
 
 
+@pytest.mark.slow
 def test_a_second_admin_machine_invites_and_a_rotated_key_does_not_any_more(farm: Farm, tmp_path: Path) -> None:
     a, b = farm.start("a", "b")
     old = farm.farmd("invite", "--data-dir", str(a.data_dir), "--address", a.address).stdout.strip()
@@ -201,13 +202,17 @@ def test_a_second_admin_machine_invites_and_a_rotated_key_does_not_any_more(farm
     until(lambda: "not good" in e.printed(), "the old key admits nobody")
     assert a.alive() == {"a", "b", "c"}
 
+
+def test_a_sealed_backup_gives_the_key_back_to_a_machine_that_lost_it(farm: Farm, tmp_path: Path) -> None:
+    data_dir = tmp_path / "a"
+    assert farm.farmd("init", "--data-dir", str(data_dir)).returncode == 0
     secret = tmp_path / "passphrase"
     secret.write_text("correct horse battery\n")
-    backup, words = tmp_path / "key.backup", ("--passphrase-file", str(secret), "--data-dir", str(a.data_dir))
+    backup, words = tmp_path / "key.backup", ("--passphrase-file", str(secret), "--data-dir", str(data_dir))
     assert farm.farmd("farm", "key", "backup", *words, str(backup)).returncode == 0
     assert backup.stat().st_mode & 0o777 == 0o600
-    kept = (a.data_dir / "farm.key").read_bytes()
-    (a.data_dir / "farm.key").unlink()
-    assert farm.farmd("invite", "--data-dir", str(a.data_dir)).returncode == 6
+    kept = (data_dir / "farm.key").read_bytes()
+    (data_dir / "farm.key").unlink()
+    assert farm.farmd("invite", "--data-dir", str(data_dir)).returncode == 6
     assert farm.farmd("farm", "key", "restore", *words, str(backup)).returncode == 0
-    assert (a.data_dir / "farm.key").read_bytes() == kept
+    assert (data_dir / "farm.key").read_bytes() == kept

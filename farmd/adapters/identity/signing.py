@@ -18,8 +18,6 @@ from protocol.errors import NotAllowed, NotFound, UserError
 from protocol.places import damaged, read_secret_file, write_secret
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from nacl.signing import SigningKey
 
 BACKUP_PREFIX = "farmkey1."
@@ -35,13 +33,15 @@ def new_signing_key() -> SigningKey:
     return SigningKey.generate()
 
 
-def keep_signing_key(data_dir: Path, key: SigningKey) -> None:
+def keep_signing_key(identity: Identity, key: SigningKey) -> None:
     """Make a key the one that this machine signs with.
 
     Raises:
         UserError: It cannot be written.
     """
-    write_secret(data_dir / SIGNING_NAME, f"{bytes(key).hex()}\n{bytes(key.verify_key).hex()}\n")
+    own = bytes(key.verify_key)
+    public = "" if own == identity.farm.verify_key else own.hex() + "\n"
+    write_secret(identity.data_dir / SIGNING_NAME, f"{bytes(key).hex()}\n{public}")
 
 
 def read_signing_key(identity: Identity) -> SigningKey:
