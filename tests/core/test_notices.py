@@ -618,6 +618,7 @@ def test_through_faults_every_job_that_ended_is_told_at_least_once_and_only_what
 
 
 async def _everything_ends(farm: Farm, jobs: list[str]) -> None:
+    farm.world.network.heal()
     for machine in farm.machines:
         if machine.driver is None:
             machine.start()
@@ -649,13 +650,21 @@ def _check_told(farm: Farm, jobs: Iterable[str], taken: Iterable[Told]) -> None:
 async def _something_happens(farm: Farm, rng: Random, jobs: list[str]) -> None:
     up = [number for number, machine in enumerate(farm.machines) if machine.driver is not None]
     down: list[Machine] = [machine for machine in farm.machines if machine.driver is None]
-    match rng.choice(["submit", "submit", "pause", "resume", "cancel", "retry", "crash", "crash", "start"]):
+    network, ids = farm.world.network, [machine.id for machine in farm.machines]
+    match rng.choice(
+        ["submit", "submit", "pause", "resume", "cancel", "retry", "crash", "crash", "start", "split", "heal"]
+    ):
         case "submit":
             jobs.append(await farm.submit(rng.choice(up), frames=f"1-{rng.randint(1, 30)}"))
         case "crash" if len(up) > 1:
             farm.machines[rng.choice(up)].crash()
         case "start" if down:
             rng.choice(down).start()
+        case "split":
+            rng.shuffle(ids)
+            network.split([ids[:1], ids[1:]])
+        case "heal":
+            network.heal()
         case "pause" | "resume" | "cancel" | "retry" as action if jobs:
             await farm.ask("job.control", rng.choice(up), 15.0, job=rng.choice(jobs), action=action)
         case _:
