@@ -433,7 +433,7 @@ class Finding(NamedTuple):
     Attributes:
         what: "running", "records", "results", "assets", or a kind of remark.
         blocks: It should not be switched off while this holds.
-        count: How many of them; 0 where that says nothing.
+        number: How many of them; 0 where that says nothing.
         text: For people.
         hint: What to do; may be empty.
         job: Which job, or empty.
@@ -442,7 +442,7 @@ class Finding(NamedTuple):
 
     what: str
     blocks: bool
-    count: int
+    number: int
     text: str
     hint: str
     job: str = ""

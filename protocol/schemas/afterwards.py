@@ -39,7 +39,7 @@ _FINDING: Final = thing(
     {
         "what": text("running, records, results, assets, or a kind of remark"),
         "blocks": flag("it should stay on while this holds"),
-        "count": count("how many"),
+        "number": count("how many"),
         "text": text("for people"),
         "hint": text("what to do; may be empty"),
         "job": text("which job; may be empty"),

@@ -79,7 +79,7 @@ def test_results_whose_only_other_copy_is_on_a_machine_that_is_off_are_named() -
         tasks = [task for task in range(6) if set(jobs.get(job).copies_of(task)) == pair]  # type: ignore[union-attr,arg-type]
         assert tasks
         assert (finding["job"], finding["frames"]) == (job, str(FrameSet.of(task + 1 for task in tasks)))
-        assert finding["count"] == len(tasks)
+        assert finding["number"] == len(tasks)
         gone = await farm.data("node.safe", node="n01")
         assert blocking(gone) == ["unknown"]
 
