@@ -14,7 +14,7 @@ from protocol.human import format_age, format_duration, format_size, printable
 from protocol.states import ColourGroup
 from tui.columns import Column, Moment, Order, Row, by_number, by_word
 from tui.filters import Fields
-from tui.looks import Run, Runs, bar_runs, job_look, node_look, plain, state_runs, styled, task_look
+from tui.looks import Run, Runs, bar_runs, fitted, job_look, node_look, plain, state_runs, styled, task_look
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,8 +92,8 @@ def _eta(row: Row, _moment: Moment, _width: int) -> Runs:
 
 
 JOB_COLUMNS: Final = (
-    Column("state", "STATE", _state(job_look), by_word("state"), 13, grow=1, most=19, letter="S"),
-    Column("name", "NAME", text("name", "strong"), by_word("name"), 12, grow=4, most=40, letter="A"),
+    Column("state", "STATE", _state(job_look), by_word("state"), 13, grow=4, most=19, letter="S"),
+    Column("name", "NAME", text("name", "strong"), by_word("name"), 14, grow=4, most=40, letter="A"),
     Column("progress", "PROGRESS", lambda row, _m, width: job_bar(row, width), _share, 8, 3, grow=1, most=30),
     Column("done", "DONE", _job_done, by_number("done"), 7, right=True, letter="C", downward=True),
     Column("running", "RUN", _count("running", _RUNNING), by_number("running"), 3, 4, right=True, letter="R"),
@@ -102,7 +102,7 @@ JOB_COLUMNS: Final = (
     ),
     Column("priority", "PRIO", text("priority", "muted"), by_number("priority"), 4, 6, right=True, letter="P"),
     Column("owner", "OWNER", text("owner"), by_word("owner"), 8, 7, grow=1, most=14, letter="O"),
-    Column("reason", "REASON", _reason, lambda row: (0.0, reason_text(row)), 22, 1, grow=8, letter="W"),
+    Column("reason", "REASON", _reason, lambda row: (0.0, reason_text(row)), 20, 1, grow=8, letter="W"),
     Column("eta", "LEFT", _eta, by_number("eta_s"), 7, 5, right=True, letter="L"),
     Column("id", "ID", text("id", "muted"), by_word("id"), 16, 9, letter="I"),
     Column("age", "AGE", _age("submitted_ms"), by_number("submitted_ms"), 4, right=True, letter="U", downward=True),
@@ -121,18 +121,24 @@ def used_bar(used: float | None, whole: float | None, width: int) -> Runs:
     return (Run("█" * cells, style), Run("·" * (width - cells), "muted"))
 
 
+def _is_away(row: Row) -> bool:
+    """Tell whether what a machine said of itself is history."""
+    return row.get("state") in ("lost", "left", "reconnecting")
+
+
 def _ram(row: Row, _moment: Moment, width: int) -> Runs:
     whole, free = row.get("ram_bytes"), row.get("free_ram_bytes")
-    used = None if free is None or not whole else int(whole) - int(free)
+    used = None if free is None or not whole or _is_away(row) else int(whole) - int(free)
     size = format_size(int(whole)) if whole else ""
     bar = width - 6
-    return (*used_bar(used, whole, bar), Run(f" {size:>5}", "muted")) if bar >= 3 else plain(size)
+    return (*fitted(used_bar(used, whole, bar), bar), Run(f" {size:>5}", "muted")) if bar >= 3 else plain(size)
 
 
 def _load(row: Row, _moment: Moment, width: int) -> Runs:
     cores = int(row.get("cores") or 0)
     bar = width - 4
-    return (*used_bar(row.get("load"), cores, bar), Run(f" {cores:>3}", "muted")) if bar >= 3 else plain(cores)
+    load = None if _is_away(row) else row.get("load")
+    return (*fitted(used_bar(load, cores, bar), bar), Run(f" {cores:>3}", "muted")) if bar >= 3 else plain(cores)
 
 
 def _tasks(row: Row, _moment: Moment, _width: int) -> Runs:
@@ -146,9 +152,11 @@ def gpu_text(row: Row) -> str:
     return ", ".join(f"{models.count(model)}x {model}" for model in dict.fromkeys(models))
 
 
-def _seen(row: Row, _moment: Moment, _width: int) -> Runs:
-    seconds = float(row.get("last_seen_s") or 0)
-    return styled("now", "muted") if seconds < 1 else styled(format_age(seconds), "warning")
+def _seen(row: Row, moment: Moment, _width: int) -> Runs:
+    if not _is_away(row):
+        return styled("now", "muted")
+    at_ms = row.get("last_seen_at_ms")
+    return styled(format_age((moment.now_ms - int(at_ms)) / 1000) if at_ms else "?", "warning")
 
 
 def _present(row: Row, _moment: Moment, _width: int) -> Runs:

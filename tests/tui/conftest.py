@@ -84,7 +84,7 @@ async def dashboard(size: tuple[int, int] = (80, 24), **options: Any) -> AsyncIt
     async with app.run_test(size=size) as pilot:
         session = Session(source, app, pilot, clock)
         source.tell_farm()
-        await session.shows("city_flyover")
+        await session.shows("city_fly")
         await session.settle()
         yield session
 

@@ -95,6 +95,11 @@ class FarmScreen(TableScreen):
         """Return the machines that an order from here is about."""
         return []
 
+    @property
+    def is_made(self) -> bool:
+        """Tell whether all widgets are there: a view that is opened for the first time may be told something before."""
+        return bool(self.query(BottomBar))
+
     # -- drawing --------------------------------------------------------------------------------------------------
 
     def on_mount(self) -> None:
@@ -113,7 +118,7 @@ class FarmScreen(TableScreen):
 
     def told(self) -> None:
         """Something is different: draw it."""
-        if not self.is_mounted or self.dashboard.front is not self:
+        if not self.is_made or self.dashboard.front is not self:
             return
         table = self.table
         if table is not None:
@@ -126,6 +131,8 @@ class FarmScreen(TableScreen):
 
     def tell_edges(self) -> None:
         """Draw the lines at the edges."""
+        if not self.is_made:
+            return
         console, now = self.console, self.console.mono()
         name = str(console.farm.get("farm") or console.farm.get("name") or "")
         self.query_one(TopBar).say(self.view, name, console.standing.runs(now), read_only=console.read_only)
@@ -163,7 +170,7 @@ class FarmScreen(TableScreen):
 
     def tell(self, message: Runs) -> None:
         """Show a message for a while."""
-        if self.is_mounted:
+        if self.is_made:
             now = self.console.mono()
             self.query_one(StatusLine).tell(message, now)
             self.query_one(StatusLine).say(self.status(), now)

@@ -29,6 +29,10 @@ GUTTER: Final = 2
 """Cells in front of each row: the bar of the cursor, and the mark."""
 
 
+MARGIN: Final = 1
+"""Cells behind each row."""
+
+
 class Table(Painting, ScrollView, can_focus=False, inherit_bindings=False):
     """Rows of a model."""
 
@@ -103,7 +107,7 @@ class Table(Painting, ScrollView, can_focus=False, inherit_bindings=False):
         self.call_after_refresh(self._show_cursor)
 
     def _lay_out(self) -> None:
-        self._placed = fitting(self.model.columns, max(10, self.scrollable_content_region.width - GUTTER))
+        self._placed = fitting(self.model.columns, max(10, self.scrollable_content_region.width - GUTTER - MARGIN))
 
     # -- drawing --------------------------------------------------------------------------------------------------
 
