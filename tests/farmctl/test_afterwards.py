@@ -326,7 +326,9 @@ def test_prices_are_read_and_written_exactly() -> None:
 
 
 def safe(*blocking: str) -> dict[str, Any]:
-    findings = [{"what": what, "blocks": True, "number": 1, "text": f"{what} here", "hint": "wait"} for what in blocking]
+    findings = [
+        {"what": what, "blocks": True, "number": 1, "text": f"{what} here", "hint": "wait"} for what in blocking
+    ]
     findings.append({"what": "leader", "blocks": False, "number": 0, "text": "it leads", "hint": ""})
     return {
         "schema": "farm.safe-to-off.v1",
