@@ -84,9 +84,10 @@ async def _run(asked: bytes) -> bytes:
     except TimeoutError:
         raise UserError("the scene cannot be analysed", f"it took longer than {LIMIT_S:.0f} s", "") from None
     finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+        if process.returncode != 0:  # it may have left a Blender behind; one that ended well has not
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
     return told
 
 

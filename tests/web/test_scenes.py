@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,14 @@ import pytest
 import requests
 import xxhash
 
+from farmd.web.analysis import Analyst
+from protocol.errors import UserError
+from protocol.places import process_start
+from tests.e2e.farm import until
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.web.serving import Served
 
 AUTH = {"Authorization": "Bearer good"}
@@ -118,3 +126,20 @@ def test_a_damaged_scene_is_a_refusal_or_a_report_and_never_a_5xx(served: Served
     declare(served, {scene: content + ending.encode()})
     assert analyse(served, scene).status_code in (200, 404, 409, 422)
     assert served.is_well()
+
+
+def test_an_analysis_that_takes_too_long_is_ended_with_all_it_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = tmp_path / "pid"
+    child = tmp_path / "python"
+    child.write_text(f"#!/bin/sh\nsleep 60 &\necho $! > {mark}\nwait\n")
+    child.chmod(0o755)
+    monkeypatch.setattr("farmd.web.analysis.LIMIT_S", 0.5)
+    monkeypatch.setattr("farmd.web.analysis.sys.executable", str(child))
+
+    with pytest.raises(UserError, match="cannot be analysed"):
+        asyncio.run(Analyst().analyse(tmp_path / "s.pov", (tmp_path,)))
+
+    grandchild = int(mark.read_text())
+    until(lambda: process_start(grandchild) == 0, "what it started is gone", 5)
