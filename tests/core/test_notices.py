@@ -140,6 +140,20 @@ def test_a_job_that_is_completed_again_after_a_retry_is_told_again_under_another
     play(scene)
 
 
+def test_a_state_that_was_left_for_one_that_is_not_wanted_is_told_again_when_it_is_back() -> None:
+    async def scene(farm: Farm) -> None:
+        await hook(farm, "job.rendering")
+        job = await farm.submit(frames="1-500")
+        for times in (1, 2, 3):
+            await farm.until(lambda times=times: len(told(farm)) == times, 60)  # type: ignore[misc]  # bound at once
+            await farm.data("job.control", job=job, action="pause")
+            await asyncio.sleep(5)
+            await farm.data("job.control", job=job, action="resume")
+        assert len({one.notice["id"] for one in told(farm)}) == 3
+
+    play(scene)
+
+
 def test_a_hook_that_is_made_late_hears_nothing_of_what_was_before() -> None:
     async def scene(farm: Farm) -> None:
         done = await farm.submit(frames="1-4")
