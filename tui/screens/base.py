@@ -95,15 +95,11 @@ class FarmScreen(TableScreen):
         """Return the machines that an order from here is about."""
         return []
 
-    @property
-    def is_made(self) -> bool:
-        """Tell whether all widgets are there: a view that is opened for the first time may be told something before."""
-        return bool(self.query(BottomBar))
-
     # -- drawing --------------------------------------------------------------------------------------------------
 
     def on_mount(self) -> None:
         """Draw for the first time."""
+        self.is_made = True
         self.told()
 
     def on_screen_resume(self) -> None:

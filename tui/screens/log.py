@@ -60,7 +60,6 @@ class LogScreen(FarmScreen):
 
     def on_mount(self) -> None:
         """Ask for the end of the log and follow it."""
-        self.told()
         self.run_worker(self._begin(), group="log", exclusive=True)
 
     def chosen_jobs(self) -> list[str]:

@@ -22,11 +22,13 @@ class TableScreen(Screen[None]):
 
     Attributes:
         FIELDS: What its table can be filtered by.
+        is_made: All widgets are there; a screen may be told something before.
     """
 
     FIELDS: ClassVar[Fields | None] = None
     AUTO_FOCUS = ""
     _filter_before = ""
+    is_made = False
 
     # -- for the screens ------------------------------------------------------------------------------------------
 
@@ -48,7 +50,7 @@ class TableScreen(Screen[None]):
     @property
     def table(self) -> Table | None:
         """The table of this screen."""
-        return next(iter(self.query(Table)), None) if self.is_mounted else None
+        return next(iter(self.query(Table)), None) if self.is_made else None
 
     @property
     def model(self) -> TableModel[Any] | None:
