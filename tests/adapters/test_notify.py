@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import hmac
 import json
 import os
 import shlex
 import socket
+import ssl
 import sys
 import threading
 import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from farmd.adapters.notify import Notifier
 from farmd.core.effects import Notify
@@ -209,6 +216,43 @@ def test_addresses_that_hang_or_trickle_end_in_time_and_others_still_get_through
         assert time.monotonic() - began < 6
         assert released.wait(5), "the connection was left open"
     assert errors == ["no answer within 1 s"] * 3 + [""]
+
+
+def test_an_encrypted_address_is_told_if_its_certificate_is_trusted_and_only_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = _certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with receiver(says(200)) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        body = hook(server.url.replace("http:", "https:"))
+        (error,) = carry(body)
+        assert "certificate verify failed" in error
+        assert server.got == []
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        assert carry(body) == [""]
+        assert len(server.got) == 1
+
+
+def _certificate(folder: Path) -> Path:
+    """Make a certificate for 127.0.0.1 that signs itself, with its key in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "hook")])
+    at = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, at, at.replace(year=2120))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = folder / "hook.pem"
+    plain = serialization.NoEncryption()
+    path.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+        + made.public_bytes(serialization.Encoding.PEM)
+    )
+    return path
 
 
 # -- programs --------------------------------------------------------------------------------------------------------
