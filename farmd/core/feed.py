@@ -192,7 +192,8 @@ class _Machines:
                 self.version += 1
                 self._views[view["id"]] = self.version, view
                 self._removed.pop(view["id"], None)
-        for gone in self._views.keys() - {view["id"] for view in present}:
+        here = {view["id"]: None for view in present}
+        for gone in [which for which in self._views if which not in here]:
             self.version += 1
             del self._views[gone]
             self._removed[gone] = self.version

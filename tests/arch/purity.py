@@ -47,6 +47,7 @@ CALM_STDLIB = frozenset(
         "textwrap",
         "types",
         "typing",
+        "zlib",
     ]
 )
 CALM_OTHERS = frozenset({"xxhash"})  # the same bytes, the same number, on every node

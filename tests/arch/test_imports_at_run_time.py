@@ -37,6 +37,10 @@ HEADLESS_VIEW_MODELS = (
 )
 
 
+# These two connect; all else in protocol is what they carry.
+CLIENTS = ("protocol.client", "protocol.following")
+
+
 def loaded_by(*names: str, before: tuple[str, ...] = (), root: Path = ROOT) -> list[str]:
     """Return the modules that importing `names` adds to a process that has `before`."""
     done = subprocess.run(
@@ -77,7 +81,7 @@ def test_core_loads_nothing_but_itself_and_the_protocol() -> None:
 
 
 def test_protocol_loads_no_transport_store_or_screen() -> None:
-    messages = [name for name in modules_of("protocol") if not among([name], ("protocol.client",))]
+    messages = [name for name in modules_of("protocol") if not among([name], CLIENTS)]
     added = loaded_by(*messages)
     assert among(added, ("farmd", "farmctl", "tui", "zmq", "asyncio", "sqlite3", "aiosqlite", "textual", "click")) == []
 
