@@ -68,11 +68,9 @@ class Job:
         running: Attempts whose row says running, lost ones included, by task and attempt id.
         nodes: Every node that ran or runs an attempt.
         frames_by: Frames of done attempts, of any generation, by the node that rendered them.
-        rendered: Done attempts, of any generation.
-        rendered_ms: Time that they took together.
+        rendered, rendered_ms: Done attempts, of any generation, and the time that they took together.
         peak_ram_bytes: Largest memory of any attempt.
-        started_ms: When the first attempt started, or 0.
-        ended_ms: When the last attempt ended, or 0.
+        started_ms, ended_ms: When the first attempt started and the last one ended, or 0.
         costs: What its ended attempts cost.
         registers: What people and the farm have ordered for it.
     """
@@ -333,8 +331,7 @@ class Job:
     @property
     def grant_order(self) -> GrantOrder:
         """Higher priority first, then jobs whose test frames are out, then the older one; last, what else matters."""
-        testing = self.gate is GateState.TESTING
-        return -self.priority, not testing, self.id, self.ram_floor_bytes, self.spec.requirements
+        return -self.priority, self.gate is not GateState.TESTING, self.id, self.ram_floor_bytes, self.spec.requirements
 
     def ready_tasks(self, limit: int, now: Instant, *, reverse: bool = False) -> list[TaskIndex]:
         """List up to `limit` tasks that may be granted now: test frames first, or from the end.
@@ -391,15 +388,13 @@ class Job:
         for attempt, sign in ((old, -1), (new, 1)):
             if attempt is not None and attempt.state == AttemptState.DONE:
                 self.rendered += sign
-                self.frames_by[attempt.node] = self.frames_by.get(attempt.node, 0) + sign * self.plan.size_of(
-                    attempt.task
-                )
+                frames = sign * self.plan.size_of(attempt.task)
+                self.frames_by[attempt.node] = self.frames_by.get(attempt.node, 0) + frames
                 self.rendered_ms += sign * max(0, attempt.ended_ms - attempt.started_ms)
 
     def _delay(self, attempt: Attempt, now: Instant) -> None:
         if not is_failure(attempt) or attempt.generation < self.generation_of(attempt.task):
             return
-        wait_s = delay_s(failures_of(self.tasks.current_of(attempt.task)))
-        due = due_at(attempt.ended_ms, wait_s, now)
+        due = due_at(attempt.ended_ms, delay_s(failures_of(self.tasks.current_of(attempt.task))), now)
         if due > max(now.mono, self.tasks.due_of(attempt.task)):
             self.tasks.delay(attempt.task, due)
