@@ -21,7 +21,7 @@ REC = Rec(1, b"", 1, 1, 1, 1, 0, b"")
 
 def attempt(node: NodeId, started_ms: int, ended_ms: int) -> Attempt:
     return Attempt(
-        AttemptId(1, A, started_ms), TaskIndex(0), node, 1, 0, AttemptState.DONE, 0, started_ms, ended_ms, 0, REC
+        AttemptId(1, A, started_ms), TaskIndex(0), node, 1, 0, AttemptState.DONE, 0, started_ms, ended_ms, 0, 0, REC
     )
 
 
