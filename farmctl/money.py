@@ -51,6 +51,8 @@ def cost_text(costs: View) -> str:
     """Say what a job cost so far: money, hours, and what of it says less than it seems to."""
     if not costs.get("time_ms"):
         return ""
+    if not costs.get("cost_micros") and costs.get("unpriced_ms") == costs["time_ms"]:
+        return f"{hours(costs['time_ms'])} hours on machines without a price"
     parts = [f"{money(costs.get('cost_micros'))} for {hours(costs.get('time_ms'))} hours"]
     if costs.get("wasted_micros"):
         parts.append(f"{money(costs['wasted_micros'])} of it for tries that failed or were stopped")
