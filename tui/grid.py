@@ -79,7 +79,7 @@ def layout(states: bytes, firsts: Sequence[int], width: int, height: int) -> Gri
     room = width - gutter
     step = 2 if count <= _per_line(room // 2) * height else 1
     per_line = _per_line(room // step)
-    per_cell = -(-count // (per_line * height))
+    per_cell = _round_up(-(-count // (per_line * height)))
     cells = [_cell(states, at, min(at + per_cell, count)) for at in range(0, count, per_cell)]
     lines = [cells[at : at + per_line] for at in range(0, len(cells), per_line)]
     return Grid(lines, [str(firsts[line[0].begin]).rjust(gutter - 1) for line in lines], per_cell, step)
@@ -88,6 +88,12 @@ def layout(states: bytes, firsts: Sequence[int], width: int, height: int) -> Gri
 def _per_line(room: int) -> int:
     """Round the cells of a line down to what people count in."""
     return next((room - room % unit for unit in (50, 10, 5) if room >= unit), max(1, room))
+
+
+def _round_up(frames: int) -> int:
+    """Give a cell 1, 2, 5, 10, 20, 50 … frames, so that lines begin with numbers that people count in."""
+    scale = int("1" + "0" * (len(str(frames)) - 1))
+    return next(step * scale for step in (1, 2, 5, 10) if step * scale >= frames)
 
 
 def _cell(states: bytes, begin: int, end: int) -> Cell:

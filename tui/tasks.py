@@ -20,17 +20,23 @@ if TYPE_CHECKING:
     from tui.columns import Row
 
 
+_STRETCH = 512
+
+
 class TaskRows(Mapping[int, "dict[str, Any]"]):
     """Rows by number of the task.
 
     Attributes:
         picture: The job as the feed told it.
         order: Numbers of the tasks in the order of their frames: the test frames, which come first, among the others.
+        firsts: First frames in their order.
     """
 
     def __init__(self, picture: JobPicture) -> None:
         self.picture = picture
         self.order: list[int] = []
+        self.firsts: list[int] = []
+        self._place_of: list[int] = []
         self._details: dict[int, Row] = {}
         self._seen = b""
         self.begin_anew()
@@ -66,6 +72,10 @@ class TaskRows(Mapping[int, "dict[str, Any]"]):
         firsts = self.picture.first
         self._details.clear()
         self.order = sorted(range(len(firsts)), key=firsts.__getitem__)
+        self.firsts = [firsts[task] for task in self.order]
+        self._place_of = [0] * len(self.order)
+        for place, task in enumerate(self.order):
+            self._place_of[task] = place
         self._seen = self.picture.states
 
     def changed(self) -> list[int]:
@@ -74,18 +84,20 @@ class TaskRows(Mapping[int, "dict[str, Any]"]):
         self._seen = after
         if len(before) != len(after):
             return list(self)
-        different = [task for task, (old, new) in enumerate(zip(before, after, strict=True)) if old != new]
+        different = _different(before, after)
         for task in different:
             self._details.pop(task, None)
         return [*different, *(task for task in self.picture.running if task in self)]
 
     def states(self) -> bytes:
         """Return the states in the order of the frames."""
+        if not self.picture.tests:
+            return self.picture.states
         return bytes(map(self.picture.states.__getitem__, self.order))
 
-    def firsts(self) -> list[int]:
-        """Return the first frames in their order."""
-        return [self.picture.first[task] for task in self.order]
+    def place_of(self, task: int | None) -> int:
+        """Return where a task stands in the order of the frames, or -1."""
+        return self._place_of[task] if task is not None and 0 <= task < len(self._place_of) else -1
 
     def lacking(self, tasks: Iterable[int]) -> list[int]:
         """Return those tasks of which more could be known than the feed tells."""
@@ -105,6 +117,17 @@ class TaskRows(Mapping[int, "dict[str, Any]"]):
                 self._details[task] = row
                 learnt.append(task)
         return learnt
+
+
+def _different(before: bytes, after: bytes) -> list[int]:
+    """Return where two strings of bytes differ; equal stretches are compared as a whole."""
+    return [
+        at
+        for begin in range(0, len(after), _STRETCH)
+        if before[begin : begin + _STRETCH] != after[begin : begin + _STRETCH]
+        for at in range(begin, min(begin + _STRETCH, len(after)))
+        if before[at] != after[at]
+    ]
 
 
 def state_word(number: int) -> str:

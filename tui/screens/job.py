@@ -82,9 +82,8 @@ class JobScreen(FarmScreen):
         deciding = opened.picture.job.get("state") in _DECIDING and bool(opened.test_frames)
         pictures = deciding if self._wants_pictures is None else self._wants_pictures
         self.set_class(pictures, "with-pictures")
-        states, firsts = opened.rows.states(), opened.rows.firsts()
-        cursor, order = opened.table.cursor, opened.rows.order
-        place = -1 if cursor is None or cursor not in opened.rows else order.index(cursor)
+        states, firsts = opened.rows.states(), opened.rows.firsts
+        place = opened.rows.place_of(opened.table.cursor)
         grid = self.query_one("#grid", GridView)
         grid.most_lines = 3 if self.has_class("low") else 10
         grid.show(states, firsts, place)
@@ -181,8 +180,7 @@ class JobScreen(FarmScreen):
     def action_next_failed(self, direction: int) -> None:
         """Go to the next failed task."""
         opened = self.opened
-        order, cursor = opened.rows.order, opened.table.cursor
-        place = order.index(cursor) if cursor is not None else 0
+        order, place = opened.rows.order, max(0, opened.rows.place_of(opened.table.cursor))
         found = next_in_state(opened.rows.states(), TaskState.FAILED, place, direction)
         if found is None:
             self.tell((Run("no task has failed", "muted"),))

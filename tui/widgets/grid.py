@@ -51,7 +51,7 @@ class GridView(Painting):
             firsts: First frame of each.
             place: Which one the cursor is on.
         """
-        if states == self._states and firsts == self._firsts:
+        if states == self._states and firsts is self._firsts:
             if place != self._place:
                 self._place = place
                 self.refresh()
