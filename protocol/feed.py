@@ -14,7 +14,7 @@
               alerts: code, level (error, warning, info), text, hint, job, node; alert_count;
               boards: board, url, programs (key, name, total, pending, running, completed, failed); notes
     jobs      those that have changed, each as `job.list` gives it but without lists of frames, newest change last
-    removed   ids of jobs that were deleted
+    removed   ids of jobs that were deleted or archived
     nodes     machines that have changed, each as `node.list` gives it
     nodes_removed
 

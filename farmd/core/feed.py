@@ -153,6 +153,7 @@ class Feed:
         reached = page[-1][1] if more else chronicle.version
         self._nodes.look(turn.now)
         jobs = [job for job_id, _ in page if (job := node.jobs.get(job_id)) is not None]
+        away = [job.id for job in jobs if job.archived]
         return {
             "schema": "farm.feed.v1",
             "life": self.life,
@@ -161,8 +162,8 @@ class Feed:
             "more": more,
             "as_of_ms": turn.now.wall_ms,
             "farm": farm_view(node, turn),
-            "jobs": [views.job_view(node, job, turn.now, brief=True, frames=False) for job in jobs],
-            "removed": chronicle.removed_since(after.jobs) or [],
+            "jobs": [views.job_view(node, job, turn.now, brief=True, frames=False) for job in jobs if not job.archived],
+            "removed": [*(chronicle.removed_since(after.jobs) or []), *away],
             "nodes": self._nodes.newer_than(after.nodes),
             "nodes_removed": self._nodes.removed_since(after.nodes),
         }

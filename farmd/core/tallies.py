@@ -58,7 +58,10 @@ class Tallies:
         return tallies
 
     def put(self, job_id: JobId, share: Share | None) -> int:
-        """Take a job's part as it is now, None if the job is no more; returns by how many frames more are done."""
+        """Take a job's part as it is now, None if the job is no more; returns by how many frames more are done.
+
+        Frames of a job that was not counted before are no news: it may have been brought back from the archive.
+        """
         old = self._shares.pop(job_id, None)
         if old is not None:
             self._add(old, -1)
@@ -66,7 +69,7 @@ class Tallies:
             return 0
         self._shares[job_id] = share
         self._add(share, 1)
-        return share.done_frames - (old.done_frames if old is not None else 0)
+        return share.done_frames - old.done_frames if old is not None else 0
 
     def _add(self, share: Share, sign: int) -> None:
         self.jobs["total"] += sign
@@ -76,9 +79,9 @@ class Tallies:
 
 
 def share_of(jobs: Jobs, job_id: JobId) -> Share | None:
-    """Read off what a job adds to the counts; None if there is no such job."""
+    """Read off what a job adds to the counts; None if there is no such job, or if it was put away."""
     job = jobs.get(job_id)
-    if job is None:
+    if job is None or job.archived:
         return None
     state = jobs.state_of(job_id)
     running, done, failed = job.running_count, job.done_count, job.failed_count

@@ -145,6 +145,27 @@ def test_a_deleted_job_leaves_the_picture() -> None:
     play(scene)
 
 
+def test_an_archived_job_leaves_the_picture_and_its_counts_until_it_is_brought_back() -> None:
+    async def scene(farm: Farm) -> None:
+        job = await farm.submit(frames="1-4")
+        await farm.until_state(job, "completed")
+        await asyncio.sleep(3)  # until it is delivered, too
+        viewer = Viewer(farm)
+        await viewer.catch_up()
+        await farm.data("job.control", job=job, action="archive")
+        await viewer.step()
+        assert (viewer.picture.jobs, viewer.picture.farm["jobs"]["total"]) == ({}, 0)
+        fresh = Viewer(farm)
+        await fresh.catch_up()
+        assert fresh.picture.jobs == {}
+        await farm.data("job.control", job=job, action="unarchive")
+        await viewer.step()
+        assert (list(viewer.picture.jobs), viewer.picture.farm["jobs"]["total"]) == ([job], 1)
+        assert sum(viewer.picture.farm["pace"]["frames"]) == viewer.picture.jobs[job]["total"]
+
+    play(scene)
+
+
 def test_another_life_of_the_node_tells_everything_anew() -> None:
     async def scene(farm: Farm) -> None:
         job = await farm.submit()
