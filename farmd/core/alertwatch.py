@@ -36,6 +36,7 @@ KEPT_S = 60.0
 """How long an episode that is over is remembered."""
 OWN = ("disk", "store")
 
+
 @dataclass(slots=True)
 class Episode:
     """An alert, which time it is, since when it stands, when it went, and which hooks were told of its begin and end."""
