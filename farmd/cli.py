@@ -262,7 +262,9 @@ def run(ctx: click.Context, /, data_dir: Path | None, log_level: str, seeds: tup
 
 @main.command()
 @_DATA_DIR
-@click.option("--listen", default=DEFAULT_WEB, show_default=True, metavar="HOST:PORT", help='Where to listen; "" = not.')
+@click.option(
+    "--listen", default=DEFAULT_WEB, show_default=True, metavar="HOST:PORT", help='Where to listen; "" = not.'
+)
 @click.option("--board", default="", metavar="HOST:PORT", help="Serve the board there, too.")
 @click.option(
     "--scenes",
@@ -281,7 +283,10 @@ def run(ctx: click.Context, /, data_dir: Path | None, log_level: str, seeds: tup
     help="Most bytes of one user's files on their way in.  [env: FARM_WEB_QUOTA]",
 )
 @click.option(
-    "--open-metrics", is_flag=True, envvar="FARM_WEB_OPEN_METRICS", help="Serve /metrics to whoever asks, without token."
+    "--open-metrics",
+    is_flag=True,
+    envvar="FARM_WEB_OPEN_METRICS",
+    help="Serve /metrics to whoever asks, without token.",
 )
 @click.option("--with-parent", is_flag=True, hidden=True, help="End when standard input is closed.")
 @click.pass_context

@@ -30,7 +30,6 @@ MAX_DOORS = 256
 MAX_NAME_CHARS = 100
 
 
-
 class Verdict(NamedTuple):
     """What a token is good for.
 
