@@ -259,7 +259,7 @@ def test_older_life_resurrects_nothing_and_a_newer_one_replaces_all() -> None:
     assert says(answer, B) == claim(B, LEFT, epoch=5, incarnation=9), "it learns that a later life was seen"
     bench.hear(B, Ping(3, (claim(B, epoch=6),)))
     (change,) = bench.machine.take_changes()
-    assert (change, change.restarted) == (MemberChange(B, LEFT, ALIVE, 6, 5), True)
+    assert (change, change.restarted) == (MemberChange(B, LEFT, ALIVE, 6, 5, seen_at=bench.now), True)
 
 
 def test_node_whose_database_went_back_leaps_above_its_remembered_life() -> None:

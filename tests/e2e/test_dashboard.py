@@ -94,6 +94,46 @@ def submitted(farm: Farm, scene: Path, name: str, frames: str, *words: str) -> s
     return farm["a"].submit("--command", PRINTS, "--frames", frames, "--name", name, *outputs, *words, str(scene))
 
 
+def read_log(screen: Screen) -> None:
+    """Open the log of the frame at the cursor, find a word in it, and leave."""
+    screen.press("l")
+    screen.shows("prints three", "ended")
+    screen.press("/")
+    screen.type("two")
+    screen.press("Enter")
+    screen.shows("/two", "▌frame")
+    screen.leave("▌frame")
+
+
+def hold_and_release(screen: Screen, farm: Farm) -> None:
+    """Hold a machine with a reason, and let it work again."""
+    screen.press("3")
+    screen.shows("○ idle")
+    screen.press("h")
+    screen.shows("Hold machine a?")
+    screen.type("I work here")
+    screen.press("Enter")
+    screen.shows("⏸ held", "held by")
+    held = farm["b"].ask("node.show", node="a")
+    assert "I work here" in held["reason"]
+    screen.press("h")
+    screen.shows("● machine a released")
+
+
+def cancel_first_job_of_the_list(screen: Screen) -> None:
+    """Cancel a job, which is asked for once more."""
+    screen.press("1")
+    screen.shows("Not over yet")
+    screen.press("2")
+    screen.shows("first_job")
+    screen.press("g")
+    screen.shows("1 of 2")
+    screen.press("X")
+    screen.shows("Cancel job too_large for ever?")
+    screen.press("y")
+    screen.shows("⌀ cancelled")
+
+
 def test_story_of_a_job_is_told_at_any_size(farm: Farm, scene: Path, size: tuple[int, int]) -> None:
     farm.start("a", "b")
     done = submitted(farm, scene, "first_job", "1-12", "--gate", "off")
@@ -109,34 +149,9 @@ def test_story_of_a_job_is_told_at_any_size(farm: Farm, scene: Path, size: tuple
         screen.shows("2 of 2")
         screen.press("Enter")
         screen.shows("12 of 12 done", "● 12 done")
-        screen.press("l")
-        screen.shows("prints three", "ended")
-        screen.press("/")
-        screen.type("two")
-        screen.press("Enter")
-        screen.shows("/two", "▌frame")
-        screen.leave("▌frame")
-        screen.press("3")
-        screen.shows("○ idle")
-        screen.press("h")
-        screen.shows("Hold machine a?")
-        screen.type("I work here")
-        screen.press("Enter")
-        screen.shows("⏸ held", "held by")
-        held = farm["b"].ask("node.show", node="a")
-        assert "I work here" in held["reason"]
-        screen.press("h")
-        screen.shows("● machine a released")
-        screen.press("1")
-        screen.shows("Not over yet")
-        screen.press("2")
-        screen.shows("first_job")
-        screen.press("g")
-        screen.shows("1 of 2")
-        screen.press("X")
-        screen.shows("Cancel job too_large for ever?")
-        screen.press("y")
-        screen.shows("⌀ cancelled")
+        read_log(screen)
+        hold_and_release(screen, farm)
+        cancel_first_job_of_the_list(screen)
         assert farm["b"].state(waits) == "cancelled"
         assert farm["b"].state(done) == "completed"
         screen.press("q")
