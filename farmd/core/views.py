@@ -6,6 +6,7 @@ the number of frames. Called by `farmd.core.door`.
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from farmd.core.bitmap import Mark
 from farmd.core.costviews import cost_view
 from farmd.core.edits import edit_views
-from farmd.core.jobstatus import task_state
+from farmd.core.jobstatus import task_states
 from farmd.core.nodeorders import price_view
 from farmd.core.resultviews import away_groups, away_tasks, holders_of, output_view, whereabouts_of
 from farmd.core.room import store_view
@@ -21,9 +22,11 @@ from protocol.errors import NotFound
 from protocol.frames import FrameSet, parse_frames
 from protocol.human import counted
 from protocol.ids import TaskIndex, task_id_of
-from protocol.states import JOB_TERMINAL, FailureClass, MemberState, NodeState, TaskState
+from protocol.states import JOB_TERMINAL, TASK_STATES, FailureClass, MemberState, NodeState, TaskState
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from farmd.core.job import Job
     from farmd.core.jobstatus import GateFrame, JobStatus
     from farmd.core.node import Node
@@ -232,18 +235,20 @@ def _eta_s(node: Node, job: Job, status: JobStatus) -> float | None:
 
 
 def task_list(node: Node, job: Job, state: str, offset: int, limit: int) -> dict[str, Any]:
-    """A page of a job's tasks, all or those in one state."""
-    rows: list[dict[str, Any]] = []
-    total = 0
-    for index in range(job.plan.task_count):
-        task = TaskIndex(index)
-        where = task_state(job, task).value
-        if state and where != state:
-            continue
-        if offset <= total < offset + limit:
-            rows.append(task_view(node, job, task, where))
-        total += 1
-    return {"schema": "farm.tasks.v1", "job": job.id, "tasks": rows, "total": total}
+    """A page of a job's tasks, all or those in one state; costs what the page costs, however many tasks there are."""
+    states = task_states(job)
+    chosen: Sequence[int] = range(len(states))
+    if state:
+        codes = [code for code, known in enumerate(TASK_STATES) if known.value == state]
+        chosen = [index for code in codes for index in _where(states, code)]
+    page = chosen[max(0, offset) :][: max(0, limit)]
+    rows = [task_view(node, job, TaskIndex(index), TASK_STATES[states[index]].value) for index in page]
+    return {"schema": "farm.tasks.v1", "job": job.id, "tasks": rows, "total": len(chosen)}
+
+
+def _where(states: bytes, code: int) -> list[int]:
+    """List the indexes of one state among many, at the speed of memory."""
+    return [found.start() for found in re.finditer(re.escape(bytes((code,))), states)]
 
 
 def task_view(node: Node, job: Job, task: TaskIndex, where: str) -> dict[str, Any]:
