@@ -22,6 +22,7 @@ KEY_NAME = "identity.key"
 USER_KEY_NAME = "user.key"
 MAX_SOCKET_PATH_BYTES = 107
 """sun_path of Linux has 108 bytes, one of them the end mark."""
+_RUNTIME_NAME_BYTES = len("/farmd/0123456789abcdef.sock")
 SYSTEM_RUNTIME_DIR = Path("/run/farmd")
 SYSTEM_DATA_DIR = Path("/var/lib/farmd")
 FARM_GROUP = "farm"
@@ -51,11 +52,14 @@ def user_key_path() -> Path:
 def user_runtime_dir() -> Path:
     """Return this user's own runtime directory, made with mode 0700 if it is missing.
 
+    That of the session, unless its name is so long that no socket in it could be bound.
+
     Raises:
         UserError: Somebody else owns the one in /tmp, or could write there.
     """
-    base = os.environ.get("XDG_RUNTIME_DIR")
-    path = Path(base) / "farmd" if base and Path(base).is_dir() else Path(f"/tmp/farmd-{os.getuid()}")  # noqa: S108  # checked below
+    base = os.environ.get("XDG_RUNTIME_DIR", "")
+    is_short = 0 < len(os.fsencode(base)) <= MAX_SOCKET_PATH_BYTES - _RUNTIME_NAME_BYTES
+    path = Path(base) / "farmd" if is_short and Path(base).is_dir() else Path(f"/tmp/farmd-{os.getuid()}")  # noqa: S108  # checked below
     path.mkdir(mode=0o700, exist_ok=True)
     if not _is_ours_alone(path):
         raise UserError(

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from protocol.ids import NodeId
 
 MAX_EVENTS = 1_000
+MAX_MS = (1 << 63) - 1
+"""Latest time that a database can hold; a peer may name any number."""
 SETTLE_S = 3.0
 """After the first sign of the others: so that more of them, and their rows, have come."""
 PATIENCE_S = 10.0
@@ -98,7 +100,7 @@ class Recalling:
         self._number += 1
         self._serving[self._number] = (sender, message.ask)
         limit = max(1, min(message.limit, MAX_EVENTS))
-        turn.effects.append(ReadNotes(self._number, max(0, message.since_ms), limit))
+        turn.effects.append(ReadNotes(self._number, min(max(0, message.since_ms), MAX_MS), limit))
 
     def on_read(self, turn: Turn, event: NotesRead) -> None:
         """The event log was read here."""
