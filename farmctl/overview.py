@@ -60,8 +60,8 @@ class Overview:
             UserError: What the node says, or that it does not answer.
         """
         picture = self._picture
-        picture.apply(call("farm.feed", **picture.question(patience_s if picture.is_whole else 0.0)))
-        while not picture.is_whole:
+        picture.apply(call("farm.feed", **picture.question(0.0 if picture.wants_more else patience_s)))
+        while picture.wants_more:
             picture.apply(call("farm.feed", **picture.question(0.0)))
         return document_of(picture)
 

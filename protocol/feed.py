@@ -43,6 +43,9 @@ MAX_TASKS = 16 << 20
 """Tasks of one job that are taken: an answer that unpacks to more is refused."""
 
 
+Views = dict[str, dict[str, Any]]
+
+
 class Changes(NamedTuple):
     """What an answer changed: ids, in the order in which they were told; `reset` = everything is new."""
 
@@ -61,17 +64,24 @@ class FarmPicture:
         jobs: Jobs by id, in the order of their last change.
         nodes: Machines by id; `last_seen_at_ms` is added, so that their absence can be told at any time.
         as_of_ms: When the node said so, by its clock.
-        is_whole: All pages of the first telling have come.
+        is_whole: Everything was told once.
     """
 
     def __init__(self) -> None:
         self.farm: dict[str, Any] = {}
-        self.jobs: dict[str, dict[str, Any]] = {}
-        self.nodes: dict[str, dict[str, Any]] = {}
+        self.jobs: Views = {}
+        self.nodes: Views = {}
         self.as_of_ms = 0
         self.is_whole = False
         self._life = ""
         self._after: Any = None
+        self._anew: tuple[Views, Views] | None = None
+        """What is told from the start, in pages: until the last has come, the old picture is better than a part."""
+
+    @property
+    def wants_more(self) -> bool:
+        """Tell whether pages of a telling from the start are still to come."""
+        return self._anew is not None
 
     def question(self, patience_s: float) -> dict[str, Any]:
         """Return the arguments of the next `farm.feed`."""
@@ -80,29 +90,38 @@ class FarmPicture:
     def apply(self, answer: Any) -> Changes:
         """Take an answer; returns what it changed.
 
+        What is told from the start takes the place of all that was known in one step, when it is complete.
+
         Raises:
             PeerError: It is none.
         """
         if not isinstance(answer, dict) or answer.get("schema") != "farm.feed.v1":
             raise PeerError("not an answer of farm.feed")
-        reset = bool(answer["reset"])
-        if reset:
-            self.jobs.clear()
-            self.nodes.clear()
-            self.is_whole = False
+        if answer["reset"]:
+            self._anew = ({}, {})
         self._life, self._after = answer["life"], answer["after"]
         self.farm, self.as_of_ms = answer["farm"], answer["as_of_ms"]
-        removed = tuple(job for job in answer["removed"] if self.jobs.pop(job, None) is not None)
-        gone = tuple(node for node in answer["nodes_removed"] if self.nodes.pop(node, None) is not None)
-        for job in answer["jobs"]:
-            self.jobs.pop(job["id"], None)
-            self.jobs[job["id"]] = job
-        for node in answer["nodes"]:
-            seen = {"last_seen_at_ms": self.as_of_ms - int(1000 * node["last_seen_s"])}
-            self.nodes[node["id"]] = node | seen
-        self.is_whole = self.is_whole or not answer["more"]
-        jobs = tuple(job["id"] for job in answer["jobs"])
-        return Changes(jobs, removed, tuple(node["id"] for node in answer["nodes"]), gone, reset)
+        if self._anew is None:
+            return _told(answer, self.jobs, self.nodes)
+        _told(answer, *self._anew)
+        if answer["more"]:
+            return Changes()
+        (self.jobs, self.nodes), self._anew = self._anew, None
+        self.is_whole = True
+        return Changes(tuple(self.jobs), (), tuple(self.nodes), (), reset=True)
+
+
+def _told(answer: dict[str, Any], jobs: Views, nodes: Views) -> Changes:
+    """Bring jobs and machines up to date by one answer."""
+    removed = tuple(job for job in answer["removed"] if jobs.pop(job, None) is not None)
+    gone = tuple(node for node in answer["nodes_removed"] if nodes.pop(node, None) is not None)
+    for job in answer["jobs"]:
+        jobs.pop(job["id"], None)
+        jobs[job["id"]] = job
+    for node in answer["nodes"]:
+        nodes[node["id"]] = node | {"last_seen_at_ms": answer["as_of_ms"] - int(1000 * node["last_seen_s"])}
+    changed = tuple(job["id"] for job in answer["jobs"])
+    return Changes(changed, removed, tuple(node["id"] for node in answer["nodes"]), gone)
 
 
 class JobPicture:

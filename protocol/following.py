@@ -40,6 +40,8 @@ DIAL_S = 3.0
 """A node that is asked first must answer within this time."""
 AGAIN_S = (0.25, 0.5, 1.0, 2.0, 3.0)
 """Pauses before all nodes are tried again; the last one holds from then on."""
+JOB_AGAIN_S = 1.0
+"""Pause before a job is asked for again after an error."""
 LOST_S = 15.0
 """Without an answer for so long, the farm is out of reach."""
 
@@ -216,9 +218,9 @@ class Following:
                 self.node_name = str(self.picture.farm["node_name"])
                 await self._say(Link.CONNECTED)
                 await self._events.put(Answer(changes))
-                patience = self._patience_s if self.picture.is_whole else 0.0
+                patience = 0.0 if self.picture.wants_more else self._patience_s
                 answer = await client.call("farm.feed", **self.picture.question(patience))
-        except (UserError, PeerError, OSError, KeyError, TypeError) as error:
+        except (UserError, PeerError, OSError, KeyError, TypeError, ValueError) as error:
             return str(error)
 
     async def _find(self) -> tuple[Candidate, Asker, Any] | None:
@@ -279,15 +281,26 @@ class Following:
             self._job_task = asyncio.create_task(self._follow_job(self._job, self._client))
 
     async def _follow_job(self, picture: JobPicture, client: Asker) -> None:
+        """Take answers until cancelled: one that fails, or comes late, must not leave the picture as it is for ever."""
+        told = ""
+        while True:
+            error = await self._ask_of_job(picture, client)
+            if error is not None and not isinstance(error, Unreachable) and str(error) != told:
+                await self._events.put(JobAnswer(picture, error=error))
+            told = str(error) if error is not None else ""
+            if error is not None:
+                await asyncio.sleep(JOB_AGAIN_S)
+
+    async def _ask_of_job(self, picture: JobPicture, client: Asker) -> UserError | None:
         try:
-            while True:
-                answer = await client.call("job.feed", **picture.question(self._patience_s))
-                await self._events.put(JobAnswer(picture, picture.apply(answer)))
-        except Unreachable:
-            return  # the feed of the farm notices, too, and finds another node
-        except (UserError, PeerError) as error:
-            told = error if isinstance(error, UserError) else UserError("the job cannot be shown", str(error))
-            await self._events.put(JobAnswer(picture, error=told))
+            answer = await client.call("job.feed", **picture.question(self._patience_s))
+            is_new = picture.apply(answer)
+        except UserError as error:
+            return error
+        except (PeerError, KeyError, TypeError, ValueError, OSError) as error:
+            return UserError("the job cannot be shown", str(error))
+        await self._events.put(JobAnswer(picture, is_new))
+        return None
 
     # -- saying so ------------------------------------------------------------------------------------------------
 

@@ -30,6 +30,8 @@ class FakeNode:
         self.changed = asyncio.Event()
         self.broken = asyncio.Event()
         self.dialled = 0
+        self.late = False
+        """The next answer of `job.feed` comes too late."""
 
     def become(self, how: str) -> None:
         """Go up, silent or down; who is connected to a node that goes down is told."""
@@ -65,6 +67,9 @@ class FakeClient:
         finally:
             changed.cancel()
             broken.cancel()
+        if op == "job.feed" and self.node.late:
+            self.node.late = False
+            raise Unreachable(f"no answer from {self.node.name}", "", "")
         if self.node.how != "up" or self.broken.is_set():
             raise Unreachable(f"the connection to {self.node.name} broke", "", "")
         return self._farm() if op == "farm.feed" else self._job(args["job"])
@@ -247,6 +252,21 @@ def test_a_job_that_is_gone_is_told_once_and_the_farm_goes_on() -> None:
     errors = [event.error for _, event in scene.events if isinstance(event, JobAnswer)]
     assert [error.code for error in errors if error is not None] == [5]
     assert scene.states() == [(Link.CONNECTED, "n0")]
+
+
+def test_a_job_whose_answer_came_too_late_once_is_followed_on() -> None:
+    async def story(scene: Scene) -> None:
+        await asyncio.sleep(1)
+        scene.following.watch_job("j1")
+        await asyncio.sleep(1)
+        scene.nodes["n0"].late = True
+        await asyncio.sleep(5)
+        assert not scene.nodes["n0"].late
+        told = len([event for _, event in scene.events if isinstance(event, JobAnswer)])
+        await asyncio.sleep(10)
+        assert len([event for _, event in scene.events if isinstance(event, JobAnswer)]) > told
+
+    assert play(story).states() == [(Link.CONNECTED, "n0")]
 
 
 def test_an_order_without_a_node_is_refused_and_with_one_is_carried_there() -> None:
