@@ -191,14 +191,24 @@ class Dashboard(App[int]):
         self.console_model.close_job()
         self.source.watch_job(None)
 
+    def _look_again_at(self, page: JobScreen | None) -> None:
+        """The page of another job was closed: go on with the one below it, if there is one."""
+        if page is None:
+            self.console_model.close_job()
+            self.source.watch_job(None)
+        else:
+            self.console_model.open = page.opened
+            self.source.watch_job(page.job)
+
     def go_back(self) -> None:
         """Close what was opened last; from a view, go to the overview; from there, stay."""
         if len(self.screen_stack) > 2:
-            closed = self.pop_screen()
-            if not any(isinstance(screen, JobScreen) for screen in self.screen_stack):
-                self.console_model.close_job()
-                self.source.watch_job(None)
-            del closed
+            closed = self.screen
+            self.pop_screen()
+            if isinstance(closed, JobScreen):
+                self._look_again_at(
+                    next((known for known in reversed(self.screen_stack) if isinstance(known, JobScreen)), None)
+                )
         elif self._view is not Place.OVERVIEW:
             self.show(Place.OVERVIEW)
         else:

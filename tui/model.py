@@ -140,7 +140,7 @@ class TableModel(Generic[K]):
         """Rows are new or different."""
         if self._stale:
             return
-        changed = [(key, self._new_key(key)) for key in keys]
+        changed = [(key, self._new_key(key)) for key in dict.fromkeys(keys)]
         moved = [(key, new) for key, new in changed if new != self._key_of.get(key)]
         if self._frozen is not None:
             self._append_frozen([key for key, new in moved if new is not None])

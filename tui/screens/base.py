@@ -267,4 +267,5 @@ class FarmScreen(TableScreen):
         jobs = self.chosen_jobs()
         row = self.console.job_row(jobs[0]) if jobs else None
         if row is not None:
-            self.dashboard.ordering.order(priority_order(int(row.get("priority") or 50) + by), jobs)
+            priority = row.get("priority")
+            self.dashboard.ordering.order(priority_order((50 if priority is None else int(priority)) + by), jobs)

@@ -152,7 +152,7 @@ class JobScreen(FarmScreen):
                 shown.note = "asking …"
                 self.dashboard.asking.picture(self, number)
             elif not done:
-                shown.note = ""
+                shown.data, shown.note = None, ""
         self.query_one("#pictures", Pictures).show([self._shown[number] for number in wanted])
 
     def picture_came(self, frame: int, data: bytes | None, note: str) -> None:
@@ -160,7 +160,8 @@ class JobScreen(FarmScreen):
         shown = self._shown.get(frame)
         if shown is not None:
             shown.data, shown.note = data, note
-            self.query_one("#pictures", Pictures).refresh()
+            for pictures in self.query("#pictures").results(Pictures):  # none once the page was left
+                pictures.refresh()
 
     def details(self) -> list[Runs]:
         """Describe the task at the cursor and the job."""

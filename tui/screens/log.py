@@ -256,7 +256,9 @@ class LogScreen(FarmScreen):
         self._search({"errors": True}, direction, here=False)
 
     def _search(self, wanted: dict[str, Any], direction: int, *, here: bool) -> None:
-        self.run_worker(self._searched(wanted, direction, here=here), group="search", exclusive=True)
+        self.run_worker(
+            self._searched(wanted, direction, here=here), group="search", exclusive=True, exit_on_error=False
+        )
 
     async def _searched(self, wanted: dict[str, Any], direction: int, *, here: bool) -> None:
         window = self.window
@@ -267,6 +269,8 @@ class LogScreen(FarmScreen):
         self.tell((Run("searching …", "muted"),))
         try:
             offset = await self._found(wanted, direction, begin)
+            if offset is not None:
+                await self._show_around(offset)
         except UserError as error:
             self.tell((Run(f"{error.what}: {error.why}", "warning"),))
             return
@@ -274,13 +278,18 @@ class LogScreen(FarmScreen):
             self.tell((Run("no match " + ("above" if direction < 0 else "below"), "muted"),))
             return
         window.following = False
-        if window.index_of(offset) is None:
-            window.begin_at(await self._ask("log.read", offset=offset, lines=PAGE_LINES), cursor=offset)
-            window.put_before(await self._ask("log.tail", lines=self.lines.page_lines, before=offset))
         window.cursor = offset
         self.tell(())
         self.lines.lines_changed()
         self.tell_edges()
+
+    async def _show_around(self, offset: int) -> None:
+        """Have the line at an offset, and some before it, in the window."""
+        if self.window.index_of(offset) is None:
+            after = await self._ask("log.read", offset=offset, lines=PAGE_LINES)
+            before = await self._ask("log.tail", lines=self.lines.page_lines, before=offset)
+            self.window.begin_at(after, cursor=offset)
+            self.window.put_before(before)
 
     async def _found(self, wanted: dict[str, Any], direction: int, begin: int) -> int | None:
         while True:
