@@ -72,7 +72,11 @@ class WebChild:
         pause_s = FIRST_PAUSE_S
         while True:
             began = time.monotonic()
-            code = await self._live()
+            try:
+                code = await self._live()
+            except OSError as error:  # no memory, no processes: that passes
+                _LOG.warning("the HTTP process cannot be started: %s", error)
+                code = 1
             if code == _USAGE:
                 _LOG.error("HTTP is not served: see above")
                 return

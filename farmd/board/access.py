@@ -70,7 +70,10 @@ def is_known_host(header: str, bound: str, names: Iterable[str] = ()) -> bool:
         bound: What the server listens on; on loopback nothing but loopback is believed.
         names: Names of this machine.
     """
-    name = (urlsplit(f"//{header}").hostname or "") if header.isascii() else ""
+    try:
+        name = (urlsplit(f"//{header}").hostname or "") if header.isascii() else ""
+    except ValueError:  # "[", say
+        return False
     if is_loopback(name):
         return True
     if is_loopback(bound):
@@ -92,7 +95,10 @@ def is_own_origin(origin: str | None, host: str) -> bool:
     """Tell whether a WebSocket was opened by our own page; programs send no origin."""
     if origin is None:
         return True
-    found = urlsplit(origin)
+    try:
+        found = urlsplit(origin)
+    except ValueError:
+        return False
     return found.scheme in ("http", "https") and found.netloc == host
 
 

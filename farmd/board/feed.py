@@ -87,12 +87,16 @@ class Viewer:
             self._opened[group] = None
             self._model.watch(group)
         if self._grouped:
+            self._drop_pages(group)  # who opens it again is told anew, once
             self._add_pages(group)
+
+    def _drop_pages(self, group: str) -> None:
+        self._pages = deque(page for page in self._pages if page[0] != group)
 
     def _close(self, group: str) -> None:
         del self._opened[group]
         self._model.unwatch(group)
-        self._pages = deque(page for page in self._pages if page[0] != group)
+        self._drop_pages(group)
 
     def _add_pages(self, group: str) -> None:
         keys = self._model.keys(group)

@@ -308,8 +308,12 @@ class BoardModel:
         self._departed.append((self.seq, key))
 
     def _make_room(self) -> None:
-        """Keep the memory bounded: who ended first, or else changed first, leaves first."""
-        excess = len(self._tasks) - self.max_tasks
+        """Keep the memory bounded: who ended first, or else changed first, leaves first.
+
+        What is fetched on demand is bounded by whoever fetches it, and pushes nobody's tasks away.
+        """
+        fetched = sum([len(group.tasks) for group in self._groups.values() if group.on_demand])
+        excess = len(self._tasks) - fetched - self.max_tasks
         if excess <= 0:
             return
         own = [task for task in self._tasks.values() if not self._groups[task.group].on_demand]

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
         ("ws07:8765", "0.0.0.0", True),
         ("WS07", "0.0.0.0", True),
         ("evil.example:8765", "0.0.0.0", False),
+        ("[", "127.0.0.1", False),
+        ("[x]:1", "0.0.0.0", False),
     ],
 )
 def test_host_is_known_only_where_no_strange_name_leads_here(host: str, bound: str, is_known: bool) -> None:
@@ -74,3 +76,7 @@ def test_proof_holds_for_its_role_and_texts_alone() -> None:
     assert not access.is_proof(shown, b"secret", "hello", "nonce", "other")
     assert not access.is_proof(shown, b"other", "hello", "nonce", "server")
     assert not access.is_proof("ö", b"secret", "hello")
+
+
+def test_an_origin_that_is_no_address_is_a_strange_one() -> None:
+    assert access.is_own_origin("http://[", "127.0.0.1:8765") is False

@@ -140,3 +140,25 @@ def test_groups_fetched_on_demand_count_as_their_source_says() -> None:
     model.remove_group("job")
     assert model.counts == counted(model)
     assert len(model.views()) == 1
+
+
+def test_tasks_that_are_fetched_on_demand_push_no_program_off_the_board() -> None:
+    model = BoardModel(max_tasks=100)
+    model.apply(ONE, {f"r{n}": ops.started(n) for n in range(60)})
+    model.put_group("farm/j", "a job", "farm", no_counts() | {"pending": 5000}, {})
+    model.put_tasks("farm/j", [Task(f"farm/j/{n}", f"{n}", "farm/j") for n in range(5000)])
+    model.apply(ONE, {"r1": ops.updated(1, 2)})
+    own = [task for task in model.views() if task["key"].startswith("p1/")]
+    assert len(own) == 60
+
+
+def test_a_group_that_is_opened_again_and_again_is_told_once() -> None:
+    model = BoardModel()
+    model.apply(ONE, {f"{n}": ops.started(1) for n in range(5000)})
+    viewer, picture = Viewer(model, "s"), Picture()
+    told(viewer, picture)
+    for _ in range(50):
+        viewer.asked({"kind": "open", "group": next(iter(picture.groups))})
+    told(viewer, picture)
+    assert len(picture.tasks) == 5000
+    assert picture.kinds["page"] <= 10
