@@ -71,6 +71,11 @@ class Alerts:
         self._dirty: dict[JobId, None] = {}
         self._due = inf
 
+    def load(self) -> None:
+        """Look at all jobs of an earlier life, soon."""
+        self._dirty = {job.id: None for job in self._node.jobs}
+        self._due = 0.0
+
     def on_jobs_changed(self, turn: Turn, changed: dict[JobId, None]) -> None:
         """Look at these jobs again soon."""
         self._dirty |= changed

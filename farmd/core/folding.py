@@ -45,6 +45,7 @@ class Folding:
             node.jobs.node_evicted(evicted)
         node.jobs.load(node.replica.rows(), now)
         node.chronicle.load()
+        node.alerts.load()
 
     def fold(self, turn: Turn) -> None:
         """Let every change of a row have its consequences here."""

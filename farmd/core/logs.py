@@ -188,7 +188,7 @@ class Logs:
             raise PeerError(f"{sender} has {MAX_OF_PEER} questions for logs open")
 
         def tell(turn: Turn, excerpt: LogExcerpt | None) -> None:
-            turn.send(sender, LogSought(message.ask, excerpt or LogExcerpt(found=False)), volatile=True)
+            turn.send(sender, LogSought(message.ask, excerpt or LogExcerpt(found=False, complete=True)), volatile=True)
 
         now, query = turn.now.mono, message.query
         wait_s = min(max(0, query.wait_ms) / 1000, MAX_WAIT_S) if query.size >= 0 else 0.0

@@ -51,7 +51,7 @@ class Recalling:
         self._candidates: dict[NodeId, None] = {}
         self._tries = 0
         self._number = 0
-        self._asked: NodeId | None = None
+        self._asked: tuple[NodeId, int] | None = None
         self._serving: dict[int, tuple[NodeId, int]] = {}
 
     def on_member(self, turn: Turn, change: MemberChange) -> None:
@@ -86,7 +86,7 @@ class Recalling:
         del self._candidates[asked]
         self._tries -= 1
         self._number += 1
-        self._asked, self._due = asked, turn.now.mono + PATIENCE_S
+        self._asked, self._due = (asked, self._number), turn.now.mono + PATIENCE_S
         turn.send(asked, EventsAsk(self._number, self._since_ms, MAX_EVENTS), volatile=True)
 
     def on_ask(self, turn: Turn, sender: NodeId, message: EventsAsk) -> None:
@@ -110,7 +110,7 @@ class Recalling:
 
     def on_are(self, turn: Turn, sender: NodeId, message: EventsAre) -> None:
         """Take what another node remembers; the store drops what is known."""
-        if sender != self._asked or message.ask != self._number:
+        if (sender, message.ask) != self._asked:  # questions that are served here meanwhile have numbers, too
             return
         self._asked, self._due = None, None
         self._candidates.clear()

@@ -301,7 +301,7 @@ class Daemon:
     def _judge(self, token: bytes) -> Verdict:
         farm = self._identity.farm
         known = self._core.registry.signing_keys() if self._core is not None else []
-        signers = [signer.verify_key for signer in known if signer.good] or [farm.verify_key]
+        signers = [signer.verify_key for signer in known if signer.good] if known else [farm.verify_key]
         return Verdict(*judge_token(farm, token, self._clock.now().wall_ms, signers))
 
     def _hear_of_seeds(self, node: Node) -> None:

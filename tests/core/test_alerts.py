@@ -40,6 +40,20 @@ def test_a_gate_that_waits_is_told_until_somebody_decides() -> None:
     play(scene)
 
 
+def test_a_gate_that_waits_is_told_by_a_lone_machine_that_was_restarted_too() -> None:
+    async def scene(farm: Farm) -> None:
+        job = await farm.submit(gate=GateSpec(GateMode.HOLD, (1,)))
+        await farm.until_state(job, "awaiting_approval")
+        await asyncio.sleep(2)
+        farm.machines[0].crash()
+        await asyncio.sleep(1)
+        farm.machines[0].start()
+        await asyncio.sleep(10)
+        assert (await alerts_on(farm))["gate_approval"]["job"] == job
+
+    play(scene)
+
+
 def test_a_job_that_paused_itself_is_an_error_until_it_is_resumed() -> None:
     async def scene(farm: Farm) -> None:
         farm.world.render_plan = lambda node, effect: RenderPlan(0.2, 2, "crash")  # type: ignore[method-assign]

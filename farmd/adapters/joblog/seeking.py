@@ -35,7 +35,7 @@ SEARCH_S: Final = 2.0
 PATIENCE_S: Final = 3.0
 """So much longer it may take before it is killed: a pattern that never ends."""
 _ROOT: Final = Path(__file__).resolve().parents[3]
-_NOT_FOUND: Final = LogExcerpt(found=False)
+_NOT_FOUND: Final = LogExcerpt(found=False, complete=True)
 
 
 class Seeker:
