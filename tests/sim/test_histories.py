@@ -1,6 +1,7 @@
 """Histories of whole farms: ten each time, three hundred in the long part, and those that once showed a bug.
 
-As many more as there is time for: `python -m tests.sim --first 310 --count 200`."""
+As many more as there is time for: `python -m tests.sim --first 310 --count 200`.
+"""
 
 from __future__ import annotations
 
