@@ -369,8 +369,9 @@ def test_progress_is_read_from_the_log_while_it_runs(tmp_path: Path) -> None:
 
 def test_peak_memory_is_measured_for_short_processes(tmp_path: Path) -> None:
     async def scenario() -> None:
-        event = await Kit(tmp_path).run(spec_of(command=f"{sys.executable} -c 'b = bytearray(300 << 20)'"))
-        assert 300 << 20 <= event.peak_ram_bytes < 400 << 20
+        # more than this process itself, whose size the kernel counts for a child that has just begun
+        event = await Kit(tmp_path).run(spec_of(command=f"{sys.executable} -c 'b = bytearray(900 << 20)'"))
+        assert 900 << 20 <= event.peak_ram_bytes < 1000 << 20
 
     run(scenario)
 

@@ -137,7 +137,14 @@ QUICK, REST = "-m not slow and not e2e", "-m not e2e"
         (["-k", "word"], [f"-n 3 --dist loadgroup {QUICK} -k word"]),
         (["tests"], ["-m not slow tests"]),
         (["-m", "e2e"], ["-m e2e"]),
-        (["--all", "tests"], [f"-n 3 --dist loadgroup {REST} tests", "--collect-only -q -m e2e tests", "-m e2e tests"]),
+        (
+            ["--all", "tests"],
+            [
+                f"-n 3 --dist loadgroup {REST} tests",
+                "--collect-only -q -m e2e tests",
+                "-n 3 --dist loadgroup -m e2e tests",
+            ],
+        ),
     ],
 )
 def test_jobs_count_where_tests_run_in_parallel_and_a_path_has_its_e2e_tests_run(
