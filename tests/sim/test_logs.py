@@ -70,7 +70,7 @@ def test_follow_of_a_machine_that_dies_says_so_within_seconds() -> None:
         assert answer.data["away"]["node_name"] == "n01"
         assert answer.data["away"]["why"] == "it does not answer"
         assert not answer.data["found"]
-        assert farm.world.loop.time() - began < 8
+        assert farm.world.loop.time() - began < 12, "it is the loss that is told, long before patience ends"
 
     play(scene, 2)
 
