@@ -158,8 +158,10 @@ class Following:
                 yield await self._next(task)
         finally:
             await _ended(task)
+            client, self._client = self._client, None
             await _ended(self._job_task)
-            await self._hang_up()
+            if client is not None:
+                await client.close()
 
     async def call(self, op: str, /, **args: Any) -> Any:
         """Ask the node that answers now for one operation.
@@ -202,10 +204,12 @@ class Following:
             pauses = iter(AGAIN_S)
             self._last, self._client = found[:2]
             why = await self._listen(found[2])
+            client, self._client = self._client, None
+            await self._say(Link.RECONNECTING, why)
             await _ended(self._job_task)
             self._job_task = None
-            await self._hang_up()
-            await self._say(Link.RECONNECTING, why)
+            if client is not None:
+                await client.close()
 
     async def _listen(self, answer: Any) -> str:
         """Take answers of the present node until it is lost; returns why."""
@@ -281,14 +285,18 @@ class Following:
             self._job_task = asyncio.create_task(self._follow_job(self._job, self._client))
 
     async def _follow_job(self, picture: JobPicture, client: Asker) -> None:
-        """Take answers until cancelled: one that fails, or comes late, must not leave the picture as it is for ever."""
+        """Take answers of a job: one that fails, or comes late, must not leave the picture as it is for ever.
+
+        Ends when another job or another node is looked at; a cancellation alone may be swallowed by an answer that
+        comes in the same moment (`asyncio.wait_for` of Python 3.11).
+        """
         told = ""
-        while True:
+        while self._client is client and self._job is picture:
             error = await self._ask_of_job(picture, client)
             if error is not None and not isinstance(error, Unreachable) and str(error) != told:
                 await self._events.put(JobAnswer(picture, error=error))
             told = str(error) if error is not None else ""
-            if error is not None:
+            if error is not None and self._client is client:
                 await asyncio.sleep(JOB_AGAIN_S)
 
     async def _ask_of_job(self, picture: JobPicture, client: Asker) -> UserError | None:
@@ -315,11 +323,6 @@ class Following:
         now = asyncio.get_running_loop().time()
         if now - max(self.answered_at, self._said_at) >= LOST_S:
             await self._say(Link.DISCONNECTED, why)
-
-    async def _hang_up(self) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            await client.close()
 
 
 async def _ended(task: asyncio.Task[None] | None) -> None:
