@@ -30,6 +30,8 @@ class FakeNode:
         self.changed = asyncio.Event()
         self.broken = asyncio.Event()
         self.dialled = 0
+        self.swallows = False
+        """A cancellation comes together with an answer, which wins."""
         self.late = False
         """The next answer of `job.feed` comes too late."""
 
@@ -56,7 +58,15 @@ class FakeClient:
         self.closed = False
 
     async def call(self, op: str, /, **args: Any) -> Any:
-        """Answer the feeds as a daemon does."""
+        """Answer as a daemon does; where the node swallows, a cancelled job.feed ends in an error instead."""
+        try:
+            return await self._call(op, **args)
+        except asyncio.CancelledError:
+            if op == "job.feed" and self.node.swallows:
+                raise Unreachable(f"the connection to {self.node.name} broke", "", "") from None
+            raise
+
+    async def _call(self, op: str, /, **args: Any) -> Any:
         changed = asyncio.ensure_future(self.node.changed.wait())
         broken = asyncio.ensure_future(self.broken.wait())
         known = args.get("after") in ([self.node.version, 1], self.node.version) and args["life"] == self.node.name
@@ -267,6 +277,21 @@ def test_a_job_whose_answer_came_too_late_once_is_followed_on() -> None:
         assert len([event for _, event in scene.events if isinstance(event, JobAnswer)]) > told
 
     assert play(story).states() == [(Link.CONNECTED, "n0")]
+
+
+def test_a_job_feed_that_swallows_its_cancellation_keeps_nobody_from_the_next_node() -> None:
+    async def story(scene: Scene) -> None:
+        scene.nodes["n0"].swallows = True
+        await asyncio.sleep(1)
+        scene.following.watch_job("j1")
+        await asyncio.sleep(0.5)
+        scene.nodes["n0"].become("silent")
+        await asyncio.sleep(20)
+
+    scene = play(story)
+    assert scene.states()[-1] == (Link.CONNECTED, "n1")
+    told = [event.picture.job["node"] for _, event in scene.events if isinstance(event, JobAnswer)]
+    assert told[-1] == "n1"
 
 
 def test_an_order_without_a_node_is_refused_and_with_one_is_carried_there() -> None:
