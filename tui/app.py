@@ -123,6 +123,8 @@ class Dashboard(App[int]):
                 self._take(told)
 
     def _take(self, told: Told) -> None:
+        if not self.is_running:
+            return
         console = self.console_model
         match told:
             case FarmTold():
@@ -153,6 +155,8 @@ class Dashboard(App[int]):
                 screen.told()
 
     def _tick(self) -> None:
+        if not self.is_running:
+            return  # the screens are being taken apart: a part of the front one may be gone already
         for key in self.console_model.tick():
             row = self.console_model.job_row(key) or {}
             self.tell(

@@ -13,6 +13,7 @@ from tui.screens.job import JobScreen
 from tui.screens.log import LogScreen
 from tui.screens.overview import OverviewScreen
 from tui.screens.sheet import Question, Sheet
+from tui.source import LinkTold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -556,5 +557,16 @@ def test_remapped_key_does_what_the_old_one_did() -> None:
             assert not isinstance(session.app.screen, Sheet)
             await session.press("ctrl+y")
             assert isinstance(session.app.screen, Sheet)
+
+    play(story)
+
+
+def test_tick_and_news_while_the_screens_are_taken_apart_do_nothing() -> None:
+    async def story() -> None:
+        async with dashboard() as session:
+            await session.press("2", "enter")
+        # What a timer and the feed do that come a moment too late.
+        session.app._tick()
+        session.app._take(LinkTold(Link.DISCONNECTED, "", "nobody answers"))
 
     play(story)
