@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from farmctl.columns import JOBS, duration, job_state
 from farmctl.output import Column, fields, paint
+from protocol.farmword import farm_word
 from protocol.feed import FarmPicture
 from protocol.human import counted, format_duration, printable, relative_time
 from protocol.states import JOB_TERMINAL, JobState
@@ -27,6 +28,7 @@ _JOB_FRAME_ROWS: Final = 4
 """A blank line, the heading, what is left out, and the line where the cursor is."""
 _BARS: Final = "▁▂▃▄▅▆▇█"
 _MARKS: Final = {"error": ("✖", "red"), "warning": ("▲", "yellow"), "info": ("●", "blue")}
+_COLOURS: Final = {"failed": "red", "warning": "yellow", "running": "blue", "pending": "yellow", "completed": "green"}
 _URGENCY: Final = {
     state: place
     for place, state in enumerate(
@@ -103,14 +105,8 @@ def overview_lines(printer: Printer, farm: View, now_ms: int, rows: int | None =
 
 def word_of(farm: View) -> tuple[str, str]:
     """Say in one word how the farm is, and in which colour."""
-    counts, alerts = farm.get("jobs") or {}, farm.get("alerts") or []
-    if not farm.get("leader"):
-        return "✖ has no leader, nothing new starts", "red"
-    if any(alert.get("level") == "error" for alert in alerts):
-        return "✖ needs attention", "red"
-    if counts.get("running"):
-        return "◐ rendering", "blue"
-    return ("○ waiting", "yellow") if counts.get("pending") else ("● idle", "green")
+    word = farm_word(farm, farm.get("nodes") or [])
+    return str(word), _COLOURS.get(word.tone, "")
 
 
 def _facts(farm: View, now_ms: int) -> list[tuple[str, str]]:
