@@ -23,7 +23,7 @@ from protocol.errors import InvariantBroken, UserError
 from protocol.records import Kind, Rec, row_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Iterator
 
     from farmd.adapters.store import Loaded
 
@@ -228,6 +228,50 @@ def test_migration_that_fails_half_way_leaves_nothing_of_itself(tmp_path: Path) 
 def test_exported_names_are_exactly_these() -> None:
     opened = {"EventFilter", "Loaded", "SqliteStore", "StoreFailed", "StoreFull", "Verdict", "check"}
     assert set(store_package.__all__) == opened | {"count_rows", "out_of_use", "remove", "was_corrupt"}
+
+
+# -- who may read it
+
+
+def modes(data_dir: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mode & 0o777 for path in data_dir.glob("rec.*") if "running" not in path.name}
+
+
+@pytest.fixture
+def open_umask() -> Iterator[None]:
+    """New files can be read by everybody, as where a daemon is started by hand."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("open_umask")
+def test_store_and_the_files_beside_it_can_be_read_by_their_owner_alone(tmp_path: Path) -> None:
+    async def scene() -> dict[str, int]:
+        async with SqliteStore(tmp_path) as store:
+            await store.open()
+            await store.commit([save(rec(b"hook"))])
+            return modes(tmp_path)
+
+    assert run(scene()) == {"rec.db": 0o600, "rec.db-wal": 0o600, "rec.db-shm": 0o600}
+
+
+@pytest.mark.usefixtures("open_umask")
+def test_store_that_others_could_read_is_closed_to_them_when_it_is_opened(tmp_path: Path) -> None:
+    run(write(tmp_path, [save(rec(b"hook"))]))
+    for name in ("rec.db", "rec.corrupt-7"):
+        (tmp_path / name).touch()
+        (tmp_path / name).chmod(0o644)
+    run(load(tmp_path))
+    assert modes(tmp_path) == {"rec.db": 0o600, "rec.corrupt-7": 0o600}
+
+
+@pytest.mark.usefixtures("open_umask")
+def test_store_begun_anew_after_a_corrupt_one_is_private_like_it(tmp_path: Path) -> None:
+    (tmp_path / "rec.db").write_bytes(b"no database " * 1000)
+    run(load(tmp_path))
+    assert len(modes(tmp_path)) == 2
+    assert set(modes(tmp_path).values()) == {0o600}
 
 
 # -- when the disk is bad

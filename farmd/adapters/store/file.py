@@ -2,7 +2,7 @@
 
 Everything here is synchronous and runs on the thread of the connection. A file of a newer schema is refused, never
 touched; a corrupt one is set aside under another name, never deleted: its rows are at the peers, and a person may want
-to look at it.
+to look at it. Only its owner may read it, whatever the folder allows: rows of hooks carry addresses and signing secrets.
 """
 
 from __future__ import annotations
@@ -27,7 +27,11 @@ if TYPE_CHECKING:
 
 MIGRATIONS = Path(__file__).parents[1] / "sql"
 CHECKPOINT_PAGES = 4_000
+ASIDE = "rec.corrupt-"
+"""Beginning of the name under which a corrupt file is kept."""
 TRANSACTION = "-- one transaction"
+SIDE_FILES = ("", "-wal", "-shm")
+"""What follows the name of the store's file; SQLite gives the others the mode of the first."""
 ROWS = "SELECT kind, pk, ver, hlc, origin, seq, rank, body FROM rec ORDER BY kind, pk"
 
 _BUSY_S = 5.0
@@ -110,7 +114,17 @@ def begin(path: Path, *, unclean: bool) -> tuple[Ledger, Loaded]:
     return ledger, Loaded(loaded.rows, loaded.vector, loaded.meta, tuple(notes), salvaged)
 
 
+def keep_private(path: Path) -> None:
+    """Make the store's file, if there is none, and close it and what was set aside to everybody but the owner."""
+    path.touch(mode=0o600)
+    mine = [path.with_name(path.name + suffix) for suffix in SIDE_FILES]
+    for name in (*mine, *path.parent.glob(f"{ASIDE}*")):
+        with suppress(FileNotFoundError):
+            name.chmod(0o600)
+
+
 def _open_and_load(path: Path, *, unclean: bool) -> tuple[Ledger, Loaded]:
+    keep_private(path)
     ledger = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, factory=Ledger)
     try:
         refuse_newer(ledger, path)
@@ -202,8 +216,8 @@ def _salvage(path: Path) -> dict[str, Any]:
 
 
 def _set_aside(path: Path, at_ms: int) -> str:
-    aside = path.with_name(f"rec.corrupt-{at_ms}")
-    for suffix in ("", "-wal", "-shm"):
+    aside = path.with_name(f"{ASIDE}{at_ms}")
+    for suffix in SIDE_FILES:
         with suppress(FileNotFoundError):
             path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
     return aside.name

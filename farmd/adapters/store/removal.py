@@ -8,7 +8,7 @@ from collections import Counter
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
-from farmd.adapters.store.file import failure, open_for_reading, refuse_newer
+from farmd.adapters.store.file import ASIDE, failure, open_for_reading, refuse_newer
 from farmd.adapters.store.sqlite import FILE_NAME, hold
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def count_rows(data_dir: Path) -> Counter[int]:
 
 def was_corrupt(data_dir: Path) -> bool:
     """Tell whether an earlier store was set aside, of which nobody knows what stood in it."""
-    return any(data_dir.glob("rec.corrupt-*"))
+    return any(data_dir.glob(f"{ASIDE}*"))
 
 
 def remove(data_dir: Path) -> None:

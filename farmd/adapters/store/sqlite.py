@@ -112,7 +112,7 @@ class SqliteStore:
         def connect() -> sqlite3.Connection:
             if not unclean:
                 self._mark_running()
-            self._path.touch()
+            self._path.touch(mode=0o600)
             _sync_folder(self._dir)  # both names are durable before the first commit
             ledger, loaded = begin(self._path, unclean=unclean)
             opened.append(loaded)
