@@ -88,6 +88,10 @@ class Povray:
             return None
         return Problem(FailureClass.MISSING_ASSET if _MISSING.search(line) else FailureClass.ERROR, found[1])
 
+    def continues(self, line: str) -> bool:
+        """Tell whether a line goes on where the one before was broken: POV-Ray breaks after 80 columns, and indents."""
+        return line.startswith(" ") and bool(line.strip())
+
     def classify(self, exit_code: int, tail: str) -> FailureClass:
         """Judge a failed process; its long lines are broken, so a missing file shows only in the joined text."""
         if _MISSING.search(" ".join(tail.split())):

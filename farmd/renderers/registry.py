@@ -46,6 +46,8 @@ REMEMBERED_JOBS: Final = 256
 REMEMBERED_FRAMES: Final = 32
 MAX_EXTRA_OUTPUTS: Final = 10_000
 LIGHT_BYTES: Final = 64 << 10
+MAX_PROBLEM: Final = 400
+"""Letters of a problem that a renderer told on several lines."""
 _TELLING: Final = re.compile(r"error|fail|cannot|could not|exception|unable|denied|not found|missing", re.IGNORECASE)
 
 
@@ -118,6 +120,7 @@ class Work:
         self._frames_done = 0
         self._fraction = 0.0
         self._problem: Problem | None = None
+        self._goes_on = False  # the line before told of the problem, and the next one may belong to it
         self.commands: tuple[Command, ...] = renderer.commands(task)
 
     @property
@@ -127,6 +130,15 @@ class Work:
 
     def read(self, line: str) -> None:
         """Take one line of the log into account."""
+        continues = getattr(self._renderer, "continues", None)
+        if self._goes_on and self._problem is not None and continues is not None and continues(line):
+            joined = f"{self._problem.text} {line.strip()}"[:MAX_PROBLEM]
+            cause = self._problem.cause
+            self._problem = Problem(
+                self._renderer.classify(1, joined) if cause == FailureClass.ERROR else cause, joined
+            )
+            return
+        self._goes_on = False
         match self._renderer.parse(line):
             case Progress(fraction):
                 self._fraction = fraction
@@ -137,7 +149,7 @@ class Work:
             case Problem() as problem:
                 # The farm's own words come from a script that looked closely; of others the first is the cause.
                 if self._problem is None or line.startswith("@farmd "):
-                    self._problem = problem
+                    self._problem, self._goes_on = problem, True
             case None:
                 pass
 

@@ -59,6 +59,7 @@ def test_frames_of_a_chunk_differ_by_the_clock(tmp_path: Path) -> None:
     [
         ("sphere { <0,0,0>, pigment", FailureClass.ERROR, "Parse Error"),
         ('sphere { 0, 1 pigment { image_map { png "wood.png" } } }', FailureClass.MISSING_ASSET, "wood.png"),
+        ('#error "the texture that was on the old file server of the studio is lost"', FailureClass.ERROR, "is lost"),
         ('#include "lib.inc"', FailureClass.MISSING_ASSET, "lib.inc"),
     ],
 )
