@@ -61,6 +61,8 @@ class LogWindow:
         cursor: Offset of the line that the cursor is on.
         matches: Spans to show, by offset of the line.
         following: New lines are shown as they come, and the cursor stays on the last one.
+        is_placed: The lines are those of the file; else, if there are any, the last ones that its machine spread, which
+            have no place in it.
     """
 
     about: dict[str, Any] = field(default_factory=dict)
@@ -71,23 +73,36 @@ class LogWindow:
     cursor: int = 0
     matches: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
     following: bool = True
+    is_placed: bool = False
 
     def begin_at_end(self, answer: dict[str, Any]) -> None:
         """Take the answer of `log.tail`: the end of the log, and nothing else."""
+        if self._says_less(answer):
+            return
         self._replace(answer)
         self.at_begin, self.at_end = bool(answer.get("complete")), True
         self.cursor = self.lines[-1].offset if self.lines else 0
 
     def begin_at(self, answer: dict[str, Any], cursor: int | None = None) -> None:
         """Take the answer of `log.read` as a new window."""
+        if self._says_less(answer):
+            return
         self._replace(answer)
         self.at_begin = not self.lines or self.lines[0].offset == 0
         self.at_end = bool(answer.get("complete"))
         self.cursor = cursor if cursor is not None else self.lines[0].offset if self.lines else 0
         self.following = False
 
+    def _says_less(self, answer: dict[str, Any]) -> bool:
+        """Note an answer without the log (its machine is away): the lines that are known are worth more than its last ones."""
+        if answer.get("found", True) or not self.is_placed:
+            return False
+        self._note(answer | {"size": self.about.get("size")})
+        return True
+
     def _replace(self, answer: dict[str, Any]) -> None:
         self._note(answer)
+        self.is_placed = bool(answer.get("found", True))
         self.lines = _lines_of(answer)
         self.end = int(answer.get("next") or (self.lines[-1].next if self.lines else 0))
 
@@ -103,7 +118,12 @@ class LogWindow:
         return len(older)
 
     def put_after(self, answer: dict[str, Any]) -> int:
-        """Take the answer of `log.read` or `log.follow` from `end`; returns how many lines are new or different."""
+        """Take the answer of `log.read` or `log.follow` from `end`; returns how many lines are new or different.
+
+        An answer that is not complete leaves the end open, also of a log that has ended: more is there already.
+        """
+        if self._says_less(answer):
+            return 0
         self._note(answer)
         newer = _lines_of(answer)
         if newer:
@@ -112,7 +132,7 @@ class LogWindow:
                 self.lines.pop()
             self.lines += newer
         self.end = int(answer.get("next") or self.end)
-        self.at_end = self.at_end or bool(answer.get("complete", True))
+        self.at_end = bool(answer.get("complete", True))
         over = len(self.lines) - KEPT_LINES
         if over > 0:
             del self.lines[:over]
@@ -156,8 +176,8 @@ class LogWindow:
 
     @property
     def is_over(self) -> bool:
-        """Tell whether nothing more will be written."""
-        return bool(self.about.get("ended")) and self.at_end
+        """Tell whether all is known and nothing more will be written; of a machine that is away, nobody knows that."""
+        return bool(self.about.get("ended")) and self.at_end and not self.about.get("away")
 
 
 def _lines_of(answer: dict[str, Any]) -> list[Line]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import io
 import zlib
 from typing import TYPE_CHECKING, Any
@@ -288,7 +289,8 @@ class RecordedSource:
         self.asked.append((op, args))
         if op not in self.answers:
             raise NotFound(f"no answer to {op} is recorded", "", "")
-        return self.answers[op](**args)
+        answer = self.answers[op](**args)
+        return await answer if inspect.isawaitable(answer) else answer
 
     def watch_job(self, job: str | None) -> None:
         self.watched = job

@@ -81,3 +81,30 @@ def test_lines_that_were_spread_without_their_place_are_shown_in_order() -> None
     window.begin_at_end(answer)
     assert [line.text for line in window.lines] == ["line 0", "line 1", "line 2"]
     assert [line.offset for line in window.lines] == [0, 1, 2]
+
+
+def test_page_that_is_not_the_last_leaves_the_end_open_though_the_attempt_has_ended() -> None:
+    window = LogWindow()
+    window.begin_at_end(lines(0, 10))
+    over = []
+    for answer in (lines(10, 1010, complete=False, ended=True), lines(1010, 1200, ended=True)):
+        window.put_after(answer)
+        over.append((window.at_end, window.is_over))
+    assert over == [(False, False), (True, True)]
+    assert len(window.lines) == 1200
+
+
+def test_machine_that_goes_away_leaves_the_lines_that_are_known() -> None:
+    window = LogWindow()
+    window.begin_at_end(lines(0, 10))
+    away = lines(0, 2, found=False, ended=True, away={"node_name": "ws02"}, next=0, size=0)
+    for told in away["lines"]:
+        told |= {"offset": None, "next": None}
+    assert window.put_after(away) == 0
+    window.begin_at_end(away)
+    assert [line.text for line in window.lines] == [f"line {n}" for n in range(10)]
+    assert window.end == 100
+    assert window.about["size"] == 100
+    over = [window.is_over]  # nobody knows what else was written there
+    window.put_after(lines(10, 12, ended=True))
+    assert [*over, window.is_over] == [False, True]

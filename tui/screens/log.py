@@ -15,13 +15,14 @@ from tui.widgets.log import LogView
 from tui.widgets.painting import RunBox, split_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Coroutine, Iterable
 
     from tui.widgets.prompt import Prompt
 
 PATIENCE_S: Final = 2.0
 """Shorter than the silence after which a node counts as lost."""
-_RETRY_S: Final = 1.0
+RETRY_S: Final = 1.0
+"""Pause before a log is asked for again that could not be had."""
 
 
 class LogScreen(FarmScreen):
@@ -60,7 +61,7 @@ class LogScreen(FarmScreen):
 
     def on_mount(self) -> None:
         """Ask for the end of the log and follow it."""
-        self.run_worker(self._begin(), group="log", exclusive=True)
+        self._work(self._begin(), "log")
 
     def chosen_jobs(self) -> list[str]:
         """Return the job of the log."""
@@ -68,24 +69,36 @@ class LogScreen(FarmScreen):
 
     # -- asking ---------------------------------------------------------------------------------------------------
 
+    def _work(self, question: Coroutine[Any, Any, None], group: str, *, exclusive: bool = True) -> None:
+        """Ask beside everything else; what fails in it is told (see the application) and ends nothing."""
+        self.run_worker(question, group=group, exclusive=exclusive, exit_on_error=False)
+
     async def _ask(self, op: str, **args: Any) -> dict[str, Any]:
         answer: dict[str, Any] = await self.dashboard.source.call(op, **(self.which | args))
         return answer
 
     async def _begin(self) -> None:
-        """Read the last lines, then whatever comes, for as long as the screen is there."""
-        while True:
+        """Read the last lines, then whatever comes, for as long as the screen is there; a machine that is away returns."""
+        while not self.window.is_over:
             try:
-                answer = await self._ask("log.tail", lines=PAGE_LINES)
-                self._take_first(answer)
-                await self._follow()
+                await self._go_on()
             except UserError as error:
                 self.lines.empty = f"{error.what}: {error.why}" if error.why else error.what
                 self.lines.refresh()
                 self.tell((Run(self.lines.empty, "warning"),))
-            else:
-                return
-            await asyncio.sleep(_RETRY_S)
+                await asyncio.sleep(RETRY_S)
+
+    async def _go_on(self) -> None:
+        """Ask for the end of the log as long as it is not known, else for what is behind it."""
+        window = self.window
+        if not window.is_placed:
+            self._take_first(await self._ask("log.tail", lines=PAGE_LINES))
+        elif window.at_end or window.following:
+            await self._take_next()
+        else:  # the person reads elsewhere in the log: nothing to follow
+            await asyncio.sleep(RETRY_S)
+        if not window.is_placed or window.about.get("away"):
+            await asyncio.sleep(RETRY_S)
 
     def _take_first(self, answer: dict[str, Any]) -> None:
         self.window.begin_at_end(answer)
@@ -97,25 +110,23 @@ class LogScreen(FarmScreen):
             self.lines.empty = "nothing has been printed yet"
         self.lines.lines_changed()
         self.draw()
+        self.tell_edges()
 
-    async def _follow(self) -> None:
-        window = self.window
-        while not (window.is_over or window.about.get("away")):
-            if not window.at_end:  # the person reads elsewhere in the log: nothing to follow
-                await asyncio.sleep(_RETRY_S)
-                continue
-            args = {"offset": window.end, "size": window.about.get("size", 0), "patience_s": PATIENCE_S}
-            answer = await self._ask("log.follow", **args)
-            if answer.get("next") is None or self._is_next(answer):
-                window.put_after(answer)
-                self.lines.lines_changed()
-            self.draw()
-            self.tell_edges()
-
-    def _is_next(self, answer: dict[str, Any]) -> bool:
-        """Tell whether lines go on where the window ends: the person may have jumped elsewhere meanwhile."""
-        lines = answer.get("lines") or []
-        return self.window.at_end and (not lines or lines[0].get("offset") == self.window.end)
+    async def _take_next(self) -> None:
+        """Wait for more behind a known end; read on at once where more is there already."""
+        window, begin = self.window, self.window.end
+        if window.at_end:
+            size = window.about.get("size") or 0
+            answer = await self._ask("log.follow", offset=begin, size=size, patience_s=PATIENCE_S)
+        else:
+            answer = await self._ask("log.read", offset=begin, lines=PAGE_LINES)
+        if window.end == begin:  # the person did not jump elsewhere meanwhile
+            window.put_after(answer)
+            self.lines.lines_changed()
+        self.draw()
+        self.tell_edges()
+        if window.end == begin and not window.at_end:
+            await asyncio.sleep(RETRY_S)  # more, but not now: a node that says so must not be asked without a pause
 
     # -- drawing --------------------------------------------------------------------------------------------------
 
@@ -150,7 +161,10 @@ class LogScreen(FarmScreen):
             )
             if not window.at_begin:
                 runs.append(Run("older ones above   ", "muted"))
-        if window.is_over:
+        away = window.about.get("away")
+        if away:
+            runs.append(Run(f"⧗ waits for {printable(str(away.get('node_name') or away.get('node')))}   ", "warning"))
+        elif window.is_over:
             runs.append(Run("ended   ", "muted"))
         elif window.following:
             runs.append(Run("◐ following   ", "running"))
@@ -169,7 +183,7 @@ class LogScreen(FarmScreen):
             self.on_log_view_at_top()
         elif not self.window.at_end and self.window.cursor_index == len(self.window.lines) - 1 and not self._busy:
             self._busy = True
-            self.run_worker(self._newer(), group="newer")
+            self._work(self._newer(), "newer", exclusive=False)
 
     def action_page(self, pages: int) -> None:
         """Move by what is on the screen."""
@@ -177,7 +191,7 @@ class LogScreen(FarmScreen):
 
     def action_go(self, line: int) -> None:
         """Go to the begin of the log, or to its end."""
-        self.run_worker(self._go(line), group="jump", exclusive=True)
+        self._work(self._go(line), "jump")
 
     async def _go(self, line: int) -> None:
         window = self.window
@@ -198,7 +212,7 @@ class LogScreen(FarmScreen):
         """Ask for older lines."""
         if not self._busy and not self.window.at_begin and self.window.lines:
             self._busy = True
-            self.run_worker(self._older(), group="older")
+            self._work(self._older(), "older", exclusive=False)
 
     async def _older(self) -> None:
         try:
@@ -211,9 +225,12 @@ class LogScreen(FarmScreen):
         self.tell_edges()
 
     async def _newer(self) -> None:
+        window, begin = self.window, self.window.end
         try:
-            self.window.put_after(await self._ask("log.read", offset=self.window.end, lines=PAGE_LINES))
-            self.lines.lines_changed()
+            answer = await self._ask("log.read", offset=begin, lines=PAGE_LINES)
+            if window.end == begin:
+                window.put_after(answer)
+                self.lines.lines_changed()
         except UserError as error:
             self.tell((Run(error.what, "warning"),))
         finally:
@@ -256,9 +273,7 @@ class LogScreen(FarmScreen):
         self._search({"errors": True}, direction, here=False)
 
     def _search(self, wanted: dict[str, Any], direction: int, *, here: bool) -> None:
-        self.run_worker(
-            self._searched(wanted, direction, here=here), group="search", exclusive=True, exit_on_error=False
-        )
+        self._work(self._searched(wanted, direction, here=here), "search")
 
     async def _searched(self, wanted: dict[str, Any], direction: int, *, here: bool) -> None:
         window = self.window
@@ -331,7 +346,7 @@ class LogScreen(FarmScreen):
 
     def action_attempt(self, older: int) -> None:
         """Show the log of another attempt of the same task."""
-        self.run_worker(self._other_attempt(older), group="attempt", exclusive=True)
+        self._work(self._other_attempt(older), "attempt")
 
     async def _other_attempt(self, older: int) -> None:
         task = self.window.about.get("task")
@@ -347,7 +362,7 @@ class LogScreen(FarmScreen):
             return
         self.which = {"job": self.which["job"], "attempt": ids[at]}
         self.window = self.lines.window = LogWindow()
-        self.run_worker(self._begin(), group="log", exclusive=True)
+        self._work(self._begin(), "log")
 
 
 def _why_none(answer: dict[str, Any]) -> str:
