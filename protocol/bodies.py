@@ -35,6 +35,10 @@ class KeyBody(NamedTuple):
     why: str = ""
     token: str = ""
     """Of the invitation that it came with: the digits that name it."""
+    name: str = ""
+    """What the machine called itself when it asked to join; for people, and all that is known until its NODE row."""
+    address: str = ""
+    """Where it said that it listens when it asked to join."""
 
 
 class Gpu(NamedTuple):
@@ -191,7 +195,7 @@ class UserBody(NamedTuple):
         role: One of `protocol.people.ROLES`.
         actor: Who asked.
         full_name: For people; may be empty.
-        removed: No longer listed. A value like any other: a later row may list the person again.
+        removed: No longer listed. A value like any other: a later row may list the person again, for another life.
         life: How often the person was listed; tokens and keys of an earlier time are good for nothing.
     """
 
@@ -203,11 +207,11 @@ class UserBody(NamedTuple):
 
 
 class CredentialBody(NamedTuple):
-    """USER, with an id in its key: a token or a key with which a person proves to be it.
+    """USER, with an id in its key: a token or a key with which a person proves to be it, or the end of a life.
 
     Attributes:
-        what: "token" or "key".
-        proof: SHA-256 of the token, or the CURVE public key: 32 raw bytes either way.
+        what: "token", "key" or "life".
+        proof: SHA-256 of the token, or the CURVE public key: 32 raw bytes either way; nothing for a life.
         actor: Who made it.
         label: What for; may be empty.
         made_ms: Wall clock of the node where it was made.

@@ -171,8 +171,8 @@ class Dispatch:
             return
         if not node.registry.is_admitted(joiner):
             key = KeyBody(event.public_key, event.role or "node", node.id, token=event.token)
+            key = key._replace(name=event.name, address=event.address)
             node.replica.write(turn, Kind.KEY, pack_node(joiner), pack_body(key))
-            turn.note("admitted", f"{event.name} at {event.address}", node=joiner)
         node.fold(turn)
         members = [
             (body.address, node.registry.keys[known].public_key)

@@ -56,7 +56,7 @@ class Links:
 
     def expects_others(self) -> bool:
         """True if any other node is admitted or vouched for."""
-        return any(node != self._node for node in (*self._registry.keys, *self._vouched))
+        return any(node != self._node and self.is_trusted(node) for node in (*self._registry.keys, *self._vouched))
 
     def keys_changed(self) -> None:
         """A KEY row changed."""

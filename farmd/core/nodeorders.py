@@ -104,7 +104,7 @@ class NodeOrders:
 
 def price_view(node: Node, which: NodeId) -> dict[str, Any]:
     """Say what an hour of a machine costs, and for what the price was set: for it, or for its hardware."""
-    body = node.registry.bodies[which]
+    body = node.registry.body_of(which)
     price = node.registry.prices.of(which, body)
     return {
         "hardware": hardware_of(body),

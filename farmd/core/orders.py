@@ -72,8 +72,8 @@ class Orders:
                 _note_path_rule(turn, unpack_body(PathRuleBody, rec.body))
             elif rec.kind == Kind.NODE_CONTROL and rec.pk[_NODE_BYTES:] == bytes((NodeField.REPLACED,)):
                 self._note_heir(turn, rec, unpack_body(ControlBody, rec.body))
-            elif rec.kind == Kind.KEY and rec.rank >= Rank.ENDED:
-                self._note_eviction(turn, rec, unpack_body(KeyBody, rec.body))
+            elif rec.kind == Kind.KEY:
+                self._note_key(turn, rec, unpack_body(KeyBody, rec.body))
             elif rec.kind == Kind.SIGNER:
                 _note_signer(turn, rec, unpack_body(SignerBody, rec.body))
             elif rec.kind in (Kind.USER, Kind.HOOK):
@@ -117,8 +117,15 @@ class Orders:
         text = f"{name_of(node)} by {name_of(NodeId(body.text))}" + (f": {body.why}" if body.why else "")
         turn.note("replace", text[:MAX_TEXT], node=node, actor=body.actor[:MAX_TEXT])
 
-    def _note_eviction(self, turn: Turn, rec: Rec, body: KeyBody) -> None:
+    def _note_key(self, turn: Turn, rec: Rec, body: KeyBody) -> None:
+        """Note who was let in, on every node and with the id: whoever never says more can be evicted by that alone."""
         node = unpack_node(rec.pk)
+        if rec.rank < Rank.ENDED:
+            if body.name and not self._registry.is_admitted(node):
+                by = self._registry.name_of(NodeId(body.admitted_by))
+                text = f"{body.name} at {body.address}, let in by {by}: key {node}"
+                turn.note("admitted", text[:MAX_TEXT], node=node)
+            return
         text = self._registry.name_of(node) + (f": {body.why}" if body.why else "")
         turn.note("evict", text[:MAX_TEXT], node=node, actor=body.actor[:MAX_TEXT])
 

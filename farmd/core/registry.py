@@ -1,7 +1,9 @@
 """Who belongs to the farm and what each machine is: the fold of FARM, KEY, NODE and NODE_CONTROL rows.
 
 A node is *admitted* when a KEY row that is not revoked names its public key and the node id is derived from that very
-key; revoked is absorbing. Unreadable bodies are passed over. Called by `farmd.core.node`; writes nothing.
+key; revoked is absorbing. It may do everything from then on, so it is found and listed from then on, whether it has ever
+described itself (its NODE row, which it writes itself) or not. Unreadable bodies are passed over. Called by
+`farmd.core.node`; writes nothing.
 """
 
 from __future__ import annotations
@@ -118,10 +120,24 @@ class Registry:
         body = self.bodies.get(node)
         return body.name if body is not None else node
 
+    def body_of(self, node: NodeId) -> NodeBody:
+        """Return what a node says that it is; of one that has said nothing yet, that it offers nothing."""
+        return self.bodies.get(node) or NodeBody(node, "", 0, 0, 0, (), 0, (), "", 0, 0)
+
+    def admitted(self) -> list[NodeId]:
+        """List the nodes whose key is good, those that have described themselves first."""
+        described = [node for node in self.bodies if node in self.keys]
+        return described + self.undescribed()
+
+    def undescribed(self) -> list[NodeId]:
+        """List the nodes whose key is good and that have never said what they are."""
+        return [node for node in self.keys if node not in self.bodies]
+
     def find(self, text: str) -> list[NodeId]:
         """Return the nodes that a person may mean: by id, by name, by a prefix of the id."""
-        if text in self.bodies:
-            return [node for node in self.bodies if node == text]
+        known = dict.fromkeys([*self.bodies, *self._admitted])
+        if text in known:
+            return [node for node in known if node == text]
         named = [node for node, body in self.bodies.items() if body.name == text]
         named = [node for node in named if node not in self._revoked] or named  # its successor may have its name
-        return named or [node for node in self.bodies if len(text) >= 4 and node.startswith(text)]
+        return named or [node for node in known if len(text) >= 4 and node.startswith(text)]

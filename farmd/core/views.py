@@ -18,7 +18,6 @@ from farmd.core.jobstatus import task_states
 from farmd.core.nodeorders import price_view
 from farmd.core.resultviews import away_groups, away_tasks, holders_of, output_view, whereabouts_of
 from farmd.core.room import store_view
-from protocol.errors import NotFound
 from protocol.frames import FrameSet, parse_frames
 from protocol.human import counted
 from protocol.ids import TaskIndex, task_id_of
@@ -53,17 +52,16 @@ def farm_status(node: Node, now: Instant) -> dict[str, Any]:
 
 
 def node_list(node: Node, now: Instant) -> dict[str, Any]:
-    """All nodes that were admitted and have described themselves, by name."""
-    nodes = [node_view(node, known, now) for known in node.registry.bodies if node.registry.is_admitted(known)]
+    """All nodes that were admitted, by name; those that never described themselves too, since they may do everything."""
+    shown = (known for known in node.registry.admitted() if known != node.id or known in node.registry.bodies)
+    nodes = [node_view(node, known, now) for known in shown]
     nodes.sort(key=lambda view: (view["name"], view["id"]))
     return {"schema": "farm.nodes.v1", "nodes": nodes}
 
 
 def node_view(node: Node, which: NodeId, now: Instant) -> dict[str, Any]:
     """One node: what it offers, how it is, what it runs."""
-    body = node.registry.bodies.get(which)
-    if body is None:
-        raise NotFound(f"no node is called {which!r}", "", "farmctl node list")
+    body = node.registry.body_of(which)
     member = node.membership.members().get(which)
     advert = node.condition.advert(now) if which == node.id else node.membership.advert_of(which)
     running = node.jobs.running_on(which)
@@ -106,6 +104,9 @@ def _why_idle(node: Node, which: NodeId) -> str:
     hold, member = node.registry.hold_of(which), node.membership.members().get(which)
     if hold is not None:
         return f"held by {hold.actor}: {hold.why}".rstrip(": ")
+    key = node.registry.keys.get(which)
+    if key is not None and which not in node.registry.bodies:
+        return f"admitted{f' as {key.name}' if key.name else ''}, but has not said what it is"
     never = member is None or (member.state is MemberState.DEAD and member.seen_at == -inf)
     return "not seen since this node started" if never else ""
 
@@ -286,6 +287,9 @@ def task_view(node: Node, job: Job, task: TaskIndex, where: str) -> dict[str, An
     return view
 
 
+_EVICT_HINT = "one that is not joining just now, and that nobody knows: farmctl node evict ID"
+
+
 def doctor(node: Node, now: Instant) -> dict[str, Any]:
     """What a node can check of itself."""
     alive = node.membership.alive()
@@ -295,10 +299,12 @@ def doctor(node: Node, now: Instant) -> dict[str, Any]:
     collecting = [job for job in node.jobs if job.spec.leaves_outputs]
     lonely = sum([sum(not job.copies.is_delivered(task) for task in job.lonely_tasks()) for job in collecting])
     has_room, room = node.room.check()
+    silent = [other for other in node.registry.undescribed() if other != node.id]
     fault = node.thumbnails.fault
     answer = "answers" if len(alive) == 1 else "answer"
     checks = [
         _check("members", len(alive) > 0, f"{counted(len(alive), 'node')} {answer}"),
+        _check("admissions", not silent, _admissions_text(silent), _EVICT_HINT),
         _check("leader", leader is not None, node.registry.name_of(leader) if leader else "no leader is known"),
         _check("disk", not node.condition.disk_fault(), node.condition.disk_fault() or "the data dir has room"),
         _check("store", has_room, room, "raise --store-quota, or cancel or delete jobs that are no longer needed"),
@@ -307,6 +313,12 @@ def doctor(node: Node, now: Instant) -> dict[str, Any]:
         _check("copies", len(alive) < 2 or lonely == 0, f"{counted(lonely, 'result')} on one node only"),
     ]
     return {"schema": "farm.doctor.v1", "node": node.id, "checks": checks}
+
+
+def _admissions_text(silent: list[NodeId]) -> str:
+    if not silent:
+        return "every machine that was admitted has said what it is"
+    return f"admitted, and never said what they are: {', '.join(silent[:4])}{', …' if len(silent) > 4 else ''}"
 
 
 def _check(name: str, ok: bool, text: str, hint: str = "") -> dict[str, Any]:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import jsonschema_rs
 import pytest
 
+from farmd.core.events import JoinAsked
 from farmd.core.heirs import Heirs
 from protocol.bodies import ControlBody
-from protocol.ids import NodeId
+from protocol.ids import NodeId, node_id_of
 from protocol.schemas import SCHEMAS
 from tests.core.small_farm import Farm, play
 
@@ -149,6 +150,50 @@ def test_only_an_admin_evicts() -> None:
         assert answer.error[0] == 6
 
     play(scene, 2)
+
+
+# -- who was let in and never said more ---------------------------------------------------------------------------------
+
+
+def knock(machine: Machine, letter: str) -> NodeId:
+    """Ask with a good token, as somebody does who will never write a row; returns the id that the key has."""
+    key = letter.encode() * 32
+    machine._post(JoinAsked(ord(letter), key, "ws99", "10.0.0.9:7777", "node", "", "token"))
+    return node_id_of(key)
+
+
+def test_a_machine_that_was_admitted_and_never_described_itself_is_listed_told_everywhere_and_evicted() -> None:
+    async def scene(farm: Farm) -> None:
+        first, second = farm.machines
+        stranger = knock(first, "s")
+        told = (f"ws99 at 10.0.0.9:7777, let in by n00: key {stranger}", "")
+        await farm.until(lambda: all(told in notes_of(machine, "admitted") for machine in (first, second)))
+        listed = await farm.data("node.list", on=1)
+        jsonschema_rs.validate(SCHEMAS["farm.nodes.v1"], listed)
+        (row,) = [node for node in listed["nodes"] if node["id"] == stranger]
+        assert (row["name"], row["state"], row["cores"]) == (stranger, "lost", 0)
+        assert row["reason"] == "admitted as ws99, but has not said what it is"
+        jsonschema_rs.validate(SCHEMAS["farm.node.v1"], await farm.data("node.show", on=1, node=stranger))
+        (check,) = [check for check in (await farm.data("doctor"))["checks"] if check["name"] == "admissions"]
+        assert (check["ok"], stranger in check["text"]) == (False, True)
+        answer = await farm.data("node.evict", on=1, node=stranger[:6], why="who is that?")
+        assert (answer["node"], answer["changed"]) == (stranger, True)
+        await farm.until(lambda: not any(machine.node.links.is_trusted(stranger) for machine in (first, second)))
+        assert len((await farm.data("node.list"))["nodes"]) == 2
+
+    play(scene, 2)
+
+
+def test_a_farm_of_one_is_alone_again_once_a_key_that_nobody_has_is_evicted() -> None:
+    async def scene(farm: Farm) -> None:
+        (first,) = farm.machines
+        lost = knock(first, "l")
+        await farm.until(lambda: first.node.registry.is_admitted(lost))
+        assert not (await farm.data("node.hold"))["alone"]
+        await farm.data("node.evict", node=lost)
+        assert (await farm.data("node.release"))["alone"]
+
+    play(scene)
 
 
 # -- replacing ----------------------------------------------------------------------------------------------------------
