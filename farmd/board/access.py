@@ -5,7 +5,8 @@ Host of a request has to be an address, or a name of this machine, and the Origi
 
 Writing: programs of the same user on the same machine share a token that lies in a file which only this user can read.
 It never crosses the wire: each side shows that it knows it (HMAC over the other's nonce), so a stranger that listens
-on the port learns nothing and is told nothing.
+on the port learns nothing and is told nothing. What is shown names the address and port of the connection, too: who
+passes a greeting on to a board elsewhere gets a proof that is good there alone.
 """
 
 from __future__ import annotations
@@ -100,6 +101,18 @@ def is_own_origin(origin: str | None, host: str) -> bool:
     except ValueError:
         return False
     return found.scheme in ("http", "https") and found.netloc == host
+
+
+def place_of(host: str, port: int) -> str:
+    """Write one end of a connection as both ends of it do.
+
+    Args:
+        host: An address of IP, with or without its scope; one of version 4 may be written as one of version 6.
+        port: Of TCP.
+    """
+    address = ipaddress.ip_address(host.partition("%")[0])
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return f"{mapped or address} {port}"
 
 
 # -- the token ----------------------------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """Joining a board that another program serves: is it one of ours, and the link over which operations go.
 
+The farm's own board has precedence: its process asks the program that has the port to leave it, and that joins.
+
 Loads `websockets` only when a link is opened.
 """
 
@@ -8,7 +10,7 @@ from __future__ import annotations
 import http.client
 import json
 from contextlib import ExitStack, suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from farmd.board import access
 from farmd.board.feed import SCHEMA
@@ -17,6 +19,8 @@ from farmd.board.holder import port_holder
 from protocol.errors import PeerError, Unreachable, UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from websockets.sync.client import ClientConnection
 
     from farmd.board.identity import Identity
@@ -43,27 +47,53 @@ def load() -> None:
         assert websockets.exceptions is not None
 
 
-def greet(host: str, port: int) -> str:
-    """Ask whether a board of this user is there; returns its server id.
+class Greeted(NamedTuple):
+    """A board of this user, and the address by which it was reached."""
+
+    server_id: str
+    address: str
+
+
+def greet(host: str, port: int) -> Greeted:
+    """Ask whether a board of this user is there.
 
     Raises:
         NotOurs: Something else is there, named as far as it can be.
         Unreachable: Nothing answers there any more.
     """
     nonce = access.nonce()
-    answer = _ask(access.near(host), port, f"/hello?nonce={nonce}")
+    answer, address = _ask("GET", access.near(host), port, f"/hello?nonce={nonce}")
     server_id = answer.get("server_id")
     if answer.get("schema") != SCHEMA or not isinstance(server_id, str):
         raise _taken(port, "it is no task board")
-    if not access.is_proof(str(answer.get("proof", "")), access.token(), "hello", nonce, server_id):
+    proof, place = str(answer.get("proof", "")), access.place_of(address, port)
+    if not access.is_proof(proof, access.token(), "hello", nonce, server_id, place):
         raise _taken(port, "it is the task board of another user, or of a session with another XDG_RUNTIME_DIR")
-    return server_id
+    return Greeted(server_id, address)
 
 
-def _ask(host: str, port: int, path: str) -> dict[str, Any]:
+def ask_for_port(host: str, port: int) -> None:
+    """Ask the program that serves a board of this user to leave its port to the farm's board, and to join that.
+
+    Raises:
+        NotOurs: Something else is there, or a board that stays.
+        Unreachable: Nothing answers there any more.
+    """
+    board = greet(host, port)
+    proof = {"X-Board-Proof": proof_for(board, port, "yield")}
+    answer, _ = _ask("POST", board.address, port, "/yield", proof)
+    if answer.get("yields") is not True:
+        raise _taken(port, "it is the task board of another farm")
+
+
+def _ask(
+    method: str, host: str, port: int, path: str, headers: Mapping[str, str] | None = None
+) -> tuple[dict[str, Any], str]:
     connection = http.client.HTTPConnection(host, port, timeout=_HELLO_S)
     try:
-        connection.request("GET", path)
+        connection.connect()
+        address = str(connection.sock.getpeername()[0])
+        connection.request(method, path, headers=dict(headers or {}))
         response = connection.getresponse()
         found = json.loads(response.read(_MAX_HELLO_BYTES))
     except ConnectionRefusedError as error:
@@ -72,7 +102,12 @@ def _ask(host: str, port: int, path: str) -> dict[str, Any]:
         raise _taken(port, "it does not answer as a task board does") from None
     finally:
         connection.close()
-    return found if isinstance(found, dict) else {}
+    return (found if isinstance(found, dict) else {}), address
+
+
+def proof_for(board: Greeted, port: int, role: str) -> str:
+    """Show a board that was greeted that one is of the same user."""
+    return access.proof(access.token(), role, board.server_id, access.place_of(board.address, port))
 
 
 def _taken(port: int, why: str) -> NotOurs:
@@ -96,11 +131,11 @@ class Link:
         from websockets.exceptions import WebSocketException
         from websockets.sync.client import connect
 
-        server_id = greet(host, port)
-        name = f"[{access.near(host)}]" if ":" in host else access.near(host)
+        found = greet(host, port)
+        name = f"[{found.address}]" if ":" in found.address else found.address
         opening = connect(
             f"ws://{name}:{port}/publish",
-            additional_headers={"X-Board-Proof": access.proof(access.token(), "publish", server_id)},
+            additional_headers={"X-Board-Proof": proof_for(found, port, "publish")},
             open_timeout=_HELLO_S,
             close_timeout=0.5,
             compression=None,

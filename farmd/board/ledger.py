@@ -1,7 +1,7 @@
 """What this process has said of its tasks: the whole story, and the part that the board does not have yet.
 
 One joined operation per task, however often a program calls; so the memory is bounded by the number of tasks, and
-that by `MAX_TASKS`. Thread-safe. While this process serves the board itself, operations go straight into its model;
+that by `MAX_TASKS`, in the story as in what waits to be sent. Thread-safe. While this process serves the board itself, operations go straight into its model;
 otherwise the publisher takes them from here, a message at a time, and keeps the last one until it is confirmed.
 """
 
@@ -55,6 +55,8 @@ class Ledger:
                 return
             waiting = self._unsent.get(task_id)
             self._unsent[task_id] = op if waiting is None else joined(waiting, op)
+            if len(self._unsent) > self._max_tasks:
+                self._drop_unsent()
         if not self.news.is_set():
             self.news.set()
 
@@ -78,7 +80,7 @@ class Ledger:
         """Go on with a board that has received this message as the last one; a new board is told everything."""
         with self._lock:
             sent = self._number - (self._in_flight is not None)
-            if received < sent:
+            if received < sent or received == 0:  # also who served a board itself, and never sent anything
                 self._in_flight = None
                 self._unsent = dict(self._story)
             elif self._in_flight is not None and received >= self._in_flight[0]:
@@ -126,9 +128,17 @@ class Ledger:
         return taken
 
     def _make_room(self) -> None:
-        """Forget the tasks that ended first, or, if none has, the oldest; the board does the same."""
+        """Forget the tasks that ended first, or, if none has, the oldest; the board does the same.
+
+        What it has not been told of them stays to be sent: it may show one as running that has just ended.
+        """
         spare = max(1, self._max_tasks // 100)
         ended = list(islice((task_id for task_id, op in self._story.items() if is_final(op)), spare))
         for task_id in ended or list(islice(self._story, spare)):
             del self._story[task_id]
-            self._unsent.pop(task_id, None)
+
+    def _drop_unsent(self) -> None:
+        """Drop what would be told of tasks that are forgotten, the oldest first: no board has come for long."""
+        spare = max(1, self._max_tasks // 100)
+        for task_id in list(islice((task_id for task_id in self._unsent if task_id not in self._story), spare)):
+            del self._unsent[task_id]

@@ -2,7 +2,8 @@
 
 The first program on a port serves the board; those that follow join it. When the one that serves ends, the others try
 to take its place: one of them gets the port, the rest join it, and each tells its whole story anew. A child process
-joins its parent's board and never serves. All of it happens in a thread: objects that programs hold know none of this.
+joins its parent's board and never serves. The farm's board has precedence: asked for the port, a program leaves it and
+joins, and for `YIELDED_S` takes no port over that is free for a moment. All of it happens in a thread: objects that programs hold know none of this.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import os
 import random
 import threading
+import time
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -34,6 +36,8 @@ ALIVE_S: Final = 1.0
 RETRY_S: Final = (0.1, 10.0)
 """The first and the longest wait between two tries to find a board or to become one."""
 FLUSH_S: Final = 1.0
+YIELDED_S: Final = 30.0
+"""So long the farm's board has to come once it has asked for the port."""
 _TRIES: Final = 5
 
 
@@ -49,6 +53,7 @@ class Presence:
         self._link: Link | None = None
         self._thread: threading.Thread | None = None
         self._closed = threading.Event()
+        self._keeps_off_until = 0.0
         self._pause = random.Random()
 
     def __repr__(self) -> str:
@@ -128,7 +133,7 @@ class Presence:
 
         model = BoardModel()
         program = Program(self._identity.program, self._identity.name)
-        board = Board(model, self.host, access.secret())
+        board = Board(model, self.host, access.secret(), self._yield_soon)
         board.hub.stay(program)
         self._ledger.lead_to(partial(model.apply, program))
         try:
@@ -137,6 +142,19 @@ class Presence:
             self._ledger.lead_nowhere()
             raise
         self.port = self._serving.port
+
+    def _yield_soon(self) -> None:
+        """Leave the port to the farm's board, from another thread than the one that serves."""
+        threading.Thread(target=self._yield, name="farmd-board-yield", daemon=True).start()
+
+    def _yield(self) -> None:
+        serving = self._serving
+        if serving is None or self._closed.is_set():
+            return
+        self._keeps_off_until = time.monotonic() + YIELDED_S
+        self._ledger.lead_nowhere()
+        serving.stop()
+        self.follow()
 
     # -- as a guest -----------------------------------------------------------------------------------------------
 
@@ -171,7 +189,7 @@ class Presence:
                 self._closed.wait(PACE_S)
 
     def _take_over(self) -> bool:
-        if self._identity.is_child or self._closed.is_set():
+        if self._identity.is_child or self._closed.is_set() or time.monotonic() < self._keeps_off_until:
             return False
         try:
             self._serve(bind(self.host, self.port))

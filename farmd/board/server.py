@@ -3,6 +3,7 @@
     GET /            the page, with /board.js, /board.css and its icon beside it
     GET /tasks       what is on the board now, as JSON
     GET /hello       that this is a board, with the proof that it is one of the same user
+    POST /yield      the farm's board wants the port, which a program's board leaves to it
     WS  /feed        one viewer (see `farmd.board.feed`)
     WS  /publish     one process of a program (see `farmd.board.hub`)
 
@@ -26,7 +27,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocketDisconnect
 
-from farmd.board.access import HEADERS, is_known_host, is_own_origin, is_proof, own_names, proof
+from farmd.board.access import HEADERS, is_known_host, is_own_origin, is_proof, own_names, place_of, proof
 from farmd.board.feed import SCHEMA, Viewer
 from farmd.board.hub import GRACE_S, MAX_PUBLISHERS, Hub
 from protocol.errors import PeerError
@@ -62,12 +63,14 @@ class Board:
         model: What is on it.
         host: What it listens on; decides which hosts are believed.
         secret: What programs must know to publish; None = nobody may.
+        on_yield: Called when the farm's board asks for the port; None = this one keeps it.
         server_id: Another one after each start, so that viewers forget what they knew.
     """
 
     model: BoardModel
     host: str = "127.0.0.1"
     secret: bytes | None = None
+    on_yield: Callable[[], None] | None = None
     server_id: str = field(default_factory=lambda: secrets.token_hex(8))
     viewers: int = 0
     hub: Hub = field(init=False)
@@ -96,6 +99,7 @@ def make_app(board: Board, *beside: Callable[[], Coroutine[Any, Any, None]]) -> 
             *(Route(path, _page_route(name)) for path, name in _PAGE.items()),
             Route("/tasks", _tasks_route(board)),
             Route("/hello", _hello_route(board)),
+            Route("/yield", _yield_route(board), methods=["POST"]),
             WebSocketRoute("/feed", _feed_route(board)),
             WebSocketRoute("/publish", _publish_route(board)),
         ],
@@ -180,10 +184,21 @@ def _hello_route(board: Board) -> Any:
         answer = {"schema": SCHEMA, "server_id": board.server_id}
         nonce = request.query_params.get("nonce", "")[:64]
         if board.secret is not None and nonce:
-            answer["proof"] = proof(board.secret, "hello", nonce, board.server_id)
+            answer["proof"] = proof(board.secret, "hello", nonce, board.server_id, _place_of(request))
         return JSONResponse(answer)
 
     return hello
+
+
+def _yield_route(board: Board) -> Any:
+    async def give_way(request: Request) -> Response:
+        if not _is_of_the_user(request, board, "yield"):
+            return PlainTextResponse("only for boards of the same user\n", 403)
+        if board.on_yield is not None:
+            board.on_yield()
+        return JSONResponse({"yields": board.on_yield is not None})
+
+    return give_way
 
 
 # -- viewers ------------------------------------------------------------------------------------------------------
@@ -249,10 +264,7 @@ async def _listen(socket: WebSocket, viewer: Viewer) -> None:
 
 def _publish_route(board: Board) -> Any:
     async def publish(socket: WebSocket) -> None:
-        given = socket.headers.get("x-board-proof", "")
-        # a browser always says where a page came from, and no page may write
-        is_browser = "origin" in socket.headers
-        if board.secret is None or is_browser or not is_proof(given, board.secret, "publish", board.server_id):
+        if not _is_of_the_user(socket, board, "publish"):
             await socket.close(_CLOSE_FORBIDDEN)
             return
         await socket.accept()
@@ -266,6 +278,14 @@ def _publish_route(board: Board) -> Any:
                 await socket.close(_CLOSE_BAD, str(error)[:100])
 
     return publish
+
+
+def _is_of_the_user(asking: HTTPConnection, board: Board, role: str) -> bool:
+    given = asking.headers.get("x-board-proof", "")
+    # a browser always says where a page came from, and no page may write
+    if board.secret is None or "origin" in asking.headers:
+        return False
+    return is_proof(given, board.secret, role, board.server_id, _place_of(asking))
 
 
 async def _take(socket: WebSocket, board: Board) -> None:
@@ -300,6 +320,12 @@ async def _received(socket: WebSocket) -> str:
 
 def _host_of(connection: HTTPConnection) -> str:
     return connection.headers.get("host", "")
+
+
+def _place_of(connection: HTTPConnection) -> str:
+    """Return where a connection came in."""
+    host, port = connection.scope["server"]
+    return place_of(host, port)
 
 
 def _text(message: dict[str, Any]) -> str:

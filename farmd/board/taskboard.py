@@ -48,8 +48,8 @@ class TaskBoard:
             metadata: Anything; shown by its repr, shortened.
             group: What it belongs to; the program if empty.
         """
-        title = text_of(group) if group else ""
-        _say(task_id, ops.added(text_of(name) if name else "", max(0, number(total)), about(metadata), title))
+        # never asked whether they are true: an array raises
+        _say(task_id, ops.added(text_of(name), max(0, number(total)), about(metadata), text_of(group)))
 
     def start_task(self, task_id: object) -> None:
         """Say that a task begins, now and from nothing."""
@@ -198,18 +198,32 @@ def start_server(host: str = DEFAULT_HOST, port: int = DEFAULT_PORT) -> Presence
         port: TCP port; 0 = any that is free.
 
     Returns:
-        Where it is (`.url`); `.close()` ends it. A second call returns the same.
+        Where it is (`.url`); `.close()` ends it. A second call returns the same, wherever it asks for, and warns if
+        that is not where the board is.
 
     Raises:
         UserError: The port is held by something else, or a package is missing.
     """
+    presence = _process.start(host, port)
+    doubt = _doubt_of(presence, host, port)
+    if doubt:
+        warnings.warn(doubt, UserWarning, stacklevel=2)
+    return presence
+
+
+def _doubt_of(presence: Presence, host: str, port: int) -> str:
+    """Say in what a board is not what was asked for, or more than one may think; empty if in nothing."""
     from farmd.board.access import is_loopback
 
-    if not is_loopback(host):
-        warnings.warn(
-            f"the board on {host} can be read by everybody who reaches this machine", UserWarning, stacklevel=2
+    if host != presence.host or port not in (0, presence.port):
+        return f"the board of this process is at {presence.url} already; close() it to have one at {host}:{port}"
+    if is_loopback(host):
+        return ""
+    if not presence.is_server:
+        return (
+            f"the board at {presence.url} is another program's, which decided who can read it; {host} changes nothing"
         )
-    return _process.start(host, port)
+    return f"the board on {host} can be read by everybody who reaches this machine"
 
 
 def _say(task_id: object, op: Op) -> None:

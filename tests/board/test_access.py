@@ -78,5 +78,13 @@ def test_proof_holds_for_its_role_and_texts_alone() -> None:
     assert not access.is_proof("ö", b"secret", "hello")
 
 
+@pytest.mark.parametrize(
+    ("host", "written"),
+    [("127.0.0.1", "127.0.0.1 8765"), ("::ffff:127.0.0.1", "127.0.0.1 8765"), ("fe80::1%eth0", "fe80::1 8765")],
+)
+def test_both_ends_of_a_connection_write_it_alike(host: str, written: str) -> None:
+    assert access.place_of(host, 8765) == written
+
+
 def test_an_origin_that_is_no_address_is_a_strange_one() -> None:
     assert access.is_own_origin("http://[", "127.0.0.1:8765") is False

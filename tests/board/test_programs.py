@@ -17,7 +17,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from farmd.board import TaskBoard, start_server
+from farmd.board.access import token
 from farmd.board.holder import port_holder
+from farmd.board.joining import ask_for_port, greet
+from farmd.board.model import BoardModel
+from farmd.board.server import Board
+from farmd.board.serving import Serving, bind
 from protocol.errors import UserError
 from tests.board.browser import until
 
@@ -193,6 +198,54 @@ def test_board_of_another_user_is_not_joined_and_learns_nothing(board: TaskBoard
     token = (runtime_dir / "farmd" / "board.token").read_text()
     assert Imposter.seen
     assert not any(token in request for request in Imposter.seen)
+
+
+def pass_on(listening: socket.socket, port: int) -> None:
+    """Pass one request on to a board elsewhere, and its answer back."""
+    with listening.accept()[0] as asking, socket.create_connection(("127.0.0.1", port)) as board:
+        board.sendall(asking.recv(65_536).replace(b"Host:", b"Connection: close\r\nHost:"))
+        while data := board.recv(65_536):
+            asking.sendall(data)
+
+
+def test_greeting_that_a_stranger_passes_on_to_a_board_elsewhere_proves_nothing(board: TaskBoard) -> None:
+    presence = start_server(port=0)
+    assert greet("127.0.0.1", presence.port).address == "127.0.0.1"
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        passing = threading.Thread(target=pass_on, args=(stranger, presence.port))
+        passing.start()
+        with pytest.raises(UserError, match="is taken"):
+            greet("127.0.0.1", stranger.getsockname()[1])
+        passing.join(5)
+
+
+def test_program_leaves_its_port_to_the_farm_s_board_and_joins_that(board: TaskBoard) -> None:
+    presence = start_server(port=0)
+    board.advance_task("before", 2)
+    ask_for_port("127.0.0.1", presence.port)
+    listening = until(lambda: free_port_of(presence.port), 5, "the port to be free")
+    board.advance_task("between", 3)
+    farm = Serving(Board(BoardModel("farm"), secret=token()), listening)
+    try:
+        until(lambda: presence.is_connected and not presence.is_server, 5, "the program to join")
+        board.advance_task("after", 4)
+        assert board.flush()
+        assert {task["id"]: task["done"] for task in farm.board.model.views()} == {
+            "before": 2,
+            "between": 3,
+            "after": 4,
+        }
+        with pytest.raises(UserError, match="is taken"):  # a second farm gets nothing
+            ask_for_port("127.0.0.1", presence.port)
+    finally:
+        farm.stop()
+
+
+def free_port_of(port: int) -> socket.socket | None:
+    try:
+        return bind("127.0.0.1", port)
+    except UserError:
+        return None
 
 
 def test_port_that_nobody_holds_has_no_holder() -> None:

@@ -185,12 +185,13 @@ def test_tasks_can_be_read_by_scripts(serving: Serving) -> None:
 def test_board_shows_that_it_knows_the_secret_without_saying_it(serving: Serving) -> None:
     _, body = get(serving.port, "/hello?nonce=abc")
     answer = json.loads(body)
-    assert access.is_proof(answer["proof"], SECRET, "hello", "abc", serving.board.server_id)
+    place = f"127.0.0.1 {serving.port}"
+    assert access.is_proof(answer["proof"], SECRET, "hello", "abc", serving.board.server_id, place)
     assert SECRET not in body
 
 
 def publisher(serving: Serving, secret: bytes = SECRET, **options: Any) -> Any:
-    proof = access.proof(secret, "publish", serving.board.server_id)
+    proof = access.proof(secret, "publish", serving.board.server_id, f"127.0.0.1 {serving.port}")
     return opened(serving.port, "publish", additional_headers={"X-Board-Proof": proof}, **options)
 
 

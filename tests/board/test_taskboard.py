@@ -81,8 +81,29 @@ def test_nothing_that_is_given_raises(board: TaskBoard) -> None:
         def __repr__(self) -> str:
             raise RuntimeError("no")
 
+    class Array:
+        def __bool__(self) -> bool:
+            raise ValueError("the truth value of an array is ambiguous")
+
+        def __eq__(self, other: object) -> bool:
+            raise ValueError("it compares element by element")
+
+        __hash__ = None  # type: ignore[assignment]  # as those of arrays
+
     presence = start_server(port=0)
-    for odd in (Hostile(), object(), None, float("nan"), 10**400, "\ud800", "", b"\xff", [1], threading.Lock()):
+    for odd in (
+        Hostile(),
+        Array(),
+        object(),
+        None,
+        float("nan"),
+        10**400,
+        "\ud800",
+        "",
+        b"\xff",
+        [1],
+        threading.Lock(),
+    ):
         board.add_task(odd, odd, odd, odd, group=odd)
         board.update_task(odd, odd)
         board.advance_task(odd, odd)
@@ -118,6 +139,32 @@ def test_memory_is_bounded_by_the_number_of_tasks_that_are_kept() -> None:
         ledger.record(f"{number}", ops.completed(1))
     ledger.record("runs", ops.started(1))
     assert len(ledger) <= 1_000
+    assert len(ledger._unsent) <= 1_000
+
+
+def test_a_completion_that_no_board_has_heard_of_yet_outlives_its_task() -> None:
+    from farmd.board import ops
+    from farmd.board.ledger import Ledger
+
+    ledger = Ledger(max_tasks=1_000)
+    ledger.record("oldest", ops.started(1))
+    for other in range(999):
+        ledger.record(f"{other}", ops.started(1))
+    number, _ = ledger.next_message()
+    ledger.confirmed(number)
+    ledger.record("oldest", ops.completed(2))
+    ledger.record("one more", ops.started(3))
+    assert ledger.next_message()[1]["oldest"]["state"] == "completed"
+
+
+def test_tasks_that_come_and_go_cost_no_memory_while_no_board_is_there() -> None:
+    from farmd.board import ops
+    from farmd.board.ledger import Ledger
+
+    ledger = Ledger(max_tasks=1_000)
+    for number in range(5_000):
+        ledger.record(f"{number}", ops.started(1))
+        ledger.record(f"{number}", ops.removed())
     assert len(ledger._unsent) <= 1_000
 
 
@@ -199,6 +246,15 @@ def test_server_stopped_and_started_shows_what_was_said_before_and_between(board
     assert tasks_at(start_server(port=0))["a"]["done"] == 7
 
 
+def test_a_board_that_is_elsewhere_than_asked_for_says_so(board: TaskBoard) -> None:
+    first = start_server(port=0)
+    with pytest.warns(UserWarning, match=f"at {first.url} already"):
+        assert start_server("0.0.0.0", 0) is first
+    with pytest.warns(UserWarning, match="already"):
+        start_server(port=first.port - 1)
+    start_server(port=first.port)
+
+
 def test_address_that_others_reach_is_warned_about(board: TaskBoard) -> None:
     with pytest.warns(UserWarning, match="can be read by everybody"):
         presence = start_server("0.0.0.0", 0)
@@ -207,7 +263,7 @@ def test_address_that_others_reach_is_warned_about(board: TaskBoard) -> None:
 
 
 def test_address_that_is_not_of_this_machine_is_refused(board: TaskBoard) -> None:
-    with pytest.warns(UserWarning, match="192.0.2.1"), pytest.raises(UserError, match="cannot listen"):
+    with pytest.raises(UserError, match="cannot listen"):
         start_server("192.0.2.1", 0)
     with pytest.raises(UserError, match="not a port"):
         start_server(port=70_000)
