@@ -77,13 +77,13 @@ class Asked:
     query: Any
     body: Any
 
-    async def call(self, op: str, /, *, limit_s: float = 10.0, **args: Any) -> Any:
-        """Ask the daemon in the name of the user.
+    async def call(self, op: str, /, *, limit_s: float = 10.0, waits: bool = False, **args: Any) -> Any:
+        """Ask the daemon in the name of the user; see `Farm.call`.
 
         Raises:
             UserError: The daemon says no.
         """
-        return await self.parts.farm.call(self.user, op, limit_s=limit_s, **args)
+        return await self.parts.farm.call(self.user, op, limit_s=limit_s, waits=waits, **args)
 
 
 Handler = Callable[[Asked], Awaitable["dict[str, Any] | Response"]]

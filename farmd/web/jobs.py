@@ -41,7 +41,9 @@ async def show_job(asked: Asked) -> dict[str, Any]:
     since, wait_s = asked.query.since, asked.query.wait_s
     if since is None:
         return dict(await asked.call("job.show", job=asked.path["job"]))
-    watched = await asked.call("job.watch", limit_s=wait_s + 10, job=asked.path["job"], since=since, timeout_s=wait_s)
+    watched = await asked.call(
+        "job.watch", limit_s=wait_s + 10, waits=wait_s > 0, job=asked.path["job"], since=since, timeout_s=wait_s
+    )
     return dict(watched["job"])
 
 

@@ -30,7 +30,7 @@ async def show_log(asked: Asked) -> dict[str, Any]:
     seen = offset if size is None else size
     follow = {"offset": offset, "size": seen}
     answer = await asked.call(
-        "log.follow", job=asked.path["job"], limit_s=wait_s + 10, patience_s=wait_s, **follow, **query
+        "log.follow", job=asked.path["job"], limit_s=wait_s + 10, waits=wait_s > 0, patience_s=wait_s, **follow, **query
     )
     return dict(answer)
 

@@ -20,7 +20,7 @@ async def follow(asked: Asked) -> dict[str, Any]:
     query = asked.query
     after = None if query.after is None else [int(number) for number in query.after.split(",")]
     args = {"life": query.life, "after": after, "patience_s": query.wait_s}
-    answer = dict(await asked.call("farm.feed", limit_s=query.wait_s + 10, **args))
+    answer = dict(await asked.call("farm.feed", limit_s=query.wait_s + 10, waits=query.wait_s > 0, **args))
     return answer | {"after": ",".join(map(str, answer["after"]))}
 
 
@@ -51,4 +51,5 @@ async def show_me(asked: Asked) -> dict[str, Any]:
 async def list_events(asked: Asked) -> dict[str, Any]:
     """List who did what, the newest last."""
     query: dict[str, Any] = asked.query.model_dump(exclude_none=True)
-    return dict(await asked.call("event.list", limit_s=query["wait_s"] + 10, **query))
+    wait_s = query["wait_s"]
+    return dict(await asked.call("event.list", limit_s=wait_s + 10, waits=wait_s > 0, **query))

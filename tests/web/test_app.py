@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
-from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +11,6 @@ import requests
 
 from farmd.web.documents import document
 from farmd.web.errors import CODES, Refusal, error_document, status_of
-from farmd.web.farm import MAX_LONG_EACH, Farm
 from farmd.web.table import ENDPOINTS
 from protocol.errors import NotAllowed, NotFound, Unreachable, UsageError, UserError
 from tests.web.serving import Served
@@ -216,18 +213,3 @@ def test_an_unknown_address_and_an_unknown_method_are_json_too(served: Served) -
     assert (nothing.status_code, nothing.json()["code"]) == (404, "not_found")
     assert (wrong.status_code, wrong.json()["code"]) == (405, "method_not_allowed")
     assert "GET" in wrong.headers["Allow"]
-
-
-def test_a_user_has_only_so_many_questions_that_wait(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        farm = Farm(tmp_path)
-        async with AsyncExitStack() as stack:
-            for _ in range(MAX_LONG_EACH):
-                await stack.enter_async_context(farm._turn("anna", 30.0))
-            with pytest.raises(Refusal) as refused:
-                await stack.enter_async_context(farm._turn("anna", 30.0))
-            await stack.enter_async_context(farm._turn("ben", 30.0))
-            await stack.enter_async_context(farm._turn("anna", 1.0))
-        assert (refused.value.status, farm._waiting.total()) == (429, 0)
-
-    asyncio.run(scenario())
