@@ -2,7 +2,8 @@
 
     log.tail    the last lines, or those before an offset: `lines`, `before`, `since_ms`, `numbers`
     log.read    lines from an offset on: `offset`, `lines`, `since_ms`, `numbers`
-    log.find    lines that match: `pattern` (`regex`, `ignore_case`) or `errors`; `from`, `backwards`, `limit`, `context`
+    log.find    lines that match: `pattern` (`regex`, `ignore_case`) or `errors`; `from`, `backwards`, `limit`, `context`,
+                `since_ms`; fewer matches than there are, and not `complete`, where they weigh more than a message may
     log.follow  as log.read, but answered when the log is larger than `size`, or its attempt has ended, or after
                 `patience_s`; at most four answers a second
     log.list    the attempts of a job or of a task, with what their logs weigh (`farmd.core.loglists`)

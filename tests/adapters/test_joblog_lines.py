@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from farmd.adapters.joblog import JobLogs
+from farmd.adapters.joblog import JobLogs, counts, searches
 from farmd.adapters.joblog import lines as joblog_lines
+from farmd.adapters.joblog.counts import LineCounts
+from farmd.adapters.joblog.matching import Matcher
+from farmd.adapters.joblog.search import LINE_BYTES, ROOM_BYTES, Question, search
+from farmd.adapters.joblog.searches import Searches
 from farmd.adapters.joblog.seeking import Seeker
 from farmd.adapters.joblog.stamps import PAIR
 from farmd.renderers.errorlines import errors_of, level_of
-from protocol.logquery import How, LogQuery
+from protocol.codec import MAX_MESSAGE_BYTES, decode, encode
+from protocol.logquery import MAX_CONTEXT, MAX_LINES, How, LogQuery
 from protocol.logtext import MAX_LETTERS, harmless
+from protocol.messages import LogSought
 from tests.adapters.runnerkit import ref_of
 
 if TYPE_CHECKING:
@@ -127,7 +137,7 @@ def test_search_that_nobody_waits_for_is_ended(log: Log) -> None:
     thread = threading.Thread(target=lambda: answers.append(log.seek(FIND | How.REGEX, pattern="(a+)+b")))
     began = time.monotonic()
     thread.start()
-    while not log.seeker._searches.get(1):
+    while not log.seeker._searches._running.get(1):
         os.sched_yield()
     log.seeker.leave(1)
     thread.join(10)
@@ -201,3 +211,139 @@ def test_log_that_is_not_here_is_not_found(log: Log) -> None:
     log.path.unlink()
     assert not log.seek().found
     assert not log.seek(FIND, pattern="x").found
+
+
+# -- searches that are large, that break, and that look for what stands only in the shown text --------------------------
+
+
+def question(path: Path, pattern: str, **rest: Any) -> Question:
+    asked = Question(str(path), pattern, False, False, False, 0, MAX_LINES, 0, 5.0)
+    return replace(asked, **rest)
+
+
+@pytest.mark.parametrize("letter", ["x", "\N{RIGHTWARDS ARROW}"])
+def test_search_with_long_lines_around_short_matches_fits_into_a_message(log: Log, letter: str) -> None:
+    around = letter * MAX_LETTERS + "\n"
+    log.path.write_text(("ERROR\n" + around * 20) * 100)
+    part = log.seek(FIND, pattern="ERROR", lines=100, context=10)
+    assert len(encode(LogSought(1, part))) < MAX_MESSAGE_BYTES // 2
+    assert not part.complete
+    matches = [line for line in part.lines if line.match]
+    assert 1 < len(matches) < 100
+    assert part.next == matches[-1].next, "the next question goes on behind the last match that was told"
+    first = [line.match for line in part.lines[:11]]
+    assert first == [True] + [False] * 10, "what is told of a match is told with all that is around it"
+
+
+def test_match_whose_surroundings_alone_fill_an_answer_is_told_with_the_nearest_of_them(log: Log) -> None:
+    around = "\N{RIGHTWARDS ARROW}" * MAX_LETTERS + "\n"
+    log.path.write_text(around * MAX_CONTEXT + "ERROR\n" + around * MAX_CONTEXT + "ERROR\n")
+    part = log.seek(FIND, pattern="ERROR", context=MAX_CONTEXT)
+    assert 60 < len(part.lines) < 100
+    (at,) = [index for index, line in enumerate(part.lines) if line.match]
+    assert abs(at - len(part.lines) // 2) <= 1
+    again = log.seek(FIND, part.next, pattern="ERROR", context=1)
+    assert [line.match for line in again.lines] == [False, True]
+    assert again.complete or log.seek(FIND, again.next, pattern="ERROR").lines == ()
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_portions_of_a_search_that_are_cut_for_their_weight_leave_no_match_out(log: Log, backwards: bool) -> None:
+    log.path.write_text("".join(f"rare {n}\n" + "y" * 900 + "\n" for n in range(3000)))
+    asked = question(log.path, "rare", backwards=backwards, context=1, offset=log.path.stat().st_size * backwards)
+    found: list[str] = []
+    portions = 0
+    while True:
+        part = search(asked)
+        texts = [line[2] for line in part.lines if line[5]]
+        found = [*texts, *found] if backwards else [*found, *texts]
+        portions += 1
+        assert sum(LINE_BYTES + len(line[2]) for line in part.lines) <= ROOM_BYTES
+        if part.complete:
+            break
+        asked = replace(asked, offset=part.next)
+    assert found == [f"rare {n}" for n in range(3000)]
+    assert 2 < portions < 10
+
+
+def test_as_many_matches_as_may_be_asked_for_fit_into_a_message(log: Log) -> None:
+    log.path.write_bytes(b"aa aa aa aa aa aa aa aa aa aa aa aa aa aa aa aa aa aa aa aa aa aa\n" * 3000)
+    sought = LogSought(1, log.seek(FIND, pattern="a", lines=MAX_LINES))
+    assert len(encode(sought)) < MAX_MESSAGE_BYTES
+    assert decode(encode(sought)) == sought
+
+
+def test_search_backwards_stops_at_the_instant_that_is_asked_for(log: Log) -> None:
+    log.path.write_bytes(b"old rare\nnew rare\n")
+    log.path.with_suffix(".times").write_bytes(PAIR.pack(1_000, 9) + PAIR.pack(61_000, 18))
+    part = log.seek(FIND | TAIL, -1, pattern="rare", since_ms=30_000)
+    assert ([line.text for line in part.lines], part.complete) == (["new rare"], True)
+    assert len(log.texts(FIND | TAIL, -1, pattern="rare")) == 2
+
+
+def test_search_that_cannot_run_says_why_and_does_not_blame_the_pattern(tmp_path: Path) -> None:
+    asked = question(tmp_path / "x.log", "x", budget_s=0.1)
+    broken = Searches((sys.executable, "-c", "raise ImportError('no module of that name')"))
+    assert broken.ask(1, asked).fault == "the search ended with 1: ImportError: no module of that name"
+    killed = Searches((sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"))
+    assert killed.ask(1, asked).fault == "the search was ended by SIGKILL"
+    assert "could be started" in Searches((str(tmp_path / "gone"),)).ask(1, asked).fault
+    missing = Searches().ask(1, asked).fault
+    assert missing.startswith("the log cannot be searched: FileNotFoundError")
+
+
+def test_search_that_runs_out_of_time_names_the_pattern_only_if_a_person_gave_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(searches, "PATIENCE_S", 0.1)
+    asked = question(tmp_path / "x.log", "x", budget_s=0.1)
+    endless = Searches((sys.executable, "-c", "while True: pass"))
+    assert endless.ask(1, asked).fault == "the pattern takes too long: try a simpler one"
+    assert "pattern" not in endless.ask(1, replace(asked, words=("error",))).fault
+    limited = Searches((sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGXCPU)"))
+    assert limited.ask(1, replace(asked, budget_s=5.0)).fault == "the pattern takes too long: try a simpler one"
+
+
+@pytest.mark.parametrize(
+    ("content", "pattern", "regex", "ignore_case"),
+    [
+        (b"a\0b", "\u2400", False, False),
+        (b"a\x01b", "[!-~]\u2401", True, False),
+        (b"a\x01b", r"[\u2400-\u2410]b", True, False),
+        (b"\0\0\0\0\0", "5", False, False),
+        (b"\0\0\0\0\0", "^.{3}$", True, False),
+        ("Mi\u017f\u017fing".encode(), "missing", False, True),
+        ("f\u0131le".encode(), "file", False, True),
+        (b"caf\xe9", "\ufffd", False, False),
+        (b"\x1b[1mbo\x1b[0mld", "bold", False, False),
+    ],
+)
+def test_block_is_not_passed_over_where_a_shown_line_of_it_matches(
+    content: bytes, pattern: str, regex: bool, ignore_case: bool
+) -> None:
+    matcher = Matcher(pattern, regex=regex, ignore_case=ignore_case)
+    assert matcher.spans(harmless(content))
+    assert matcher.may_match(b"before\n" + content + b"\nafter\n")
+
+
+def test_lines_counted_by_two_at_a_time_are_counted_once(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counts, "STEP_BYTES", 64)
+    log.path.write_bytes(b"x\n" * 32 * 4)
+    both, counted = threading.Barrier(2), LineCounts()
+
+    class Steps(list[int]):
+        def append(self, step: int) -> None:
+            with suppress(threading.BrokenBarrierError):
+                both.wait(0.1)  # the other one may come so far, too
+            super().append(step)
+
+    counted._steps["log"] = steps = Steps([0])
+    with log.path.open("rb") as file:
+        ask = partial(counted.before, "log", file.fileno(), 256, always=True)
+        threads = [threading.Thread(target=ask) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(10)
+        assert steps == [0, 32, 64, 96, 128]
+        assert ask() == 128

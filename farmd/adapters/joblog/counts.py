@@ -45,8 +45,9 @@ class LineCounts:
         while (known + 1) * STEP_BYTES <= offset:
             counted = steps[known] + _count(fd, known * STEP_BYTES, (known + 1) * STEP_BYTES)
             known += 1
-            if known == len(steps):  # another thread may count the same log: both find the same
-                steps.append(counted)
+            with self._lock:
+                if known == len(steps):  # another thread may count the same log: both find the same
+                    steps.append(counted)
         return steps[known] + _count(fd, known * STEP_BYTES, offset)
 
 

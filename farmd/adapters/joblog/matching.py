@@ -1,7 +1,9 @@
 """What is searched for in a log: a word, a regular expression, or what renderers print as errors.
 
 Lines are compared as people see them, harmless. To look at each line of a gigabyte so would take a minute; so a block
-of lines is passed over as a whole where that surely misses nothing.
+of lines is passed over as a whole where that surely misses nothing. Blocks are looked at as they were written, but for
+escape sequences; so what only stands in the shown text (pictures of control characters, the length of a run of zeros)
+forbids that.
 """
 
 from __future__ import annotations
@@ -15,8 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 MAX_SPANS: Final = 20
-_CROSSING: Final = re.compile(r"\[\^|\\[sSWDAZ]|\(\?|\n")
-"""Parts of an expression that mean something else in a block of many lines than in each of them."""
+_CROSSING: Final = re.compile(r"\[\^|\\[sSWDAZuUN]|\(\?|\n")
+"""Parts of an expression that mean something else in a block of many lines than in each of them, as it is shown."""
+_ZEROS: Final = b"\0\0\0\0"
+"""What is shown by its length (`protocol.logtext`)."""
 
 
 class Matcher:
@@ -44,15 +48,20 @@ class Matcher:
         self._may_be_in: Callable[[str], object]
         if words:
             self._may_be_in = self._has_word
+        elif not pattern.isascii() or (regex and _CROSSING.search(pattern)):
+            self._may_be_in = lambda _block: True
         elif not regex:
             self._may_be_in = _finder(pattern, ignore_case=ignore_case)
-        elif _CROSSING.search(pattern):
-            self._may_be_in = lambda _block: True
         else:
             self._may_be_in = re.compile(pattern, flags | re.MULTILINE).search
 
     def may_match(self, block: bytes) -> bool:
-        """Tell whether one of these whole lines may match; False is certain."""
+        """Tell whether one of these whole lines may match.
+
+        False is certain, but for an expression that wants an end there where a very long line happens to be cut.
+        """
+        if _ZEROS in block and not self._words:
+            return True
         text = without_escapes(block.decode("utf-8", "replace"))
         if "\r" in text:
             text = text.replace("\r", "\n")
@@ -77,7 +86,6 @@ class Matcher:
 def _finder(word: str, *, ignore_case: bool) -> Callable[[str], object]:
     if not ignore_case:
         return lambda text: word in text
-    if word.isascii():
-        lower = word.lower()
-        return lambda text: lower in text.lower()
-    return re.compile(re.escape(word), re.IGNORECASE).search
+    lower, anywhere = word.lower(), re.compile(re.escape(word), re.IGNORECASE).search
+    # The long s is an s, and the dotless i an i, to an expression; not to `lower`.
+    return lambda text: lower in text.lower() if text.isascii() else anywhere(text)

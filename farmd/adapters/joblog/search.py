@@ -16,9 +16,10 @@ import resource
 import sys
 import time
 from dataclasses import asdict, dataclass, field
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Final
 
-from farmd.adapters.joblog.lines import BUDGET_BYTES, Shown, raw_lines, shown, start_of_last
+from farmd.adapters.joblog.lines import Shown, raw_lines, shown, start_of_last
 from farmd.adapters.joblog.matching import Matcher
 
 if TYPE_CHECKING:
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
 BLOCK_BYTES: Final = 1 << 20
 MEMORY_BYTES: Final = 512 << 20
 PROCESSOR_S: Final = 10
+ROOM_BYTES: Final = 1 << 20
+"""Most that one answer weighs, lines around matches included: it has to fit into a message."""
+LINE_BYTES: Final = 160
+"""What a line weighs beside its text: its place, number, time and level, by their names."""
+SPAN_BYTES: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,7 @@ class Question:
         budget_s: Time after which the answer says how far it came.
         words: See `Matcher`.
         unless: See `Matcher`.
+        begin: Where a line begins before which nothing is searched.
     """
 
     path: str
@@ -58,6 +65,7 @@ class Question:
     budget_s: float
     words: tuple[str, ...] = ()
     unless: str = ""
+    begin: int = 0
 
 
 Spans = tuple[tuple[int, int], ...]
@@ -72,7 +80,7 @@ class Found:
     Attributes:
         size: Of the log.
         next: Where to go on.
-        complete: It was searched to the end (backwards: to the beginning).
+        complete: It was searched to the end (backwards: to where it begins).
         lines: Matches and the lines around them, in the order of the log.
         fault: Why there is no answer.
     """
@@ -104,8 +112,7 @@ def search(question: Question) -> Found:
     try:
         size = os.fstat(fd).st_size
         found = Found(size)
-        matches = _walk(fd, size, question, matcher, found)
-        found.lines = _with_context(fd, size, matches, question.context)
+        found.lines = _walk(fd, size, question, matcher, found)
     finally:
         os.close(fd)
     return found
@@ -114,24 +121,78 @@ def search(question: Question) -> Found:
 def _walk(fd: int, size: int, question: Question, matcher: Matcher, found: Found) -> list[Line]:
     """Go from block to block; leaves in `found` where to go on."""
     until = time.monotonic() + question.budget_s
-    matches: list[Line] = []
-    weight = 0
-    blocks = _backwards(fd, question.offset) if question.backwards else _forwards(fd, question.offset, size)
+    gathered = _Gathered(fd, size, question.context)
+    found.next = question.offset
+    if question.backwards:
+        blocks = _backwards(fd, question.offset, question.begin)
+    else:
+        blocks = _forwards(fd, question.offset, size)
     for start, end, block in blocks:
         here = list(_matches_in(fd, start, end, matcher)) if matcher.may_match(block) else []
         for line in reversed(here) if question.backwards else here:
-            matches.append(line)
-            weight += len(line[2]) * (1 + 2 * question.context)
-            if len(matches) >= question.limit or weight >= BUDGET_BYTES:
-                found.next = line[0] if question.backwards else line[1]
-                return matches
+            if not gathered.take(line):
+                return gathered.in_order()
+            found.next = line[0] if question.backwards else line[1]
+            if gathered.matches >= question.limit or time.monotonic() >= until:
+                return gathered.in_order()
         found.next = start if question.backwards else end
         if time.monotonic() >= until:
             break
-    found.complete = found.next <= 0 if question.backwards else found.next >= size
+    found.complete = found.next <= question.begin if question.backwards else found.next >= size
     if not question.backwards and question.offset >= size:
         found.next, found.complete = size, True
-    return matches
+    return gathered.in_order()
+
+
+class _Gathered:
+    """Matches and the lines around them, each line once, as many as fit into an answer.
+
+    Attributes:
+        matches: How many were taken.
+    """
+
+    def __init__(self, fd: int, size: int, context: int) -> None:
+        self._fd = fd
+        self._size = size
+        self._context = context
+        self._lines: dict[int, Line] = {}
+        self._weight = 0
+        self.matches = 0
+
+    def take(self, match: Line) -> bool:
+        """Take a match with what is around it, or nothing of it; of the first one what fits is taken."""
+        added = {match[0]: match}
+        weight = self._weight + _weight_of(match)
+        for line in self._around(match) if self._context else ():
+            if line[0] in self._lines or line[0] in added:
+                continue
+            weight += _weight_of(line)
+            if weight > ROOM_BYTES and not self.matches:
+                break
+            added[line[0]] = line
+        if weight > ROOM_BYTES and self.matches:
+            return False
+        self._lines |= added
+        self._weight = weight
+        self.matches += 1
+        return True
+
+    def _around(self, match: Line) -> Iterator[Line]:
+        """Yield the lines around a match, the nearest first."""
+        begin = start_of_last(self._fd, match[0], self._context)
+        before = list(_some(self._fd, begin, match[0], self._context))
+        after = _some(self._fd, match[1], self._size, self._context)
+        for pair in zip_longest(reversed(before), after):
+            yield from ((*line, (), False) for line in pair if line is not None)
+
+    def in_order(self) -> list[Line]:
+        """Return all of them in the order of the log."""
+        return [self._lines[offset] for offset in sorted(self._lines)]
+
+
+def _weight_of(line: Line) -> int:
+    text = line[2]
+    return LINE_BYTES + SPAN_BYTES * len(line[4]) + (len(text) if text.isascii() else len(text.encode()))
 
 
 def _matches_in(fd: int, start: int, end: int, matcher: Matcher) -> Iterator[Line]:
@@ -159,32 +220,22 @@ def _forwards(fd: int, start: int, size: int) -> Iterator[tuple[int, int, bytes]
         start = end
 
 
-def _backwards(fd: int, end: int) -> Iterator[tuple[int, int, bytes]]:
-    """Yield blocks of whole lines that end at `end`, the last block first."""
-    while end > 0:
-        length = min(BLOCK_BYTES, end)
+def _backwards(fd: int, end: int, begin: int) -> Iterator[tuple[int, int, bytes]]:
+    """Yield blocks of whole lines that end at `end` and do not start before `begin`, the last block first."""
+    while end > begin:
+        length = min(BLOCK_BYTES, end - begin)
         block = os.pread(fd, length, end - length)
-        while length < end and b"\n" not in block[:-1] and length < 16 * BLOCK_BYTES:
-            length = min(length + BLOCK_BYTES, end)
+        while length < end - begin and b"\n" not in block[:-1] and length < 16 * BLOCK_BYTES:
+            length = min(length + BLOCK_BYTES, end - begin)
             block = os.pread(fd, length, end - length)
         start = end - length
-        if start > 0 and b"\n" in block[:-1]:
+        if start > begin and b"\n" in block[:-1]:
             cut = block.index(b"\n") + 1
             start, block = start + cut, block[cut:]
         if not block:
             return
         yield start, end, block
         end = start
-
-
-def _with_context(fd: int, size: int, matches: list[Line], context: int) -> list[Line]:
-    """Add the lines around matches, each once, and put all into the order of the log."""
-    lines = {line[0]: line for line in matches}
-    for line in matches if context else ():
-        begin = start_of_last(fd, line[0], context)
-        for around in (*_some(fd, begin, line[0], context), *_some(fd, line[1], size, context)):
-            lines.setdefault(around.offset, (*around, (), False))
-    return [lines[offset] for offset in sorted(lines)]
 
 
 def _some(fd: int, start: int, end: int, count: int) -> Iterator[Shown]:
@@ -197,13 +248,13 @@ def _some(fd: int, start: int, end: int, count: int) -> Iterator[Shown]:
 def main() -> None:
     """Answer one question, and never more than one."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CPU, (PROCESSOR_S, PROCESSOR_S))
+    resource.setrlimit(resource.RLIMIT_CPU, (PROCESSOR_S, PROCESSOR_S + 1))  # the first limit ends it with a name
     os.nice(10)
     try:
         found = search(Question(**json.load(sys.stdin)))
     except (OSError, MemoryError) as error:
         found = Found(fault=f"the log cannot be searched: {type(error).__name__} {error}")
-    json.dump(asdict(found), sys.stdout)
+    sys.stdout.write(json.dumps(asdict(found)))  # in one piece: `dump` writes each number for itself
 
 
 if __name__ == "__main__":
