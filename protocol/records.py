@@ -46,7 +46,7 @@ class Kind(IntEnum):
     PATH_RULE = 9
     """pk platform byte + written prefix in its normal form: a path rule of the farm, or that it was removed."""
     USER = 10
-    """pk name of a person, or name + NUL + id: a way in which that person proves to be it; rank 1 = revoked."""
+    """pk name of a person, or name + NUL + id: proof of being it, or a life; rank 1 = revoked, over."""
     HOOK = 11
     """pk 8 random bytes: an address or a program that is told of jobs and alerts; rank 1 = removed."""
     SIGNER = 12
@@ -197,6 +197,10 @@ def path_rule_pk(written: str, platform: str) -> bytes:
     return bytes((PLATFORMS.index(platform),)) + prefix_key(written).encode()
 
 
+LIFE = "life"
+"""Beginning of what stands in the place of a credential's id where a life of its person is ended."""
+
+
 def user_pk(name: str) -> bytes:
     """Key of the USER row of a person."""
     return name.encode()
@@ -205,6 +209,11 @@ def user_pk(name: str) -> bytes:
 def credential_pk(name: str, credential: str) -> bytes:
     """Key of the USER row of a person's token or key: each is a row of its own, so that revoked ones stay so."""
     return name.encode() + b"\0" + credential.encode()
+
+
+def life_pk(name: str, life: int) -> bytes:
+    """Key of the USER row that ends a life of a person; ids of credentials are hex digits, so none is like it."""
+    return credential_pk(name, f"{LIFE}{life}")
 
 
 def job_of(rec: Rec) -> JobId:

@@ -28,7 +28,7 @@ from protocol.errors import PeerError
 from protocol.hooks import place_of
 from protocol.ids import NodeId, unpack_job, unpack_node
 from protocol.people import EVERYBODY
-from protocol.records import JobField, Kind, NodeField, Rank
+from protocol.records import LIFE, JobField, Kind, NodeField, Rank
 
 if TYPE_CHECKING:
     from farmd.core.jobs import Jobs
@@ -145,6 +145,9 @@ def _note_path_rule(turn: Turn, body: PathRuleBody) -> None:
 
 def _note_user(turn: Turn, rec: Rec) -> None:
     name, is_credential, credential = rec.pk.decode(errors="replace").partition("\0")
+    if credential.startswith(LIFE):  # and not the person's row, which another order elsewhere may have won over
+        turn.note("user-remove", name[:MAX_TEXT], actor=unpack_body(CredentialBody, rec.body).actor[:MAX_TEXT])
+        return
     if is_credential:
         held = unpack_body(CredentialBody, rec.body)
         text = f"{name}: {held.what} {credential}" + (f" ({held.label})" if held.label else "")
@@ -152,9 +155,9 @@ def _note_user(turn: Turn, rec: Rec) -> None:
         turn.note(what, text[:MAX_TEXT], actor=held.actor[:MAX_TEXT])
         return
     body = unpack_body(UserBody, rec.body)
-    who = "everybody who is not listed" if name == EVERYBODY else name
-    text = who if body.removed else f"{who} is {body.role}"
-    turn.note("user-remove" if body.removed else "user-role", text[:MAX_TEXT], actor=body.actor[:MAX_TEXT])
+    if not body.removed:
+        who = "everybody who is not listed" if name == EVERYBODY else name
+        turn.note("user-role", f"{who} is {body.role}"[:MAX_TEXT], actor=body.actor[:MAX_TEXT])
 
 
 def _note_hook(turn: Turn, rec: Rec) -> None:

@@ -19,7 +19,7 @@ from protocol.errors import NotAllowed, NotFound, UsageError, UserError
 from protocol.human import nearest_word
 from protocol.ids import node_id_of
 from protocol.people import DEFAULT_ROLE, EVERYBODY, ROLES, TOKEN_PREFIX, is_user_name, person_of
-from protocol.records import Kind, Rank, credential_pk, user_pk
+from protocol.records import LIFE, Kind, Rank, credential_pk, life_pk, user_pk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -119,7 +119,13 @@ class UserOrders:
         if not event.args.get("dry_run"):
             for credential, held in self._node.users.credentials(name).items():
                 self._write(turn, credential_pk(name, credential), held._replace(actor=event.actor), Rank.ENDED)
+            self._end_life(turn, event, name, user.body.life)
         self._write_user(turn, event, name, user.body._replace(removed=True, actor=event.actor), changed=True)
+
+    def _end_life(self, turn: Turn, event: ClientAsked, name: str, life: int) -> None:
+        """Write what no change of the person's row undoes, wherever it is made."""
+        body = CredentialBody(LIFE, b"", event.actor, made_ms=turn.now.wall_ms, life=life)
+        self._write(turn, life_pk(name, life), body, Rank.ENDED)
 
     def _refuse_last_admin(self, name: str, doing: str) -> None:
         if self._node.users.admins() == [name]:

@@ -3,7 +3,8 @@
 A person is one register (role, full name, listed or not: the larger stamp wins as a whole). Each token and each key is a
 row of its own, whose revocation absorbs: had they been fields of the person's row, a role that is changed in one half of
 a divided farm could bring back a token that was revoked in the other. A credential names the *life* of its person, which
-a removal ends: whoever is listed again starts without any.
+a removal ends: whoever is listed again starts without any. The end of a life is a row of its own, too, which absorbs: else
+a role changed in one half would undo a removal in the other, and what was made there meanwhile would be good.
 
 Invariant: what is answered here is a function of the rows alone. Rows that cannot be read are passed over and relayed.
 Called by `farmd.core.node`; what people ask is in `farmd.core.userorders`, what a role may in `farmd.core.permissions`.
@@ -11,6 +12,7 @@ Called by `farmd.core.node`; what people ask is in `farmd.core.userorders`, what
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from farmd.core.effects import TrustPeople
@@ -18,7 +20,7 @@ from protocol.bodies import CredentialBody, UserBody, unpack_body
 from protocol.clock import wall_ms_of
 from protocol.errors import PeerError
 from protocol.people import DEFAULT_ROLE, EVERYBODY, ROLES, is_user_name
-from protocol.records import Kind, Rank
+from protocol.records import LIFE, Kind, Rank
 
 if TYPE_CHECKING:
     from typing import Any
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 PROOF_BYTES = 32
 TOKEN, KEY = "token", "key"
+_LIFE = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
 
 
 class User(NamedTuple):
@@ -43,6 +46,7 @@ class Users:
 
     def __init__(self) -> None:
         self._rows: dict[str, User] = {}
+        self._ended: dict[str, int] = {}
         self._credentials: dict[str, dict[str, CredentialBody]] = {}
         self._owners: dict[bytes, dict[tuple[str, str], None]] = {}
         self._dirty = False
@@ -57,7 +61,9 @@ class Users:
         except UnicodeDecodeError:
             return
         self._dirty = True
-        if is_credential:
+        if credential.startswith(LIFE):
+            self._apply_life(name, credential.removeprefix(LIFE), rec)
+        elif is_credential:
             self._apply_credential(name, credential, rec)
         elif name == EVERYBODY or is_user_name(name):
             self._apply_user(name, rec)
@@ -67,6 +73,11 @@ class Users:
             self._rows[name] = User(name, unpack_body(UserBody, rec.body), wall_ms_of(rec.hlc))
         except PeerError:
             self._rows.pop(name, None)  # what stood before was overwritten, whatever by
+
+    def _apply_life(self, name: str, life: str, rec: Rec) -> None:
+        """Take the end of a life: the key alone says which, so that no later version of the row can mean another."""
+        if rec.rank >= Rank.ENDED and _LIFE.fullmatch(life):
+            self._ended[name] = max(self._ended.get(name, 0), int(life))
 
     def _apply_credential(self, name: str, credential: str, rec: Rec) -> None:
         known = self._credentials.setdefault(name, {})
@@ -96,12 +107,13 @@ class Users:
     def get(self, name: str) -> User | None:
         """Return a listed person, or the row of everybody who is not."""
         user = self._rows.get(name)
-        return user if user is not None and not user.body.removed else None
+        is_over = user is None or user.body.removed or user.body.life <= self._ended.get(name, 0)
+        return None if is_over else user
 
     def life_of(self, name: str) -> int:
         """Return how often a person was listed so far."""
         user = self._rows.get(name)
-        return user.body.life if user is not None else 0
+        return max(user.body.life if user is not None else 0, self._ended.get(name, 0))
 
     def is_listed(self, name: str) -> bool:
         """Tell whether a person has a role of its own."""

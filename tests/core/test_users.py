@@ -11,7 +11,7 @@ import pytest
 
 from farmd.core.users import KEY, TOKEN, Users
 from protocol.bodies import CredentialBody, UserBody, pack_body
-from protocol.records import Kind, Rec, credential_pk, user_pk
+from protocol.records import Kind, Rank, Rec, credential_pk, user_pk
 from protocol.schemas import SCHEMAS
 from tests.core.small_farm import Farm, play
 
@@ -76,6 +76,33 @@ def test_what_proved_an_earlier_life_proves_nothing_after_the_person_is_listed_a
     assert fold.holder_of(TOKEN, KEY_BYTES) is None
     fold.apply(user_row("anna", "artist", 3, life=2))
     assert fold.holder_of(TOKEN, KEY_BYTES) is None
+
+
+def test_the_end_of_a_life_outlasts_a_role_that_was_given_elsewhere_meanwhile() -> None:
+    rows = [
+        user_row("anna", "wrangler", 3),
+        credential_row("anna", "aa", TOKEN, KEY_BYTES),
+        credential_row("anna", "life1", "life", b"", Rank.ENDED),
+    ]
+    for order in permutations(rows):
+        fold = Users()
+        for rec in order:
+            fold.apply(rec)
+        assert (fold.names(), fold.role_of("anna"), fold.holder_of(TOKEN, KEY_BYTES)) == ([], "artist", None)
+        assert fold.life_of("anna") == 1
+        fold.apply(user_row("anna", "artist", 4, life=2))
+        assert (fold.names(), fold.holder_of(TOKEN, KEY_BYTES)) == (["anna"], None)
+
+
+@pytest.mark.parametrize(
+    ("credential", "rank"),
+    [("life1", Rank.NORMAL), ("life", Rank.ENDED), ("life0", Rank.ENDED), ("life-1", Rank.ENDED)],
+)
+def test_a_row_that_ends_no_life_removes_nobody(credential: str, rank: Rank) -> None:
+    fold = Users()
+    fold.apply(user_row("anna", "artist"))
+    fold.apply(credential_row("anna", credential, "life", b"", rank))
+    assert fold.names() == ["anna"]
 
 
 def test_a_token_is_never_taken_for_a_key() -> None:
