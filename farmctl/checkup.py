@@ -48,7 +48,7 @@ def checks_of(status: View) -> list[View]:
     ]
 
 
-_LOST_HINT: Final = "switch it on; if it is gone for good: farmctl node evict NAME"
+_LOST_HINT: Final = "switch it on; if it is gone for good: farmctl node replace NAME NEW"
 _SICK_HINT: Final = "farmctl node show NAME, and the log of what failed there: farmctl logs JOB --frame N"
 _DISK_HINT: Final = "make room there, or limit the store: farmd run --store-quota"
 

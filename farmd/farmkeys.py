@@ -99,12 +99,13 @@ def list_keys(ctx: click.Context, data_dir: Path | None, printed: str) -> None:
             row["id"],
             "good" if row["good"] else "retired",
             "here" if row["here"] else "",
+            printable(str(row.get("node_name") or "")),
             printable(str(row["label"])),
             relative_time(row["made_ms"], now_ms) if row["made_ms"] else "",
         ]
         for row in rows
     ]
-    for line in plain_table(["KEY", "STATE", "SECRET", "LABEL", "MADE"], cells):
+    for line in plain_table(["KEY", "STATE", "SECRET", "NODE", "LABEL", "MADE"], cells):
         click.echo(line.rstrip())
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from farmd.core.signers import FOUNDER
 from protocol.bodies import FarmBody, KeyBody, NodeBody, pack_body
 from protocol.ids import pack_node
 from protocol.records import Kind
@@ -112,7 +113,7 @@ class Life:
         """Write the first rows of a new farm: what it is called, and this node's admission."""
         node = self._node
         node.replica.write(turn, Kind.FARM, b"", pack_body(farm))
-        key = KeyBody(self._me.public_key, "node", "founder")
+        key = KeyBody(self._me.public_key, "node", FOUNDER)
         node.replica.write(turn, Kind.KEY, pack_node(node.id), pack_body(key))
 
     def _want_assets(self, turn: Turn) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from farmd.core.heirs import Heirs
 from farmd.core.prices import Prices, is_hardware_price
-from farmd.core.signers import Signers
+from farmd.core.signers import FOUNDER, Signers
 from protocol.bodies import ControlBody, FarmBody, KeyBody, NodeBody, unpack_body
 from protocol.errors import PeerError
 from protocol.ids import node_id_of, unpack_node
@@ -101,6 +101,14 @@ class Registry:
     def signing_keys(self) -> list[Signer]:
         """List all keys that sign or have signed invitations, the founding one first; none before a farm is known."""
         return self._signers.all(self.farm.verify_key) if self.farm is not None else []
+
+    def maker_of(self, signer: Signer) -> str:
+        """Return the node where a signing key was made; "" if nobody knows."""
+        if signer.body is not None and signer.body.node:
+            return signer.body.node
+        if self.farm is None or signer.verify_key != self.farm.verify_key:
+            return ""
+        return next((node for node, key in self._admitted.items() if key.admitted_by == FOUNDER), "")
 
     def uses_of(self, token: str) -> int:
         """Count the machines that were admitted by an invitation, as far as is known here."""

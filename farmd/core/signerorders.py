@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from farmd.core.acknowledge import answer_order
 from farmd.core.arguments import text_of
 from farmd.core.effects import Reply
-from farmd.core.signers import KEY_BYTES
+from farmd.core.signers import FOUNDER, KEY_BYTES
 from protocol.bodies import SignerBody, pack_body
 from protocol.errors import NotFound, UsageError, UserError
+from protocol.ids import NodeId
 from protocol.records import Kind, Rank
 
 if TYPE_CHECKING:
@@ -21,13 +22,12 @@ if TYPE_CHECKING:
 
     from farmd.core.events import ClientAsked
     from farmd.core.node import Node
+    from farmd.core.registry import Registry
     from farmd.core.signers import Signer
     from farmd.core.turn import Turn
 
 MAX_SIGNERS = 100
 MAX_TEXT = 200
-FOUNDER = "founder"
-"""Label of the key that founded the farm."""
 
 
 class SignerOrders:
@@ -42,7 +42,7 @@ class SignerOrders:
         }
 
     def _list(self, turn: Turn, event: ClientAsked) -> None:
-        rows = [_view(signer) for signer in self._node.registry.signing_keys()]
+        rows = [_view(self._node.registry, signer) for signer in self._node.registry.signing_keys()]
         turn.effects.append(Reply(event.client, {"schema": "farm.signers.v1", "signers": rows}))
 
     def _add(self, turn: Turn, event: ClientAsked) -> None:
@@ -82,18 +82,19 @@ class SignerOrders:
             written.append(self._node.replica.write(turn, Kind.SIGNER, key, pack_body(body), rank=rank))
             self._node.fold(turn)
         signer = next(signer for signer in self._node.registry.signing_keys() if signer.verify_key == key)
-        data = {"schema": "farm.signer.v1", "signer": _view(signer), "changed": changed}
+        data = {"schema": "farm.signer.v1", "signer": _view(self._node.registry, signer), "changed": changed}
         answer_order(self._node, turn, event, data, written)
 
 
-def _view(signer: Signer) -> dict[str, Any]:
-    body = signer.body or SignerBody("", "", FOUNDER)
+def _view(registry: Registry, signer: Signer) -> dict[str, Any]:
+    body, maker = signer.body or SignerBody("", "", FOUNDER), NodeId(registry.maker_of(signer))
     return {
         "id": signer.id,
         "verify_key": signer.verify_key.hex(),
         "good": signer.good,
         "label": body.label,
-        "node": body.node,
+        "node": maker,
+        "node_name": registry.name_of(maker),
         "actor": body.actor,
         "made_ms": body.made_ms,
     }

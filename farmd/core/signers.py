@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from protocol.records import Rec
 
 KEY_BYTES = 32
+FOUNDER = "founder"
+"""Label of the key that founded the farm, and who admitted the machine that did."""
 
 
 class Signer(NamedTuple):

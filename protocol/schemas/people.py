@@ -41,11 +41,14 @@ _SIGNER: Final = thing(
         "verify_key": text("its public half, 64 hexadecimal digits"),
         "good": flag("invitations that it signs are good"),
         "label": text("what for; may be empty"),
-        "node": text("id of the machine where it was made; empty for the one that founded the farm"),
+        "node": text("id of the machine where it was made; empty if nobody knows"),
         "actor": text("who made or retired it"),
         "made_ms": instant("when it was made"),
     },
-    {"here": flag("its secret half is on this machine; told by farmd alone")},
+    {
+        "node_name": text("and its name"),
+        "here": flag("its secret half is on this machine; told by farmd alone"),
+    },
 )
 DOCUMENTS: Final[dict[str, Schema]] = {
     "farm.users.v1": document(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from itertools import permutations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jsonschema_rs
 import pytest
@@ -14,6 +14,7 @@ from farmd.core.heirs import Heirs
 from protocol.bodies import ControlBody
 from protocol.ids import NodeId, node_id_of
 from protocol.schemas import SCHEMAS
+from protocol.states import MemberState
 from tests.core.small_farm import Farm, play
 
 if TYPE_CHECKING:
@@ -152,6 +153,55 @@ def test_only_an_admin_evicts() -> None:
     play(scene, 2)
 
 
+def evict_findings(answer: Any) -> dict[str, tuple[str, str]]:
+    return {finding["what"]: (finding["text"], finding["hint"]) for finding in answer["findings"]}
+
+
+def test_an_eviction_says_that_nobody_delivers_and_how_another_machine_would() -> None:
+    async def scene(farm: Farm) -> None:
+        third = farm.machines[2]
+        await farm.submit(on=2, frames="1-60")
+        await farm.until(lambda: len(farm.world.delivered) >= 5)
+        wanted = (
+            "results of shot are delivered by n02, so by nobody once it is evicted",
+            "let another do it: farmctl node replace n02 NEW",
+        )
+        planned = await farm.data("node.evict", node="n02", dry_run=True)
+        assert evict_findings(planned)["delivery"] == wanted
+        third.evicted = True
+        await farm.data("node.evict", node="n02")
+        third.crash()
+        again = await farm.data("node.evict", node="n02", dry_run=True)
+        assert (again["changed"], evict_findings(again)["delivery"]) == (False, wanted), "still nobody"
+        by = await farm.data("node.replace", node="n02", by="n01")
+        assert "delivery" not in evict_findings(by)
+        again = await farm.data("node.evict", node="n02", dry_run=True)
+        assert "delivery" not in evict_findings(again)
+        await farm.until(lambda: len(farm.world.delivered) == 60, 300)
+
+    play(scene, 3)
+
+
+def test_an_eviction_names_the_signing_keys_that_the_machine_could_still_invite_with() -> None:
+    async def scene(farm: Farm) -> None:
+        (founding,) = (await farm.data("signer.list"))["signers"]
+        assert founding["node_name"] == "n00"
+        hint = evict_findings(await farm.data("node.evict", on=1, node="n00", dry_run=True))["signing"][1]
+        assert hint.startswith("make another one on a machine that stays")
+        own = (await farm.data("signer.add", on=1, verify_key=b"o" * 32))["signer"]
+        assert own["node_name"] == "n01"
+        await farm.until(lambda: len(farm.machines[0].node.registry.signing_keys()) == 2)
+        farm.machines[0].evicted = True
+        text, hint = evict_findings(await farm.data("node.evict", on=1, node="n00", why="stolen"))["signing"]
+        assert founding["id"] in text
+        assert hint == f"farmd farm key retire {founding['id']}"
+        assert "signing" in evict_findings(await farm.data("node.evict", on=1, node="n00")), "until it is retired"
+        await farm.data("signer.retire", on=1, id=founding["id"])
+        assert not evict_findings(await farm.data("node.evict", on=1, node="n00"))
+
+    play(scene, 2)
+
+
 # -- who was let in and never said more ---------------------------------------------------------------------------------
 
 
@@ -199,6 +249,27 @@ def test_a_farm_of_one_is_alone_again_once_a_key_that_nobody_has_is_evicted() ->
 # -- replacing ----------------------------------------------------------------------------------------------------------
 
 
+def test_a_machine_that_is_silent_for_a_moment_only_is_not_replaced() -> None:
+    async def scene(farm: Farm) -> None:
+        first, second, third = farm.machines
+        third.evicted = True
+        third.crash()
+        await farm.until(lambda: first.node.membership.state_of(third.id) is MemberState.SUSPECT, 60)
+        error = (await farm.ask("node.replace", node="n02", by="n01")).error
+        assert error is not None
+        assert error[1:3] == (
+            "n02 cannot be replaced yet",
+            "it has been silent for some seconds only, which may pass, and a replacement is for ever",
+        )
+        await farm.until(lambda: first.node.membership.state_of(third.id) is MemberState.DEAD, 60)
+        second.crash()
+        await farm.until(lambda: not first.node.membership.is_alive(second.id), 60)
+        planned = await farm.data("node.replace", node="n02", by="n01", dry_run=True)
+        assert evict_findings(planned)["heir"][0] == "n01 does not answer: until it does, it keeps and delivers nothing"
+
+    play(scene, 3)
+
+
 def test_who_replaces_a_dead_machine_delivers_what_that_still_had_to_deliver() -> None:
     async def scene(farm: Farm) -> None:
         first, second, third = farm.machines
@@ -206,7 +277,7 @@ def test_who_replaces_a_dead_machine_delivers_what_that_still_had_to_deliver() -
         await farm.until(lambda: len(farm.world.delivered) >= 5)
         third.evicted = True
         third.crash()
-        await farm.until(lambda: not first.node.membership.is_alive(third.id), 60)
+        await farm.until(lambda: first.node.membership.state_of(third.id) is MemberState.DEAD, 60)
         answer = await farm.data("node.replace", node=third.name, by=second.name, why="it burnt")
         jsonschema_rs.validate(SCHEMAS["farm.eviction.v1"], answer)
         assert (answer["by_name"], answer["changed"]) == (second.name, True)

@@ -168,7 +168,7 @@ def test_a_dead_machine_is_replaced_by_one_that_delivers_in_its_place(farm: Farm
     job = c.submit("--command", line, "--frames", "1-40", "--output", str(out), "--output-name", "f.{frame:04d}.txt")
     until(lambda: a.job(job)["done"] >= 5, "some frames are done")
     c.kill()
-    until(lambda: a.alive() == {"a", "b"}, "a gives c up", within_s=60)
+    until(lambda: a.ask("node.show", node="c")["state"] == "lost", "a gives c up", within_s=60)
     assert a.ctl_json("node", "replace", "c", "a", "-y")["by_name"] == "a"
     until(lambda: a.state(job) == "completed", "the rest is rendered", within_s=90)
     until(lambda: len(list(out.glob("f.*.txt"))) == 40, "all are delivered", within_s=60)
