@@ -18,7 +18,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from farmd.core.effects import Note
-from farmd.core.orders import MAX_TEXT, Orders
+from farmd.core.orders import Orders
+from farmd.core.turn import MAX_TEXT
 from protocol.bodies import AttemptBody, ControlBody, PathRuleBody, unpack_body
 from protocol.clock import wall_ms_of
 from protocol.errors import PeerError, UserError

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from farmd.core.cost import MILLIONTHS
 from farmd.core.edits import edit_text
 from farmd.core.prices import is_hardware_price
+from farmd.core.turn import MAX_TEXT
 from protocol.bodies import (
     ControlBody,
     CredentialBody,
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from farmd.core.turn import Turn
     from protocol.records import Rec
 
-MAX_TEXT = 400
 DRAIN = "drain"
 _PRICES = (bytes((NodeField.PRICE,)), bytes((NodeField.HARDWARE_PRICE,)))
 _JOB_BYTES, _NODE_BYTES = 10, 8

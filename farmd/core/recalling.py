@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from farmd.core.effects import Note, ReadNotes
 from farmd.core.eventlog import TOLD_MS
-from farmd.core.orders import MAX_TEXT
+from farmd.core.turn import MAX_TEXT
 from protocol.errors import PeerError
 from protocol.messages import EventLine, EventsAre, EventsAsk
 from protocol.states import MemberState

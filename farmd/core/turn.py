@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from protocol.ids import NodeId
     from protocol.messages import Message
 
+MAX_TEXT = 400
+"""So many characters of a text stand in a line of the event log, since a list of frames alone may be 256 KB long."""
+
 
 @dataclass(frozen=True, slots=True)
 class Instant:
@@ -63,4 +66,9 @@ class Turn:
         key: str = "",
     ) -> None:
         """Add a line to the event log: who did what, when and why (see `farmd.core.effects.Note`)."""
+        text, actor, why = _cut(text), _cut(actor), _cut(why)
         self.effects.append(Note(self.now.wall_ms, what, text, node, job, actor, self.cause, task, why, key))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from farmd.core.turn import MAX_TEXT
 from tests.core.small_farm import Farm, play
 
 if TYPE_CHECKING:
@@ -65,5 +66,19 @@ def test_machine_that_was_off_before_this_node_started_is_said_to_be_so() -> Non
         await asyncio.sleep(10)
         views = {view["name"]: view for view in (await farm.data("node.list"))["nodes"]}
         assert (views["n01"]["state"], views["n01"]["reason"]) == ("idle", "")
+
+    play(scene, 2)
+
+
+def test_lines_are_bounded_however_long_the_list_of_frames_or_the_folder_is() -> None:
+    async def scene(farm: Farm) -> None:
+        job = await farm.submit(frames=",".join(map(str, range(1, 20_000, 2))))
+        await farm.data("job.edit", job=job, changes={"output_dir": "/out" * 1000}, why="w" * 5000)
+        for machine in farm.machines:
+            await farm.until(lambda m=machine: len(told(m, "submitted") + told(m, "edit")) == 2)  # type: ignore[misc]
+            assert told(machine, "submitted")[0].startswith("shot: 1,3,5,")
+            assert told(machine, "edit")[0].startswith("output_dir /out/out")
+            for note in machine.disk.notes:
+                assert max(map(len, (note.text, note.why, note.actor))) <= MAX_TEXT
 
     play(scene, 2)
