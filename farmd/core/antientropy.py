@@ -72,14 +72,20 @@ class _Ask:
 
 
 class Antientropy:
-    """Asks for and answers differences between replicas."""
+    """Asks for and answers differences between replicas.
 
-    def __init__(self, replica: Replica, acks: Acks) -> None:
+    Args:
+        replica: Where rows come from and go to.
+        acks: What others are known to have.
+        first_ask: After which questions are counted: parts of an answer to a former life must not be taken for others.
+    """
+
+    def __init__(self, replica: Replica, acks: Acks, first_ask: int = 0) -> None:
         self.counts = PullCounts()
         self._replica = replica
         self._acks = acks
         self._asks: dict[int, _Ask] = {}
-        self._last_ask = 0
+        self._last_ask = first_ask
         self._compared: dict[NodeId, dict[int, tuple[int, tuple[int, int]]]] = {}
         self._alarmed_at: dict[NodeId, float] = {}
 

@@ -108,16 +108,25 @@ class Gossip:
         replica: Where rows come from and go to.
         rng: Chooses peers and jitter.
         alive: Returns the members that are alive, in a stable order; this node among them or not.
+        first_ask: After which questions are counted (`farmd.core.questions`).
     """
 
-    def __init__(self, self_id: NodeId, replica: Replica, rng: Random, alive: Callable[[], Sequence[NodeId]]) -> None:
+    def __init__(
+        self,
+        self_id: NodeId,
+        replica: Replica,
+        rng: Random,
+        alive: Callable[[], Sequence[NodeId]],
+        *,
+        first_ask: int = 0,
+    ) -> None:
         self.counts = PushCounts()
         self._self_id = self_id
         self._replica = replica
         self._rng = rng
         self._alive = alive
         self._acks = Acks(replica)
-        self._antientropy = Antientropy(replica, self._acks)
+        self._antientropy = Antientropy(replica, self._acks, first_ask)
         self._leader: NodeId | None = None
         self._fresh: list[_Fresh] = []
         self._fresh_bytes = 0

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from farmd.core.arguments import number_of
 from farmd.core.effects import ReadLog, Reply
 from farmd.core.logasks import LIMIT_BYTES, find_attempt
+from farmd.core.questions import first_number
 from protocol.errors import NotFound
 from protocol.ids import pack_job, pack_node
 from protocol.messages import LogAsk, LogIs
@@ -42,7 +43,7 @@ class LogBytes:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._reads: dict[int, _Read] = {}
-        self._number = 0
+        self._number = first_number(node.epoch)
 
     def ask(self, turn: Turn, event: ClientAsked) -> None:
         """Answer a client with bytes of a log.

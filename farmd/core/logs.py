@@ -19,6 +19,7 @@ from farmd.core.effects import LeaveLog, Reply, SeekLog
 from farmd.core.logasks import away_view, excerpt_view, find_attempt, query_of
 from farmd.core.logbytes import LogBytes, silence
 from farmd.core.loglists import LogLists
+from farmd.core.questions import first_number
 from protocol.errors import PeerError
 from protocol.ids import pack_job, pack_node
 from protocol.logquery import LogExcerpt
@@ -86,7 +87,7 @@ class Logs:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._seeks: dict[int, _Seek] = {}
-        self._number = 0
+        self._number = first_number(node.epoch)
         self._company: dict[int, list[int]] = {}
         self.bytes = LogBytes(node)
         self.operations: Mapping[str, Callable[[Turn, ClientAsked], None]] = {

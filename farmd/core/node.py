@@ -47,6 +47,7 @@ from farmd.core.notices import Notices
 from farmd.core.outlook import Outlook
 from farmd.core.outputs import Outputs
 from farmd.core.pathrules import PathRules
+from farmd.core.questions import first_number
 from farmd.core.recalling import Recalling
 from farmd.core.registry import Registry
 from farmd.core.releasing import Releasing
@@ -130,7 +131,8 @@ class Node:
             lambda: not self.jobs.line() and not self.leader.granted,
         )
         self.election = Election(self.id, rng, outlook, meta)
-        self.gossip = Gossip(self.id, self.replica, rng, self.membership.alive_others)
+        first_ask = first_number(self.epoch)
+        self.gossip = Gossip(self.id, self.replica, rng, self.membership.alive_others, first_ask=first_ask)
         self.swarm = Swarm(self.id, rng, self.membership.alive_others, transfer_limit_bytes_s)
         self.assets = Assets(self.id, self.replica, self.swarm)
         self.worker = Worker(

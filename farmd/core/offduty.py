@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from farmd.core.arguments import find_node
 from farmd.core.effects import Reply
+from farmd.core.questions import first_number
 from protocol.frames import FrameSet
 from protocol.human import counted
 from protocol.jobspec import DeliverBy
@@ -57,7 +58,7 @@ class OffDuty:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._asked: dict[int, _Asked] = {}
-        self._number = 0
+        self._number = first_number(node.epoch)
         self.operations: Mapping[str, Callable[[Turn, ClientAsked], None]] = {"node.safe": self._ask}
 
     def _ask(self, turn: Turn, event: ClientAsked) -> None:

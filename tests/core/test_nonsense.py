@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -57,7 +58,8 @@ def test_term_that_no_key_of_an_attempt_can_hold_is_not_entered(turn: Turn, mess
     ("job", "leader"), [("../../etc/passwd", LEADER), ("\0" * 16, LEADER), (JOB, "../" * 5), ("", LEADER)]
 )
 def test_log_whose_name_would_lead_out_of_the_logs_is_not_read(turn: Turn, job: str, leader: str) -> None:
-    logs = Logs(cast("Node", None))  # what names no attempt is refused before anything is looked up
+    here = SimpleNamespace(epoch=1)  # what names no attempt is refused before anything is looked up
+    logs = Logs(cast("Node", here))
     ref = AttemptRef(JobId(job), TaskIndex(0), AttemptId(1, NodeId(leader), 0))
 
     with pytest.raises(PeerError):

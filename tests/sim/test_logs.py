@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from farmd.core.events import ClientLeft
+from farmd.core.events import ClientLeft, MessageReceived
+from protocol.ids import JobId
 from protocol.jobspec import GateMode, GateSpec
+from protocol.logquery import LogExcerpt, LogLine
+from protocol.messages import LogSeek, LogSought
 from tests.core.small_farm import Farm, play
 
 if TYPE_CHECKING:
@@ -158,5 +161,34 @@ def test_hundred_viewers_of_one_log_cost_one_look_and_all_are_told() -> None:
         await farm.until(lambda: all(client in farm.world.answers for client in told), 3)
         assert all(farm.world.answers[client].data["lines"] for client in told)
         assert clients[60] not in farm.world.answers
+
+    play(scene, 2)
+
+
+def test_answer_to_a_question_of_a_former_life_is_not_taken_for_another_log() -> None:
+    async def scene(farm: Farm) -> None:
+        job, _ = await on_one_machine(farm, 1)
+        here, there = farm.machines
+        asked: list[LogSeek] = []
+        there.node.logs.on_seek = lambda *args: asked.append(args[2])  # type: ignore[method-assign]  # says nothing yet
+        farm.world.ask(here, "log.tail", job=job)
+        await farm.until(lambda: len(asked) == 1)
+        here.crash()
+        here.start()
+        await farm.until(
+            lambda: here.node.membership.is_alive(there.id) and here.node.jobs.get(JobId(job)) is not None, 30
+        )
+        client = farm.world.ask(here, "log.tail", job=job)
+        await farm.until(lambda: len(asked) == 2)
+        late, own = (
+            LogSought(ask.ask, LogExcerpt(True, 9, 9, complete=True, lines=(LogLine(0, 9, text),)))
+            for ask, text in zip(asked, ("of a former life", "of this one"), strict=True)
+        )
+        here._post(MessageReceived(there.id, late))
+        await asyncio.sleep(0.5)
+        assert client not in farm.world.answers, "it goes on waiting for the answer to its own question"
+        here._post(MessageReceived(there.id, own))
+        await farm.until(lambda: client in farm.world.answers)
+        assert texts(farm.world.answers[client].data) == ["of this one"]
 
     play(scene, 2)
