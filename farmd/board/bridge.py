@@ -18,6 +18,7 @@ from farmd.board.jobtasks import counts_of, facts_of, group_key, job_id_of
 from farmd.board.model import BoardModel
 from farmd.board.openjob import OpenJob
 from farmd.board.server import Board, make_app
+from farmd.board.serving import url_of
 from protocol.following import Answer, Following, Link, Standing
 
 if TYPE_CHECKING:
@@ -112,9 +113,9 @@ def farm_app(data_dir: Path | None, address: str) -> ASGIApp:
         address: HOST:PORT where it is served; the caller listens there.
     """
     model = BoardModel("Render farm")
-    host, _, _ = address.strip("/").rpartition(":")
+    host, _, port = address.strip("/").rpartition(":")
     board = Board(model, host.strip("[]") or "127.0.0.1", secret())
     bridge = FarmBridge(model, Following(data_dir))
 
-    url = f"http://{address.strip('/')}/"
+    url = url_of(board.host, int(port))
     return make_app(board, bridge.run, lambda: tell(board, url, data_dir))

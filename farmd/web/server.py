@@ -10,14 +10,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import pwd
 import signal
-import socket
 import sys
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from farmd.web.analysis import Analyst
 from farmd.web.app import make_app
+from farmd.web.binding import bind, place_in, url_of
+from farmd.web.boardport import claimed, waited_for
 from farmd.web.endpoints import Parts
 from farmd.web.farm import Farm
 from farmd.web.patience import PatientProtocol
@@ -25,9 +26,12 @@ from farmd.web.results import DamagedResult
 from farmd.web.settings import KEEP_ALIVE_S, MAX_CONNECTIONS, MAX_HEAD_BYTES, WebSettings
 from farmd.web.spool import Spool
 from protocol.errors import UsageError, UserError
+from protocol.places import SOCKET_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import socket
+    from collections.abc import Callable, Coroutine
+    from pathlib import Path
 
     import uvicorn
 
@@ -44,11 +48,35 @@ def serve(settings: WebSettings, say: Callable[[str], None]) -> None:
         say: Told where it serves.
 
     Raises:
-        UserError: An address cannot be bound.
+        UserError: An address cannot be bound, or this is not the daemon's user.
     """
+    check_user(settings.data_dir)
     os.umask(0o077)
     calm_logs()
     asyncio.run(_serve(settings, say))
+
+
+def check_user(data_dir: Path) -> None:
+    """Return if the daemon tells this process whose a token is.
+
+    Raises:
+        UserError: It is of another user, root though it may be: every token would seem wrong.
+    """
+    try:
+        owner = (data_dir / SOCKET_NAME).stat().st_uid
+    except OSError:
+        return  # it does not run yet
+    if owner != os.getuid():
+        name = _name_of(owner)
+        why = f"it tells nobody but {name} whose a token is, and this is {_name_of(os.getuid())}"
+        raise UserError("this is not the daemon's user", why, f"sudo -u {name} farmd web …")
+
+
+def _name_of(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
 
 
 def calm_logs() -> None:
@@ -59,48 +87,74 @@ def calm_logs() -> None:
 
 
 async def _serve(settings: WebSettings, say: Callable[[str], None]) -> None:
-    servers: list[tuple[uvicorn.Server, socket.socket]] = []
-    told: list[str] = []
+    if not settings.listen and not settings.board:
+        raise UsageError("there is nothing to serve", "neither the interface nor the board is asked for", "--listen")
+    if settings.board:
+        place_in(settings.board)
+    house = _House()
+    house.stop_when_told(with_parent=settings.with_parent)
+    works: list[Coroutine[Any, Any, None]] = []
     if settings.listen:
         listening = bind(settings.listen)
-        servers.append((_server(_application(settings)), listening))
-        told.append(f"HTTP at {url_of(listening)}, described at {url_of(listening)}/docs")
         _warn_if_open(listening)
+        works.append(house.serve(_application(settings), listening))
+        say(f"HTTP at {url_of(listening)}, described at {url_of(listening)}/docs")
     if settings.board:
-        try:
-            listening = bind(settings.board)
-        except UserError as error:
-            if not servers:
-                raise
-            _LOG.error("the board is not served: %s: %s", error.what, error.why)
-        else:
-            servers.append((_server(_board(settings, listening)), listening))
-            told.append(f"board at {url_of(listening)}")
-    if not servers:
-        raise UsageError("there is nothing to serve", "neither the interface nor the board is asked for", "--listen")
-    _stop_when_told(servers, with_parent=settings.with_parent)
-    for line in told:
-        say(line)
-    await asyncio.gather(*(server.serve(sockets=[listening]) for server, listening in servers))
+        # a person waits for an answer; a daemon, or whoever uses the interface, can do without the board for a while
+        can_wait = bool(works) or settings.with_parent
+        taken = None if can_wait else await claimed(settings.board)
+        works.append(_serve_board(settings, house, taken, say))
+    await asyncio.gather(*works)
+
+
+async def _serve_board(
+    settings: WebSettings, house: _House, taken: socket.socket | None, say: Callable[[str], None]
+) -> None:
+    """Serve the board, once its port is there."""
+    listening = taken or await waited_for(settings.board, house.stopped)
+    if listening is None:
+        return
+    from farmd.board.bridge import farm_app
+
+    address = url_of(listening).removeprefix("http://")
+    _warn_if_board_is_open(listening)
+    say(f"board at http://{address}")
+    await house.serve(farm_app(settings.data_dir, address), listening)
+
+
+class _House:
+    """What this process serves, until it is told to stop."""
+
+    def __init__(self) -> None:
+        self.stopped = asyncio.Event()
+        self._servers: list[uvicorn.Server] = []
+
+    async def serve(self, app: Any, listening: socket.socket) -> None:
+        """Serve an application until `stop`."""
+        server = _server(app)
+        self._servers.append(server)
+        server.should_exit = self.stopped.is_set()
+        await server.serve(sockets=[listening])
+
+    def stop(self) -> None:
+        """End what is served in good order, and start nothing more."""
+        self.stopped.set()
+        for server in self._servers:
+            server.should_exit = True
+
+    def stop_when_told(self, *, with_parent: bool) -> None:
+        """See to it that signals, and the end of the parent, end this process in good order."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        if with_parent:
+            loop.add_reader(sys.stdin.fileno(), _on_parent, self.stop)
 
 
 def _application(settings: WebSettings) -> Any:
     spool = Spool(settings.spool_dir, settings.quota_bytes)
     spool.open()
     return make_app(Parts(settings, Farm(settings.data_dir), spool, Analyst()))
-
-
-def _board(settings: WebSettings, listening: socket.socket) -> Any:
-    """Return the board's application.
-
-    Raises:
-        UserError: This version has none.
-    """
-    try:
-        bridge = import_module("farmd.board.bridge")
-    except ImportError as error:
-        raise UsageError("the board cannot be served", "this version of farmd has none", "leave --board out") from error
-    return bridge.farm_app(settings.data_dir, url_of(listening).removeprefix("http://"))
 
 
 def _server(app: Any) -> uvicorn.Server:
@@ -142,20 +196,6 @@ class Calm(logging.Filter):
         return True
 
 
-def _stop_when_told(servers: list[tuple[uvicorn.Server, socket.socket]], *, with_parent: bool) -> None:
-    """See to it that signals, and the end of the parent, end this process in good order."""
-    loop = asyncio.get_running_loop()
-
-    def stop() -> None:
-        for server, _ in servers:
-            server.should_exit = True
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
-    if with_parent:
-        loop.add_reader(sys.stdin.fileno(), _on_parent, stop)
-
-
 def _on_parent(stop: Callable[[], None]) -> None:
     """Stop when standard input says that whoever started this process is gone."""
     if not os.read(sys.stdin.fileno(), 4096):
@@ -163,45 +203,13 @@ def _on_parent(stop: Callable[[], None]) -> None:
         stop()
 
 
-def bind(address: str) -> socket.socket:
-    """Bind HOST:PORT; port 0 is any that is free.
-
-    Raises:
-        UserError: It cannot be.
-    """
-    host, _, port = address.rpartition(":")
-    if not port.isascii() or not port.isdigit() or int(port) > 65_535 or not host:
-        raise UsageError(f"{address!r} is no HOST:PORT", "", "write 127.0.0.1:8766")
-    try:
-        family, kind, number, _, place = socket.getaddrinfo(
-            host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listening = socket.socket(family, kind, number)
-    except OSError as error:
-        raise _cannot_serve(address, error) from error
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(place)
-        listening.listen(512)
-    except OSError as error:
-        listening.close()
-        raise _cannot_serve(address, error) from error
-    listening.setblocking(False)
-    return listening
-
-
-def _cannot_serve(address: str, error: OSError) -> UserError:
-    why = str(error.strerror or error)
-    return UserError(f"cannot serve at {address}", why, "choose another HOST:PORT, or end what holds it")
-
-
-def url_of(listening: socket.socket) -> str:
-    """Return where a bound socket is reached."""
-    host, port = listening.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
 def _warn_if_open(listening: socket.socket) -> None:
     host = str(listening.getsockname()[0])
     if host not in _LOOPBACK:
         _LOG.warning("HTTP at %s is not encrypted: tokens can be read on the way; put a proxy with TLS before it", host)
+
+
+def _warn_if_board_is_open(listening: socket.socket) -> None:
+    host = str(listening.getsockname()[0])
+    if host not in _LOOPBACK:
+        _LOG.warning("the board at %s needs no token: whoever reaches this machine sees the whole farm's work", host)

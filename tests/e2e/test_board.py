@@ -20,7 +20,7 @@ PROGRAM = """
 import sys
 from farmd.board import get_task_board, start_server
 board = get_task_board()
-board.add_task("epoch", "Epoch 1", 10)
+board.add_task("epoch", "Epoch 1", 10, group="Epochs")
 board.update_task("epoch", 4)
 print(start_server(port=int(sys.argv[1])).url, flush=True)
 sys.stdin.read()
@@ -63,20 +63,24 @@ def test_jobs_of_the_farm_are_on_the_board_with_their_frames(farm: Farm, tmp_pat
         page.wait_for("document.querySelector('#light-text').innerText === 'Disconnected'", within_s=20)
 
 
-def test_programs_on_a_board_of_this_machine_are_heard_of_by_its_daemon(farm: Farm) -> None:
-    (node,) = farm.start("a")
+def test_programs_join_the_farm_s_board_though_they_had_the_port_and_its_daemon_hears_of_them(farm: Farm) -> None:
+    port = free_port()
     program = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, "0"],
+        [sys.executable, "-c", PROGRAM, str(port)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env={**farm.environ, "PYTHONPATH": str(ROOT), "FARM_NODE": node.address},
+        env={**farm.environ, "PYTHONPATH": str(ROOT)},
     )
     try:
         assert program.stdout is not None
         url = program.stdout.readline().strip()
-        boards = until(lambda: node.ask("board.list")["boards"], "the daemon hears of the board")
-        assert boards[0]["url"] == url
-        assert [(one["total"], one["running"]) for one in boards[0]["programs"]] == [(1, 1)]
+        farm.add("a", "--board", f"127.0.0.1:{port}")
+        (node,) = farm.start("a")
+        node.submit("--command", "true", "--frames", "1", "--name", "shot010")
+        until(lambda: {"Epochs", "shot010"} <= {one["title"] for one in shown(port)["groups"]}, "both are on one board")
+        boards = until(lambda: [one for one in node.ask("board.list")["boards"] if one["programs"]], "it is heard of")
+        assert boards[-1]["url"] == url
+        assert [(one["total"], one["running"]) for one in boards[-1]["programs"]] == [(1, 1)]
     finally:
         program.communicate(timeout=10)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import signal
@@ -12,8 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from farmd.web.server import _warn_if_open, bind, url_of
+from farmd.board import joining
+from farmd.board.identity import new_identity
+from farmd.board.ledger import Ledger
+from farmd.board.presence import Presence
+from farmd.web import boardport
+from farmd.web.binding import bind, url_of
+from farmd.web.boardport import claimed, waited_for
+from farmd.web.server import _warn_if_board_is_open, _warn_if_open, check_user
 from protocol.errors import UsageError, UserError
+from protocol.places import SOCKET_NAME
+from tests.board.browser import until
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,7 +56,9 @@ def test_whoever_serves_beyond_this_machine_is_warned(caplog: pytest.LogCaptureF
         assert caplog.text == ""
         with bind("0.0.0.0:0") as far:
             _warn_if_open(far)
-    assert "not encrypted" in caplog.text
+            assert "not encrypted" in caplog.text
+            _warn_if_board_is_open(far)
+            assert "needs no token" in caplog.text
 
 
 def start(folder: Path, *options: str) -> subprocess.Popen[str]:
@@ -94,7 +106,57 @@ def test_a_board_whose_port_is_taken_does_not_keep_http_from_being_served(tmp_pa
     with bind("127.0.0.1:0") as taken:
         board = url_of(taken).removeprefix("http://")
         with start(tmp_path, "--listen", "127.0.0.1:0", "--board", board) as process:
-            assert "the board is not served" in said(process)
             assert "HTTP at" in said(process)
+            why = said(process)
+            assert "the board is not served yet" in why
+            assert f"(pid {os.getpid()}) listens there" in why
             process.terminate()
             assert process.wait(10) == 0
+
+
+def test_the_board_s_port_is_looked_for_until_it_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(boardport, "AGAIN_S", 0.05)
+    monkeypatch.setattr(joining, "_HELLO_S", 0.05)
+
+    async def scenario() -> None:
+        stopped = asyncio.Event()
+        with bind("127.0.0.1:0") as taken:
+            board = url_of(taken).removeprefix("http://")
+            waiting = asyncio.create_task(waited_for(board, stopped))
+            await asyncio.sleep(0.3)  # it has looked, several times
+            assert not waiting.done()
+        listening = await waiting
+        assert listening is not None
+        with listening:
+            stopping = asyncio.create_task(waited_for(board, stopped))
+            await asyncio.sleep(0.1)
+            stopped.set()
+            assert await stopping is None
+
+    asyncio.run(scenario())
+
+
+def test_a_program_that_has_the_board_s_port_leaves_it_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    tmp_path.chmod(0o700)
+    identity = new_identity()
+    presence = Presence(Ledger(), identity, "127.0.0.1", 0)
+    presence.open()
+    try:
+        with asyncio.run(claimed(f"127.0.0.1:{presence.port}")) as listening:
+            assert listening.getsockname()[1] == presence.port
+        until(lambda: not presence.is_server, 5, "the program to have left")
+    finally:
+        presence.close(0)
+
+
+def test_a_door_of_another_user_than_the_daemon_s_does_not_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_user(tmp_path)
+    (tmp_path / SOCKET_NAME).touch()
+    check_user(tmp_path)
+    monkeypatch.setattr(os, "getuid", lambda: os.geteuid() + 1)
+    with pytest.raises(UserError, match="not the daemon's user") as refused:
+        check_user(tmp_path)
+    assert "sudo -u" in refused.value.hint
