@@ -63,10 +63,15 @@ LEVELS = ("error", "warning", "info")
 
 
 class Alerts:
-    """Alerts of jobs, kept; alerts of machines, read."""
+    """Alerts of jobs, kept; alerts of machines, read.
+
+    Attributes:
+        version: Grows with each change of the alerts of jobs.
+    """
 
     def __init__(self, node: Node) -> None:
         self._node = node
+        self.version = 0
         self._of_jobs: dict[JobId, tuple[Alert, ...]] = {}
         self._dirty: dict[JobId, None] = {}
         self._due = inf
@@ -100,6 +105,9 @@ class Alerts:
     def _review(self, job_id: JobId) -> None:
         job = self._node.jobs.get(job_id)
         found = tuple(_of_job(self._node, job)) if job is not None else ()
+        if found == self._of_jobs.get(job_id, ()):
+            return
+        self.version += 1
         if found:
             self._of_jobs[job_id] = found
         else:

@@ -9,6 +9,7 @@ nearest nodes are listed with what they have. Invariant 13: there is always an a
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from farmd.core.bitmap import Mark
@@ -27,11 +28,12 @@ if TYPE_CHECKING:
     from farmd.core.job import Job
     from farmd.core.node import Node
     from farmd.core.turn import Instant
-    from protocol.ids import NodeId
+    from protocol.bodies import NodeBody
+    from protocol.ids import JobId, NodeId
 
 NEAREST = 3
-EXPLAINED_AT_ONCE = 64
-"""Jobs of one list that are held against the machines."""
+EXPLAINED_AT_ONCE = 500
+"""Jobs of one instant's lists that are held against the machines; a page of any list is shorter."""
 _WILLING = (Mark.READY, Mark.DELAYED)
 """Marks of tasks that could be granted if a machine were there."""
 TASKS_EXPLAINED = 10_000
@@ -56,21 +58,25 @@ class Explain:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._now: Instant | None = None
-        self._asked = 0
+        self._listed: dict[JobId, dict[str, Any] | None] = {}
         self._capacities: list[Capacity] = []
+        self._recent: dict[NodeId, NodeBody] = {}
         self._fits: dict[Need, tuple[list[Capacity], list[tuple[Capacity, Misfit]]]] = {}
+        self._willing: dict[Need, list[Capacity]] = {}
+        self._ahead: dict[int, int] = {}
 
     def headline(self, job: Job, now: Instant) -> dict[str, Any] | None:
         """Why the job does not go on as a whole, or None while something of it runs or it is over."""
-        reason = self._headline(job, now)
-        return None if reason is None else _plain(reason)
+        return _plain_or_none(self._headline(job, now))
 
     def in_a_list(self, job: Job, now: Instant) -> dict[str, Any] | None:
         """The same for one of many jobs: beyond the first of an instant, only what the job itself says."""
         self._begin(now)
-        self._asked += 1
-        reason = self._headline(job, now) if self._asked <= EXPLAINED_AT_ONCE else self._of_job(job, now)
-        return None if reason is None else _plain(reason)
+        if job.id not in self._listed:
+            if len(self._listed) >= EXPLAINED_AT_ONCE:
+                return _plain_or_none(self._of_job(job, now))
+            self._listed[job.id] = _plain_or_none(self._headline(job, now))
+        return self._listed[job.id]
 
     def _headline(self, job: Job, now: Instant) -> Reason | None:
         of_job = self._of_job(job, now)
@@ -84,10 +90,12 @@ class Explain:
 
     def _begin(self, now: Instant) -> None:
         """What nodes can do is looked up once for all questions of one turn."""
-        if now is not self._now:
-            self._now, self._asked, self._fits = now, 0, {}
-            bodies = self._node.registry.bodies
-            self._capacities = [self._capacity(which) for which in self._node.membership.alive() if which in bodies]
+        if now is self._now:
+            return
+        bodies, membership = self._node.registry.bodies, self._node.membership
+        self._now, self._listed, self._fits, self._willing, self._ahead = now, {}, {}, {}, {}
+        self._capacities = [self._capacity(which) for which in membership.alive() if which in bodies]
+        self._recent = {which: bodies[which] for which in membership.recent(now.mono) if which in bodies}
 
     def why(self, job: Job, task: TaskIndex | None, now: Instant) -> dict[str, Any]:
         """Reasons of all waiting tasks, equal ones together, or of one task; of several waits the shortest is told."""
@@ -155,7 +163,7 @@ class Explain:
         self._begin(now)
         if not self._capacities:
             return because(ReasonCode.NO_NODES)
-        need = self._need(job, now)
+        need = self._need(job)
         fitting, misfits = self._fit(need)
         if not fitting:
             return self._nearest(need, misfits)
@@ -177,11 +185,12 @@ class Explain:
         self._fits[need] = fitting, misfits
         return fitting, misfits
 
-    def _need(self, job: Job, now: Instant) -> Need:
+    def _need(self, job: Job) -> Need:
         """What a task needs; what was only learned from failures never exceeds the largest node that there is."""
-        bodies, recent = self._node.registry.bodies, self._node.membership.recent(now.mono)
-        largest = max((bodies[which].ram_bytes for which in recent if which in bodies), default=0)
-        return need_of(job.spec, min(job.ram_floor_bytes, largest))
+        floor = job.ram_floor_bytes
+        if floor:
+            floor = min(floor, max((body.ram_bytes for body in self._recent.values()), default=0))
+        return need_of(job.spec, floor)
 
     def _capacity(self, which: NodeId) -> Capacity:
         capacity = Capacity(which, self._node.registry.bodies[which])
@@ -205,10 +214,8 @@ class Explain:
 
     def _of_fitting(self, job: Job, fitting: list[Capacity], now: Instant) -> Reason:
         """Some nodes could run it: why do they not, now?"""
-        node = self._node
-        need, recent = self._need(job, now), dict.fromkeys(node.membership.recent(now.mono))
-        bodies = {which: body for which, body in node.registry.bodies.items() if which in recent}
-        avoided = avoided_nodes(job, need, bodies, now)
+        node, need = self._node, self._need(job)
+        avoided = avoided_nodes(job, need, self._recent, now)
         barred = job.barred_nodes()
         if all(capacity.node in barred for capacity in fitting):
             names = map(node.registry.name_of, others_that_fit(node.registry, need, barred))
@@ -218,7 +225,7 @@ class Explain:
             )
         if all(capacity.node in avoided for capacity in fitting):
             return because(ReasonCode.AVOIDED, count=len(fitting), job=job.id)
-        willing = [c for c in fitting if c.node not in avoided and node.registry.hold_of(c.node) is None]
+        willing = [capacity for capacity in self._not_held(need, fitting) if capacity.node not in avoided]
         if not willing:
             return because(ReasonCode.NODES_HELD, count=len(fitting))
         roomy = [c for c in willing if node.condition.free_disk_of(c.node) >= MIN_FREE_BYTES]
@@ -232,10 +239,24 @@ class Explain:
                 total = job.spec.manifest.size
                 return because(ReasonCode.ASSETS_MOVING, have=0, total=total)
             willing = [capacity for capacity in willing if capacity.node in holders]
-        ahead = sum(other.count(Mark.READY) for other in node.jobs.candidates() if other.priority > job.priority)
+        ahead = self._tasks_before(job.priority)
         if ahead:
             return because(ReasonCode.QUEUED_BEHIND, count=ahead, job=job.id)
         return because(ReasonCode.NODES_BUSY, count=len(willing), job=job.id)
+
+    def _not_held(self, need: Need, fitting: list[Capacity]) -> list[Capacity]:
+        """List the nodes that fit a need and that nobody holds; the same for all jobs of a turn that need it."""
+        if need not in self._willing:
+            hold_of = self._node.registry.hold_of
+            self._willing[need] = [capacity for capacity in fitting if hold_of(capacity.node) is None]
+        return self._willing[need]
+
+    def _tasks_before(self, priority: int) -> int:
+        """Count the tasks that are ready and of higher priority; the line has the highest in front."""
+        if priority not in self._ahead:
+            before = takewhile(lambda other: other.priority > priority, self._node.jobs.line())
+            self._ahead[priority] = sum([other.count(Mark.READY) for other in before])
+        return self._ahead[priority]
 
 
 def _of_away(job: Job, group: dict[str, Any]) -> dict[str, Any]:
@@ -258,6 +279,10 @@ def _likeness(reason: Reason) -> Reason:
 def _wait_s(reason: Reason) -> float:
     wait_s = dict(reason.args).get("wait", 0.0)
     return 0.0 if isinstance(wait_s, str) else wait_s
+
+
+def _plain_or_none(reason: Reason | None) -> dict[str, Any] | None:
+    return None if reason is None else _plain(reason)
 
 
 def _plain(reason: Reason) -> dict[str, Any]:

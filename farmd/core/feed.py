@@ -5,9 +5,12 @@ viewer has patience: a long poll. So each viewer has one answer on its way at mo
 nothing queues up for a slow one, and what it missed meanwhile it is told at once, merged. Answers go out together, at
 most `RATE` times a second, less often to a crowd; viewers that stand at the same point are given the same answer, made and packed once.
 
-A position is a pair of numbers (jobs, machines) that means something in one life of one node: with another `life`, or
-after more deletions than are remembered, everything is told anew (`reset`). Everything means the same question from
-position (0, 0), in pages, so that there is no second way to go wrong.
+A position is three numbers (jobs, machines, outlook) that mean something in one life of one node: with another `life`,
+or after more deletions than are remembered, everything is told anew (`reset`). Everything means the same question from
+position (0, 0, 0), in pages, so that there is no second way to go wrong.
+
+What changes without a row of a job or a beat of the membership is looked for while somebody watches: machines and what
+only they know once a second (`_Machines`), why jobs wait a hundred at a time (`farmd.core.toldreasons`).
 
 Operation `farm.feed`; the shapes stand in `protocol.feed`. Called by `farmd.core.door`. Changes nothing.
 """
@@ -22,12 +25,14 @@ from farmd.core.alerts import SHOWN
 from farmd.core.arguments import seconds_of
 from farmd.core.effects import Reply
 from farmd.core.pace import BUCKET_S
+from farmd.core.toldreasons import ToldReasons
 from protocol.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from farmd.core.events import ClientAsked
+    from farmd.core.job import Job
     from farmd.core.node import Node
     from farmd.core.turn import Instant, Turn
     from protocol.ids import NodeId
@@ -40,13 +45,16 @@ PATIENCE_S = 30.0
 JOBS_PER_ANSWER = 128
 NODES_S = 1.0
 """Machines are looked at so often, for all viewers together."""
+_PRESSING = ("state", "reason", "held_until_ms")
+"""What of a machine is told as soon as it is different; load and free space are told with the next answer."""
 
 
 class Position(NamedTuple):
-    """Up to where a viewer knows all: numbers of the last changes of jobs and of machines."""
+    """Up to where a viewer knows all: numbers of the last changes of jobs, machines, and of what concerns the farm."""
 
     jobs: int = 0
     nodes: int = 0
+    outlook: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +75,10 @@ class Feed:
         self._told_at = -1.0
         self._tick: float | None = None
         self._nodes = _Machines(node)
+        self._reasons = ToldReasons(node)
         self._made: dict[tuple[Position, bool], dict[str, Any]] = {}
         self._outlook: tuple[object, ...] = ()
+        self._outlooks = 0
         self.operations: Mapping[str, Callable[[Turn, ClientAsked], None]] = {"farm.feed": self._ask}
 
     def _ask(self, turn: Turn, event: ClientAsked) -> None:
@@ -78,14 +88,14 @@ class Feed:
         behind = len(self._node.chronicle.newer_than(after.jobs)) if not reset else 0
         if reset or behind > JOBS_PER_ANSWER:
             self._viewers[event.client] = _Viewer(after, reset, turn.now.mono)
-        elif behind:
+        elif behind or self._has_new_outlook() or after.outlook != self._outlooks:
             self._hurry(turn)
 
     def _position(self, event: ClientAsked) -> tuple[Position, bool]:
         life, given = event.args.get("life"), event.args.get("after")
         if given is not None and not _is_position(given):
             raise UsageError("the request farm.feed carries no position", f"{given!r}", "give back what came last")
-        if given is None or life != self.life:
+        if given is None or life != self.life or len(given) != len(Position._fields):
             return Position(), True
         after = Position(*given)
         chronicle = self._node.chronicle
@@ -107,11 +117,18 @@ class Feed:
         """Something may have changed: tell the viewers soon."""
         if not self._viewers:
             return
-        election = self._node.election
-        outlook = (election.leader, election.term, self._node.membership.alive())
-        if jobs_changed or outlook != self._outlook:
-            self._outlook = outlook
+        if self._has_new_outlook() or jobs_changed:
             self._hurry(turn)
+
+    def _has_new_outlook(self) -> bool:
+        """Tell whether leader, members, alerts or the state of a machine have changed since the last call."""
+        election, alive = self._node.election, self._node.membership.alive()
+        outlook = (election.leader, election.term, alive, self._node.alerts.version, self._nodes.pressing)
+        if outlook == self._outlook:
+            return False
+        self._outlook = outlook
+        self._outlooks += 1
+        return True
 
     def _hurry(self, turn: Turn) -> None:
         if self._tick is None:
@@ -122,12 +139,27 @@ class Feed:
         """When viewers are told something."""
         if not self._viewers:
             return None
-        first = min([viewer.due for viewer in self._viewers.values()])
+        first = min(*[viewer.due for viewer in self._viewers.values()], self._nodes.next_look())
+        looks_at = self._reasons.next_look()
+        if looks_at is not None and looks_at < first:
+            first = looks_at
         return first if self._tick is None else min(first, self._tick)
+
+    def on_machines_changed(self) -> None:
+        """A machine was described, held, released or evicted: look at them in the next turn."""
+        self._nodes.look_soon()
 
     def on_timer(self, turn: Turn) -> None:
         """Tell what is new, and those who have waited long enough that nothing is."""
+        if not self._viewers:
+            return
         now = turn.now.mono
+        self._nodes.look(turn.now)
+        looks_at = self._reasons.next_look()
+        if looks_at is not None and looks_at <= now:
+            self._reasons.look(turn.now)
+        if self._has_new_outlook():
+            self._hurry(turn)
         ticks = self._tick is not None and self._tick <= now
         for client, viewer in list(self._viewers.items()):
             if ticks or viewer.due <= now:
@@ -135,7 +167,9 @@ class Feed:
                 turn.effects.append(Reply(client, self._answer(turn, viewer)))
         self._made.clear()
         if ticks:
-            self._tick, self._told_at = None, now
+            self._told_at = now
+        if ticks or not self._viewers:
+            self._tick = None
 
     # -- what ---------------------------------------------------------------------------------------------------------
 
@@ -151,34 +185,52 @@ class Feed:
         page = newer[:JOBS_PER_ANSWER]
         more = len(newer) > len(page)
         reached = page[-1][1] if more else chronicle.version
-        self._nodes.look(turn.now)
         jobs = [job for job_id, _ in page if (job := node.jobs.get(job_id)) is not None]
         away = [job.id for job in jobs if job.archived]
         return {
             "schema": "farm.feed.v1",
             "life": self.life,
-            "after": [reached, self._nodes.version],
+            "after": [reached, self._nodes.version, self._outlooks],
             "reset": reset,
             "more": more,
             "as_of_ms": turn.now.wall_ms,
             "farm": farm_view(node, turn),
-            "jobs": [views.job_view(node, job, turn.now, brief=True, frames=False) for job in jobs if not job.archived],
+            "jobs": [self._job_view(job, turn.now) for job in jobs if not job.archived],
             "removed": [*(chronicle.removed_since(after.jobs) or []), *away],
             "nodes": self._nodes.newer_than(after.nodes),
             "nodes_removed": self._nodes.removed_since(after.nodes),
         }
 
+    def _job_view(self, job: Job, now: Instant) -> dict[str, Any]:
+        view = views.job_view(self._node, job, now, brief=True, frames=False)
+        self._reasons.tell(job, view, now)
+        return view
+
 
 class _Machines:
-    """Views of the machines as they were told last, so that only what is different is told again."""
+    """Views of the machines as they were told last, so that only what is different is told again.
+
+    Attributes:
+        version: Grows with each difference.
+        pressing: Grows with those that a person waits for: a machine is in another state, or its disk is full.
+    """
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self.version = 0
+        self.version = self.pressing = 0
         self._views: dict[NodeId, tuple[int, dict[str, Any]]] = {}
         self._removed: dict[NodeId, int] = {}
         self._looked_at = -NODES_S
         self._alive: tuple[NodeId, ...] = ()
+        self._faults = ("", "")
+
+    def next_look(self) -> float:
+        """When to look again."""
+        return self._looked_at + NODES_S
+
+    def look_soon(self) -> None:
+        """Look at the next opportunity."""
+        self._looked_at = -NODES_S
 
     def look(self, now: Instant) -> None:
         """See what is different; at most once a second, unless a machine has come or gone."""
@@ -187,8 +239,17 @@ class _Machines:
             return
         self._looked_at, self._alive = now.mono, alive
         present = views.node_list(self._node, now)["nodes"]
+        self._look_at(present)
+        faults = (self._node.condition.disk_fault(), self._node.room.quota.fault)
+        if faults != self._faults:
+            self._faults = faults
+            self.pressing += 1
+
+    def _look_at(self, present: list[dict[str, Any]]) -> None:
         for view in present:
             known = self._views.get(view["id"])
+            if known is None or any(known[1][name] != view[name] for name in _PRESSING):
+                self.pressing += 1
             if known is None or _differ(known[1], view):
                 self.version += 1
                 self._views[view["id"]] = self.version, view
@@ -236,4 +297,7 @@ def farm_view(node: Node, turn: Turn) -> dict[str, Any]:
 
 
 def _is_position(given: object) -> bool:
-    return isinstance(given, list) and len(given) == 2 and all(type(number) is int and number >= 0 for number in given)
+    """Tell whether this may be a position; another version of this program may have made it of more or fewer numbers."""
+    return (
+        isinstance(given, list) and 0 < len(given) < 9 and all(type(number) is int and number >= 0 for number in given)
+    )

@@ -122,6 +122,7 @@ class Folding:
         if named == node.id:
             node.follow_orders(turn)
         node.leader.on_nodes_changed()
+        node.door.feed.on_machines_changed()
 
 
 def _is_told(rec: Rec) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from farmd.core.explain import EXPLAINED_AT_ONCE
+from farmd.core import explain
 from protocol.ids import JobId, task_id_of
 from protocol.jobspec import GateMode, GateSpec, Requirements, spec_from_bytes
 from tests.core.small_farm import SPEC, Farm, play
@@ -386,11 +386,15 @@ def test_a_list_of_jobs_says_of_each_what_stands_in_its_way() -> None:
     play(scene)
 
 
-def test_in_a_long_list_the_first_are_explained_by_the_machines_and_the_others_by_themselves() -> None:
+def test_in_a_long_list_the_first_are_explained_by_the_machines_and_the_others_by_themselves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(explain, "EXPLAINED_AT_ONCE", 6)
+
     async def scene(farm: Farm) -> None:
-        for _ in range(EXPLAINED_AT_ONCE + 5):
+        for _ in range(11):
             await farm.submit(requirements=Requirements(ram_bytes=4096 * GIB))
         codes = [job["reason"]["code"] for job in (await farm.data("job.list"))["jobs"]]
-        assert codes == ["no_node_fits_ram"] * EXPLAINED_AT_ONCE + ["gate_testing"] * 5
+        assert codes == ["no_node_fits_ram"] * 6 + ["gate_testing"] * 5
 
     play(scene)

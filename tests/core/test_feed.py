@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tests.sim.machine import Machine
 
 COMPARED = ("state", "priority", "done", "failed", "running", "waiting", "progress")
+HELD = "nodes_held"
 
 
 class Viewer:
@@ -181,7 +182,108 @@ def test_another_life_of_the_node_tells_everything_anew() -> None:
     play(scene)
 
 
-@pytest.mark.parametrize("after", [[1], [1, -1], ["a", 2], "x", [1, 2, 3], [True, 0]])
+async def _wait_for_a_held_machine(farm: Farm, count: int) -> list[str]:
+    farm.world.render_plan = lambda node, effect: RenderPlan(60.0)  # type: ignore[method-assign]
+    await farm.data("node.hold", node="n00")
+    return [await farm.submit(gate=GateSpec(GateMode.OFF), frames="1-4") for _ in range(count)]
+
+
+def _codes(viewer: Viewer, jobs: list[str]) -> set[str | None]:
+    reasons = [viewer.picture.jobs[job]["reason"] for job in jobs]
+    return {None if reason is None else reason["code"] for reason in reasons}
+
+
+def test_why_a_job_waits_is_told_anew_when_only_the_machines_have_changed() -> None:
+    async def scene(farm: Farm) -> None:
+        first, second = await _wait_for_a_held_machine(farm, 2)
+        viewer = Viewer(farm)
+        await viewer.catch_up()
+        follows = asyncio.ensure_future(viewer.run())
+        await asyncio.sleep(1)
+        assert _codes(viewer, [first, second]) == {HELD}
+        await farm.data("node.release", node="n00")
+        await farm.until(lambda: _codes(viewer, [second]) == {"nodes_busy"}, 2.0)
+        listed = {job["id"]: job for job in (await farm.data("job.list"))["jobs"]}
+        assert viewer.picture.jobs[second]["reason"] == listed[second]["reason"]
+        await asyncio.sleep(2)  # what does not change is not told again and again
+        told = len([answer for _, answer in viewer.answers if answer["jobs"]])
+        await asyncio.sleep(10)
+        assert len([answer for _, answer in viewer.answers if answer["jobs"]]) == told
+        follows.cancel()
+
+    play(scene)
+
+
+def test_all_jobs_of_a_page_say_why_they_wait() -> None:
+    async def scene(farm: Farm) -> None:
+        jobs = await _wait_for_a_held_machine(farm, JOBS_PER_ANSWER)
+        viewer = Viewer(farm)
+        await viewer.catch_up()
+        assert _codes(viewer, jobs) == {HELD}
+
+    play(scene)
+
+
+def test_who_was_told_another_reason_than_a_newcomer_is_told_again() -> None:
+    async def scene(farm: Farm) -> None:
+        (job,) = await _wait_for_a_held_machine(farm, 1)
+        early, late = Viewer(farm), Viewer(farm)
+        await early.catch_up()
+        farm.machines[0].node.registry.hold_of = lambda node: None  # type: ignore[method-assign]
+        await late.catch_up()
+        await early.step(1.0)
+        assert _codes(late, [job]) == _codes(early, [job]) != {HELD}
+
+    play(scene)
+
+
+def test_a_hold_is_told_at_once_though_no_job_has_changed() -> None:
+    async def scene(farm: Farm) -> None:
+        viewer = Viewer(farm)
+        await viewer.catch_up()
+        asking = asyncio.ensure_future(viewer.step(30.0))
+        await asyncio.sleep(0.1)
+        before = farm.world.loop.time()
+        await farm.data("node.hold", node="n00", why="mine")
+        await asking
+        assert farm.world.loop.time() - before < 0.5
+        assert [node["state"] for node in viewer.picture.nodes.values()] == ["held"]
+
+    play(scene)
+
+
+def test_an_alert_of_a_job_is_told_within_two_seconds_whatever_the_patience() -> None:
+    async def scene(farm: Farm) -> None:
+        job = await farm.submit(gate=GateSpec(GateMode.HOLD, (1,)))
+        viewer, stood_at = Viewer(farm), 0.0
+        while not viewer.picture.farm or not viewer.picture.farm["alerts"]:
+            await viewer.step(30.0)
+            if not stood_at and viewer.picture.jobs[job]["state"] == "awaiting_approval":
+                stood_at = farm.world.loop.time()
+        assert [alert["code"] for alert in viewer.picture.farm["alerts"]] == ["gate_approval"]
+        assert farm.world.loop.time() - stood_at < 2.0
+
+    play(scene)
+
+
+def test_what_changed_while_a_viewer_was_busy_is_told_when_it_asks_again() -> None:
+    async def scene(farm: Farm) -> None:
+        busy, other = Viewer(farm), Viewer(farm)
+        await busy.catch_up()
+        await other.catch_up()
+        asking = asyncio.ensure_future(other.step(30.0))
+        await asyncio.sleep(0.1)
+        await farm.data("node.hold", node="n00")
+        await asking
+        before = farm.world.loop.time()
+        await busy.step(30.0)
+        assert farm.world.loop.time() - before < 0.5
+        assert [node["state"] for node in busy.picture.nodes.values()] == ["held"]
+
+    play(scene)
+
+
+@pytest.mark.parametrize("after", [[], [1, -1, 0], ["a", 2, 0], "x", [1] * 9, [True, 0, 0]])
 def test_nonsense_as_a_position_is_refused(after: object) -> None:
     async def scene(farm: Farm) -> None:
         answer = await farm.ask("farm.feed", life="x", after=after, patience_s=0)
@@ -252,7 +354,10 @@ async def _something_happens(farm: Farm, rng: Random, jobs: list[str]) -> None:
 
 
 def _essence(picture: FarmPicture) -> object:
-    jobs = {job_id: [job[name] for name in COMPARED] for job_id, job in picture.jobs.items()}
+    jobs = {
+        job_id: [*[job[name] for name in COMPARED], job["reason"] and job["reason"]["code"]]
+        for job_id, job in picture.jobs.items()
+    }
     nodes = {node_id: (node["state"], node["epoch"], node["running"]) for node_id, node in picture.nodes.items()}
     return jobs, nodes, picture.farm["jobs"], picture.farm["tasks"]
 
