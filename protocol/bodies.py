@@ -136,7 +136,8 @@ class AttemptBody(NamedTuple):
         outputs: Files that it left, in name order.
         text: One line: what went wrong, or empty.
         last_lines: Tail of its log (at most 2 KiB) when it failed.
-        price: What an hour of its share of the machine cost when it started, in millionths; 0 = no price was set.
+        price: What an hour of its share of the machine cost when it started, in millionths; 0 = no price was set,
+            -1 = it costs nothing.
         actor: Who wanted that it stopped; empty = nobody did.
     """
 

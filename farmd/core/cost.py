@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 MILLIONTHS = 1_000_000
 """Of one unit of the farm's currency."""
 MAX_PRICE = 1_000_000 * MILLIONTHS
+FREE = -1
+"""What stands in the row of an attempt that costs nothing; a 0 there says that its machine had no price."""
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 GIB = 1 << 30
 
@@ -42,15 +44,17 @@ def hardware_of(body: NodeBody) -> str:
     return ", ".join([f"{body.cores} cores", f"{ram} RAM", *gpus])
 
 
-def price_of_share(price: int, claim: Claim, body: NodeBody) -> int:
-    """Return what an hour of a claim costs on a machine of which an hour costs `price`."""
+def price_of_share(price: int | None, claim: Claim, body: NodeBody) -> int:
+    """Return, as it stands in a row, what an hour of a claim costs on a machine of which an hour costs `price`."""
+    if price is None:
+        return 0
     parts = (
         (claim.cores, body.cores),
         (claim.ram_bytes, body.ram_bytes),
         (len(claim.gpus), len(body.gpus)),
         (1, body.slots),
     )
-    return min(price, max(price * taken // offered if offered > 0 else 0 for taken, offered in parts))
+    return min(price, max(price * taken // offered if offered > 0 else 0 for taken, offered in parts)) or FREE
 
 
 class Sum(NamedTuple):
@@ -107,7 +111,7 @@ class Costs:
         day[0] += sign * cost
         day[1] += 0 if attempt.state == AttemptState.DONE else sign * cost
         day[2] += sign * time_ms
-        day[3] += 0 if price else sign * time_ms
+        day[3] += 0 if price or attempt.price == FREE else sign * time_ms
         if not any(day):
             del self._days[number]
 

@@ -274,7 +274,7 @@ class Node:
     def follow_orders(self, turn: Turn) -> None:
         """This node was held, released or given a price, or has just started."""
         price = self.registry.prices.of(self.id, self.body)
-        self.worker.obey_hold(turn, self.registry.hold_of(self.id), price.value if price is not None else 0)
+        self.worker.obey_hold(turn, self.registry.hold_of(self.id), price.value if price is not None else None)
         self.releasing.review(turn)
 
     # -- what the machines ask of each other ----------------------------------------------------------------------

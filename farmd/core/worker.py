@@ -121,7 +121,7 @@ class Worker:
         self._capacity: Capacity | None = None
         self.live: dict[AttemptRef, Live] = {}
         self.held = False
-        self.price = 0
+        self.price: int | None = None
         self.path_rules: tuple[PathRule, ...] = ()
         self.disk_full = False
         self.refused = 0
@@ -327,7 +327,7 @@ class Worker:
         self._epoch = epoch
         self.stop_all(turn, "this node was restored from an older state")
 
-    def obey_hold(self, turn: Turn, hold: ControlBody | None, price: int) -> None:
+    def obey_hold(self, turn: Turn, hold: ControlBody | None, price: int | None) -> None:
         """This node was held or released, or has another price; a hold may want all stopped that runs."""
         self.held, self.price = hold is not None, price
         if hold is not None and hold.value == STOP_NOW:

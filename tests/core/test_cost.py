@@ -11,7 +11,7 @@ import pytest
 
 from farmd.core.attempts import read_attempt
 from farmd.core.capacity import Claim
-from farmd.core.cost import DAY_MS, HOUR_MS, MILLIONTHS, Costs, Sum, hardware_of, price_of_share
+from farmd.core.cost import DAY_MS, FREE, HOUR_MS, MILLIONTHS, Costs, Sum, hardware_of, price_of_share
 from protocol.bodies import AttemptBody, Gpu, NodeBody, pack_body, unpack_body
 from protocol.jobspec import GateMode, GateSpec
 from protocol.schemas import SCHEMAS
@@ -49,6 +49,14 @@ def priced(rec: Rec, price: int, *, seconds: float = 3600.0, ended_ms: int = WAL
 )
 def test_an_attempt_is_charged_for_the_largest_share_that_it_takes(claim: Claim, slots: int, expected: int) -> None:
     assert price_of_share(PRICE, claim, BODY._replace(slots=slots)) == expected
+
+
+def test_a_price_of_nothing_is_told_apart_from_no_price() -> None:
+    small = Claim(1, 0)
+    assert (price_of_share(0, small, BODY), price_of_share(3, small, BODY)) == (FREE, FREE)
+    assert price_of_share(None, small, BODY) == 0
+    free, unpriced = priced(done_row(0, 1), FREE), priced(done_row(1, 2), 0, seconds=60)
+    assert folded(job_row(spec("1-4")), free, unpriced).costs.total == Sum(0, 0, HOUR_MS + 60_000, 60_000)
 
 
 def test_machines_of_one_configuration_have_one_name() -> None:
@@ -127,14 +135,17 @@ def test_a_job_costs_what_its_machines_cost_when_its_frames_started() -> None:
         assert told == {"n00": (36 * MILLIONTHS, "hardware"), "n01": (0, "node")}
         first = await farm.submit(gate=GateSpec(GateMode.OFF), project="dragon")
         await farm.until_state(first, "completed")
-        cost = both.jobs.get(first).costs  # type: ignore[union-attr,arg-type]  # a job id
+        done = both.jobs.get(first)  # type: ignore[arg-type]  # a job id
+        assert done is not None
+        cost = done.costs
         assert cost.total.cost > 0
-        assert 0 < cost.total.unpriced_ms < cost.total.time_ms
+        assert cost.total.unpriced_ms == 0, "a price of 0 is one"
+        assert FREE in [attempt.price for attempt in map(done.result_of, done.done_tasks()) if attempt is not None]
         await farm.data("node.price", on=1, node="n00", price_micros=360 * MILLIONTHS)
         await farm.until(lambda: both.worker.price == 360 * MILLIONTHS)
         second = await farm.submit(gate=GateSpec(GateMode.OFF), frames="1-5")
         await farm.until_state(second, "completed")
-        assert both.jobs.get(first).costs == cost  # type: ignore[union-attr,arg-type]  # a job id
+        assert done.costs == cost
         rows = (await farm.data("farm.costs", by="project"))["rows"]
         sums = {row["key"]: row["cost_micros"] for row in rows}
         assert sums["dragon"] == cost.total.cost

@@ -131,8 +131,8 @@ def _one_register(right: Any) -> Any:
 
 
 def _no_price(right: Any) -> Any:
-    def obey(self: Worker, turn: Any, hold: Any, price: int) -> None:
-        right(self, turn, hold, 0 * price)
+    def obey(self: Worker, turn: Any, hold: Any, price: int | None) -> None:
+        right(self, turn, hold, None if price is None else 0)
 
     return obey
 
