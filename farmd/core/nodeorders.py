@@ -6,7 +6,8 @@ be empty. Either may name an end, at which the machine lets itself go (`farmd.co
 
 A price is for one machine, or for every machine of its configuration of hardware; the first beats the second.
 
-Called by `farmd.core.door`. Asking for what already holds writes nothing.
+Called by `farmd.core.door`. Asking for what already holds writes nothing, unless it is asked for another reason, which
+then stands beside it.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ class NodeOrders:
         refuse_on_full_disk(self._node)
         node = self._node_of(event)
         known = self._node.registry.hold_of(node)
-        same = not body.value if known is None else (known.value, known.until_ms) == (body.value, body.until_ms)
+        same = not body.value if known is None else _says(known) == _says(body) and body.why in ("", known.why)
         data = {"node": node, "changed": not same, "until_ms": body.until_ms}
         pk = node_control_pk(node, NodeField.HELD)
         answer_order(self._node, turn, event, data, [] if same else [self._write(turn, pk, body)])
@@ -112,6 +113,10 @@ def price_view(node: Node, which: NodeId) -> dict[str, Any]:
         "price_for": "" if price is None else "hardware" if price.hardware else "node",
         "price_actor": "" if price is None else price.actor,
     }
+
+
+def _says(body: ControlBody) -> tuple[int, str, int]:
+    return body.value, body.text, body.until_ms
 
 
 def _price_of(event: ClientAsked) -> int:

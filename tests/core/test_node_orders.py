@@ -78,6 +78,24 @@ def test_a_hold_is_lengthened_and_shortened_by_another_order() -> None:
     play(scene)
 
 
+def test_an_order_on_top_of_a_hold_is_told_with_its_word_and_reason() -> None:
+    async def scene(farm: Farm) -> None:
+        node = farm.machines[0].node
+        told = farm.machines[0].disk.notes
+        await farm.data("node.hold", why="lunch")
+        assert not (await farm.data("node.hold", why="lunch"))["changed"]
+        assert not (await farm.data("node.hold"))["changed"]
+        assert (await farm.data("node.hold", why="the fan is loud"))["changed"]
+        assert (await farm.data("node.drain"))["changed"]
+        held = node.registry.hold_of(node.id)
+        assert held is not None
+        assert (held.text, held.why) == ("drain", "")
+        lines = [(note.what, note.why) for note in told if note.what in ("hold", "drain")]
+        assert lines == [("hold", "lunch"), ("hold", "the fan is loud"), ("drain", "")]
+
+    play(scene)
+
+
 @pytest.mark.parametrize("ahead_ms", [-1000, 0, 400 * 86_400_000])
 def test_an_end_that_is_over_or_too_far_ahead_is_refused(ahead_ms: int) -> None:
     async def scene(farm: Farm) -> None:
