@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 RETRY_S: Final = 1.0
 _NONE_SEEN: Final = -1
 ARRIVAL_S: Final = 15.0
-"""How long an ended job is watched without any more of its results coming into the output folder."""
+"""How long an ended job is watched without any more of its results coming into the output folder, and how long a node
+that was not the first is asked for a job that it does not know."""
 _AWAY: Final = frozenset((NodeState.LOST, NodeState.LEFT, NodeState.RECONNECTING))
 
 
@@ -122,6 +123,8 @@ class Follower:
         self._until = None if wish.timeout_s is None else session.clock() + wish.timeout_s
         self._advised = ""
         self._version = _NONE_SEEN
+        self._told_by: dict[object, None] = {}
+        self._unknown_since: float | None = None
         self.view: View = {}
 
     def follow(self, job: str) -> ExitCode:
@@ -131,6 +134,7 @@ class Follower:
             UserError: No node answered the first question, there is no such job, or its results cannot be had.
         """
         self.view, self._version, self._advised = {}, _NONE_SEEN, ""
+        self._told_by, self._unknown_since = {}, None
         try:
             with self._progress:
                 return self._follow(job)
@@ -165,9 +169,14 @@ class Follower:
         except Unreachable as error:
             self._say_lost(error)
         except NotFound:
-            if not self._links.switched:
+            if not self._may_arrive():
                 raise
+            self._version = _NONE_SEEN
+            self._links.move_on(elsewhere=True)
+            self._session.pause(min(RETRY_S, max(0.0, self._left_s())))
+            return None
         else:
+            self._told_by[self._links.node], self._unknown_since = None, None
             if int(answer["version"]) == since and self._session.clock() - asked_at < RETRY_S / 10:
                 self._session.pause(RETRY_S / 10)  # a node that holds nothing back is not asked in a tight loop
             return answer
@@ -175,6 +184,16 @@ class Follower:
         if not self._links.move_on():
             self._session.pause(min(RETRY_S, max(0.0, self._left_s())))
         return None
+
+    def _may_arrive(self) -> bool:
+        """Tell whether a job that this node does not know may still come to it, from the node that was asked before.
+
+        Who has told of the job once forgets it only when it is deleted. To the others it comes within seconds.
+        """
+        now = self._session.clock()
+        self._unknown_since = now if self._unknown_since is None else self._unknown_since
+        known = self._links.node in self._told_by
+        return self._links.switched and not known and now - self._unknown_since < ARRIVAL_S
 
     def _say_lost(self, error: Unreachable) -> None:
         if self._advised != error.what:

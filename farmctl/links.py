@@ -27,7 +27,12 @@ TRY_S = 2.0
 
 
 class Links:
-    """One connection at a time, to whichever node answers."""
+    """One connection at a time, to whichever node answers.
+
+    Attributes:
+        node: Id of the node that is asked, as it said itself.
+        switched: It is not the connection that was made first.
+    """
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -36,6 +41,7 @@ class Links:
         self._target: str | None = session.node
         self._farm: object = None
         self._addresses: tuple[str, ...] = ()
+        self.node: object = None
         self.switched = False
 
     def open(self) -> None:
@@ -69,20 +75,33 @@ class Links:
             self._slow = self._session.connect(self._target, TRANSFER_S)
         return self._slow.call(op, **args)
 
-    def move_on(self) -> bool:
-        """Look once for a node that answers; False if none does."""
-        self.close()
-        for target in self._candidates():
+    def move_on(self, *, elsewhere: bool = False) -> bool:
+        """Look once for a node that answers; False if none does.
+
+        Args:
+            elsewhere: The present one answers, and another is wanted; if there is no other, it is kept.
+        """
+        before = self.node if elsewhere else None
+        if not elsewhere:
+            self.close()
+        for target in self._from_here() if elsewhere else self._candidates():
             try:
                 client, status = self._try(target, TRY_S)
             except (FarmError, OSError):
                 continue
-            if self._farm in (None, status.get("farm")):
+            if self._farm in (None, status.get("farm")) and (not elsewhere or status.get("node") != before):
+                self.close()
                 self.switched, self._target = True, target
                 self._adopt(client, status)
                 return True
             client.close()
-        return False
+        return self._client is not None
+
+    def _from_here(self) -> list[str | None]:
+        """List the candidates, those that come after the present one first, so that all have their turn."""
+        targets = list(self._candidates())
+        here = targets.index(self._target) + 1 if self._target in targets else 0
+        return targets[here:] + targets[:here]
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -105,7 +124,7 @@ class Links:
 
     def _adopt(self, client: Caller, status: View) -> None:
         self._client = client
-        self._farm = status.get("farm")
+        self._farm, self.node = status.get("farm"), status.get("node")
         named = tuple(str(node["address"]) for node in status.get("nodes", ()) if node.get("address"))
         self._addresses = named or self._addresses
 

@@ -166,6 +166,40 @@ def test_a_node_that_does_not_know_the_job_yet_is_asked_again(monkeypatch: pytes
     assert run(first, "job", "wait", JOB, connect=alternating(first, second)).exit_code == 0
 
 
+def test_a_job_that_was_deleted_while_its_node_restarted_ends_the_wait_at_once() -> None:
+    clock = Clock()
+    node = dying([{"version": 1, "job": job_view()}, SILENT, NotFound("the job is no more")])
+    assert run(node, "job", "wait", JOB, clock=clock).exit_code == 5
+    assert clock.now < 102
+
+
+def test_a_job_that_no_node_knows_any_more_ends_the_wait_after_a_while_and_all_are_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    daemons = [RunningDaemon("10.0.0.7:7000", "/data/second", 2), RunningDaemon("10.0.0.8:7000", "/data/third", 3)]
+    monkeypatch.setattr(places, "running_daemons", lambda: iter(daemons))
+    clock, connected = Clock(), []
+    first = dying([{"version": 1, "job": job_view()}, SILENT])
+    others = {"/data/second": FakeNode(farm()), "/data/third": FakeNode(farm())}
+    for name, node in others.items():
+        node.answers["job.watch"] = NotFound("no job")
+        node.answers["farm.status"] |= {"node": name, "nodes": [{"address": daemon.address} for daemon in daemons]}
+    first.answers["farm.status"] |= {"nodes": [{"address": daemon.address} for daemon in daemons]}
+
+    def connect(target: str | None, timeout_s: float) -> FakeNode:
+        connected.append(target)
+        if target in others:
+            return others[target]
+        if len(first.asked("job.watch")) > 1:
+            raise SILENT
+        return first
+
+    assert run(first, "job", "wait", JOB, connect=connect, clock=clock).exit_code == 5
+    assert 115 <= clock.now < 125
+    assert min(len(node.asked("job.watch")) for node in others.values()) >= 5
+    assert len(connected) < 100
+
+
 def test_a_node_of_another_farm_is_never_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(places, "running_daemons", lambda: iter([RunningDaemon("10.0.0.7:7000", "/data/second", 2)]))
     first = dying([SILENT])
