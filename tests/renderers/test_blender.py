@@ -115,6 +115,7 @@ def test_missing_file_is_missing_asset_although_blender_would_render(farm: Farm,
     assert lost in event.text
 
 
+@pytest.mark.slow
 # Trap 2
 @blender
 @timeout
@@ -123,6 +124,7 @@ def test_library_of_a_library_in_another_folder_is_found(farm: Farm) -> None:
     assert event.cause == 0, event
 
 
+@pytest.mark.slow
 # Trap 2
 @blender
 @timeout
@@ -132,6 +134,7 @@ def test_missing_file_may_be_allowed_and_is_logged(farm: Farm) -> None:
     assert "allow_missing=1: rendering although 1 file is missing" in farm.log
 
 
+@pytest.mark.slow
 # Trap 3
 @blender
 @timeout
@@ -143,6 +146,7 @@ def test_exit_code_0_without_image_is_bad_output(farm: Farm, arguments: str) -> 
     assert event.text == "0001.png was not written"
 
 
+@pytest.mark.slow
 # Trap 4
 @blender
 @timeout
@@ -171,6 +175,7 @@ def test_file_of_blender_5_is_refused_with_the_version_it_needs(farm: Farm, scen
     assert fact.version in event.text
 
 
+@pytest.mark.slow
 # Trap 6
 @blender
 @timeout
@@ -182,6 +187,7 @@ def test_engines_of_the_viewport_render_without_a_display(farm: Farm, fact: Rend
     assert event.cause == 0, event
 
 
+@pytest.mark.slow
 # Trap 7
 @blender
 @timeout
@@ -200,6 +206,7 @@ def test_chunk_is_one_process_and_its_dark_frame_is_found_among_bright_ones(farm
     assert farm.blobs["0001.png"] != farm.blobs["0002.png"]
 
 
+@pytest.mark.slow
 @blender
 @timeout
 def test_dark_frame_among_bright_ones_is_bad_output(farm: Farm) -> None:
@@ -208,6 +215,7 @@ def test_dark_frame_among_bright_ones_is_bad_output(farm: Farm) -> None:
     assert "0003.png: uniformly black" in event.text
 
 
+@pytest.mark.slow
 @blender
 @timeout
 def test_parameters_change_the_picture_and_the_check_knows_its_size(farm: Farm) -> None:
@@ -278,6 +286,7 @@ def test_lines_of_blender(line: str, said: object) -> None:
     assert Blender().parse(line) == said
 
 
+@pytest.mark.slow
 @blender
 @timeout
 def test_scene_of_an_engine_that_is_not_there_is_refused_where_blender_would_take_another(

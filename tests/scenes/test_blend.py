@@ -67,6 +67,7 @@ def test_scripts_and_drivers_of_the_scene_do_not_run(scenes: Path, facts_scene: 
     assert not (scenes / "driven").exists()
 
 
+@pytest.mark.slow
 def test_packed_scene_tells_the_same(scenes: Path, facts_scene: Content) -> None:
     assert read_blend(scenes / "packed_zstd.blend").facts == facts_scene.facts
 
@@ -106,11 +107,13 @@ def test_what_a_render_does_not_need_is_told_and_no_reference(files_scene: Conte
     assert not remark(files_scene, "unread")
 
 
+@pytest.mark.slow
 def test_single_pictures_for_each_eye_are_both_named(scenes: Path) -> None:
     written = [one.written for one in read_blend(scenes / "eyes.blend").references]
     assert written == ["//tex/sky_L.png", "//tex/sky_R.png"]
 
 
+@pytest.mark.slow
 def test_library_in_a_library_is_named_by_the_file_that_links_it(scenes: Path) -> None:
     forest, tree = scenes / "sets" / "forest.blend", scenes / "sets" / "trees" / "tree.blend"
     found = [(one.written, one.role, one.by, one.base) for one in read_blend(scenes / "linked.blend").references]
@@ -121,12 +124,14 @@ def test_library_in_a_library_is_named_by_the_file_that_links_it(scenes: Path) -
     ]
 
 
+@pytest.mark.slow
 def test_analysis_finds_libraries_in_folders_of_their_own(scenes: Path) -> None:
     report = analyse(scenes / "linked.blend")
     assert [one.path.name for one in report.found] == ["forest.blend", "tree.blend"]
     assert [(one.written, one.by.name) for one in report.missing] == [("//bark.png", "tree.blend")]
 
 
+@pytest.mark.slow
 def test_ocio_of_the_environment_is_a_reference(scenes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OCIO", "/studio/aces/config.ocio")
     (ocio,) = read_blend(scenes / "facts.blend").references

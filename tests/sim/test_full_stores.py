@@ -31,6 +31,7 @@ def broken(seeds: Iterable[int]) -> list[str]:
     return [f"seed {report.seed}: {report.broken}" for report in reports if report.broken] + ["idle"] * (kept == 0)
 
 
+@pytest.mark.slow
 def test_histories_of_tiny_stores_lose_nothing() -> None:
     assert broken((3, 4, 5)) == []
 
