@@ -117,7 +117,9 @@ def new(ctx: click.Context, data_dir: Path | None, label: str) -> None:
     """Make a signing key for this machine, so that it can invite, too; its daemon must run."""
     from farmd.daemon.signing import add_key
 
-    click.echo(f"this machine signs with key {add_key(_data_dir(ctx, data_dir), label)}", err=True)
+    made = add_key(_data_dir(ctx, data_dir), label)
+    click.echo(f"this machine signs with key {made.id}", err=True)
+    _say_if_here_only(here_only=made.here_only)
 
 
 @key.command()
@@ -127,12 +129,16 @@ def new(ctx: click.Context, data_dir: Path | None, label: str) -> None:
 def rotate(ctx: click.Context, data_dir: Path | None, label: str) -> None:
     """Make a new signing key for this machine and retire the old one; its daemon must run.
 
-    Invitations that the old key signed admit nobody any more. Machines that were admitted stay.
+    Invitations that the old key signed admit nobody any more. Machines that were admitted stay. If it is interrupted, do
+    it again: it goes on where it was.
     """
     from farmd.daemon.signing import rotate_key
 
-    old, made = rotate_key(_data_dir(ctx, data_dir), label)
-    click.echo(f"key {old} is retired; this machine signs with key {made}; back it up: farmd farm key backup", err=True)
+    done = rotate_key(_data_dir(ctx, data_dir), label)
+    begun = "finished what was interrupted: " if done.resumed else ""
+    signs = f"this machine signs with key {done.new}; back it up: farmd farm key backup"
+    click.echo(f"{begun}key {done.old} is retired; {signs}", err=True)
+    _say_if_here_only(here_only=done.here_only)
 
 
 @key.command()
@@ -143,7 +149,14 @@ def retire(ctx: click.Context, data_dir: Path | None, wanted: str) -> None:
     """Make a signing key of any machine good for nothing, for ever."""
     from farmd.daemon.signing import retire_key
 
-    click.echo(f"retired: key {retire_key(_data_dir(ctx, data_dir), wanted)}", err=True)
+    done = retire_key(_data_dir(ctx, data_dir), wanted)
+    click.echo(f"retired: key {done.id}{'' if done.changed else '  (was so already)'}", err=True)
+    _say_if_here_only(here_only=done.here_only)
+
+
+def _say_if_here_only(*, here_only: bool) -> None:
+    if here_only:
+        click.echo("stored here only, other machines learn of it as soon as one answers", err=True)
 
 
 def _data_dir(ctx: click.Context, given: Path | None) -> Path:

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from farmd.adapters.identity import can_invite, forget_farm, init_farm, join, load, make_invite, read_token
+from farmd.adapters.identity import (
+    can_invite,
+    forget_farm,
+    init_farm,
+    join,
+    load,
+    make_invite,
+    read_signing_key,
+    read_token,
+)
 from farmd.adapters.store import count_rows, out_of_use, remove, was_corrupt
 from farmd.adapters.zmq_transport import try_to_bind
 from farmd.daemon.life import ADDRESS_FILE
+from farmd.daemon.signing import is_retired, key_id
 from protocol.errors import NotFound, UserError
 from protocol.records import Kind
 
@@ -36,9 +46,13 @@ def invitation(data_dir: Path, expires_at_ms: int, addresses: Sequence[str], use
     """Make a token for so many machines (0: any number); also while the daemon runs.
 
     Raises:
-        UserError: The data dir belongs to no farm, or has no signing key.
+        UserError: The data dir belongs to no farm, has no signing key, or one that was retired.
     """
     identity = load(data_dir)
+    key = read_signing_key(identity)
+    if is_retired(identity, key):
+        why = f"its signing key {key_id(key)} was retired: nobody would take what it signs"
+        raise UserError("this machine cannot invite any more", why, "make another one: farmd farm key rotate")
     known = data_dir / ADDRESS_FILE
     own = list(addresses) or ([known.read_text().strip()] if known.exists() else [""])
     seeds = [(address, identity.public_key) for address in own]
