@@ -25,6 +25,7 @@ _JSON: Final = ("application/json", "")
 _LARGE_AT_ONCE: Final = asyncio.Semaphore(4)
 """So many large JSON bodies are held in memory at a time; each may take tens of megabytes when it is read."""
 _LARGE_BYTES: Final = 1 << 20
+_DRAIN_S: Final = 2.0
 
 
 def declared_bytes(request: Request) -> int | None:
@@ -53,6 +54,7 @@ async def pieces(request: Request, most: int) -> AsyncIterator[bytes]:
         ClientDisconnect: The client has gone.
     """
     stream, loop = request.stream().__aiter__(), asyncio.get_running_loop()
+    request.state.body_was_begun = True
     began, came = loop.time(), 0
     while True:
         try:
@@ -122,18 +124,31 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is no number of JSON")
 
 
-async def drained(request: Request, most: int) -> bool:
-    """Take what is left of a small body, so that the connection can be kept; False if it had better be closed."""
+async def drained(request: Request, most: int, *, patiently: bool = False) -> bool:
+    """Take what is left of a body that nobody wants, so that the connection can be kept.
+
+    A client that waits to be asked for its body (RFC 9110, 10.1.1: Expect) is not asked.
+
+    Args:
+        request: Whose body.
+        most: Bytes that are taken.
+        patiently: For as long as a body that somebody wants.
+
+    Returns:
+        False if the connection had better be closed.
+    """
     if not _has_body(request):
         return True
-    if (declared_bytes_or(request, most + 1)) > most:
+    if declared_bytes_or(request, most + 1) > most or _waits_to_be_asked(request):
         return False
     try:
-        async with asyncio.timeout(2.0):
+        async with asyncio.timeout(None if patiently else _DRAIN_S):
             async for _ in pieces(request, most):
                 pass
-    except (Refusal, ClientDisconnect, TimeoutError, RuntimeError):  # RuntimeError: it was read to its end before
+    except (Refusal, ClientDisconnect, TimeoutError):
         return False
+    except RuntimeError:  # of Starlette: it was read to its end before
+        return True
     return True
 
 
@@ -144,6 +159,11 @@ def declared_bytes_or(request: Request, otherwise: int) -> int:
     except Refusal:
         return otherwise
     return otherwise if size is None else size
+
+
+def _waits_to_be_asked(request: Request) -> bool:
+    begun = getattr(request.state, "body_was_begun", False)
+    return not begun and request.headers.get("expect", "").lower() == "100-continue"
 
 
 def _has_body(request: Request) -> bool:

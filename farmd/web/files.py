@@ -2,16 +2,16 @@
 
 `PUT /api/files/{md5}` takes a file whole, or a part of it that `Content-Range: bytes A-B/TOTAL` names and that begins
 where what is here ends. What came stays when the client goes. When the last byte is here, the file is hashed: only if it
-is what its MD5 says, and its xxHash64 where that was declared, the daemon gets it.
+is what its MD5 says, and its xxHash64 where that was declared, the daemon gets it. Where that could not be done, all of
+the file stays here, and the next request hands it over without a byte of it: `Content-Range: bytes */TOTAL`, say.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import re
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import JSONResponse, Response
 
@@ -19,68 +19,23 @@ from farmd.ingest.hashing import address_of_bytes
 from farmd.web.bodies import declared_bytes, drained, pieces
 from farmd.web.errors import Refusal
 from farmd.web.sending import address_of_file, missing, send_file, send_small
-from farmd.web.settings import MAX_FILE_BYTES
+from farmd.web.spans import span_of
 from protocol.api import MAX_CHUNK_BYTES
-from protocol.human import format_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from farmd.web.endpoints import Asked
+    from farmd.web.spans import Span
     from farmd.web.spool import Mine
     from protocol.ids import BlobAddress
 
-_RANGE: Final = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15})", re.ASCII)
+_WRONG: Final = 422
 _BATCH_BYTES: Final = 1 << 20
 """So much is gathered before a thread writes it."""
 _sending: set[tuple[str, str]] = set()
 """User and MD5 of what is being written: two writers of one part would damage it."""
-
-
-class Span(NamedTuple):
-    """The part of a file that a request carries.
-
-    Attributes:
-        offset: Where it begins.
-        length: Of it.
-        total: Of the file.
-    """
-
-    offset: int
-    length: int
-    total: int
-
-
-def span_of(content_range: str | None, length: int | None) -> Span:
-    """Read which part of a file a request carries.
-
-    Args:
-        content_range: The header.
-        length: Of the body; None if it comes in chunks.
-
-    Raises:
-        Refusal: It does not say, or contradicts itself.
-    """
-    if content_range is None:
-        if length is None:
-            raise Refusal(411, "how large is the file?", "the request says no length", "send Content-Length")
-        return _possible(Span(0, length, length))
-    found = _RANGE.fullmatch(content_range.strip())
-    if found is None:
-        raise Refusal(
-            416, "the Content-Range cannot be read", f"{content_range[:60]!r}", "write: bytes 0-1048575/5000000"
-        )
-    first, last, total = map(int, found.groups())
-    if first > last or last >= total or (length is not None and length != last - first + 1):
-        raise Refusal(416, "the Content-Range cannot be", "it contradicts itself, or the length", "leave it out")
-    return _possible(Span(first, last - first + 1, total))
-
-
-def _possible(span: Span) -> Span:
-    if span.total > MAX_FILE_BYTES:
-        raise Refusal(413, "the file is too large", f"at most {format_size(MAX_FILE_BYTES)} are taken")
-    return span
 
 
 async def put_file(asked: Asked) -> Response:
@@ -91,19 +46,26 @@ async def put_file(asked: Asked) -> Response:
     # Whoever may not send files is told so before anything is read.
     answer = await asked.call("blob.missing", blobs=[] if arrived is None else [str(arrived)])
     if arrived is not None and not answer["missing"]:
-        headers = {} if await drained(asked.request, arrived.size) else {"Connection": "close"}
-        return JSONResponse(_view(md5, arrived.size, arrived.size, arrived), 200, headers)
+        await _check(asked, md5, arrived)
+        return await _complete(asked, arrived, 200)
     span = span_of(asked.request.headers.get("content-range"), declared_bytes(asked.request))
     with _alone(asked, md5):
-        if span.length == span.total <= MAX_CHUNK_BYTES:
-            blob = await _take_small(asked, mine, md5, span.total)
-        else:
+        if span.is_whole and span.total <= MAX_CHUNK_BYTES:
+            return await _complete(asked, await _take_small(asked, mine, md5, span.total), 201)
+        blob = await _finish_what_is_here(asked, mine, md5, span)
+        if blob is None:
             await _take(asked, mine, md5, span)
             have = mine.have_bytes(md5)
             if have < span.total:
                 return JSONResponse(_view(md5, have, span.total, None), 202, {"Upload-Offset": str(have)})
             blob = await _finish(asked, mine, md5)
-    return JSONResponse(_view(md5, blob.size, blob.size, blob), 201)
+    return await _complete(asked, blob, 201)
+
+
+async def _complete(asked: Asked, blob: BlobAddress, status: int) -> Response:
+    """Say that a file is here, after what its client still sends of it: many look for an answer only then."""
+    headers = {} if await drained(asked.request, blob.size, patiently=True) else {"Connection": "close"}
+    return JSONResponse(_view(blob.md5.hex(), blob.size, blob.size, blob), status, headers)
 
 
 @contextmanager
@@ -133,7 +95,7 @@ async def _take_small(asked: Asked, mine: Mine, md5: str, total: int) -> BlobAdd
     if len(data) != total:
         raise Refusal(400, "the file came short", f"{len(data)} of {total} bytes came", "send it again")
     blob = address_of_bytes(data)
-    await _check(asked, mine, md5, blob)
+    await _check(asked, md5, blob)
     await send_small(asked, blob, data)
     mine.note_arrived(blob)
     return blob
@@ -158,17 +120,17 @@ async def _take(asked: Asked, mine: Mine, md5: str, span: Span) -> None:
         Refusal: It begins elsewhere, or there is no room.
     """
     have = mine.have_bytes(md5)
-    if span.offset != have and not (span.offset == 0 and span.length == span.total):
+    if span.offset != have and not span.is_whole:
         raise Refusal(
             409,
             f"the file goes on at {have}",
             f"the request begins at {span.offset}",
-            f"send Content-Range: bytes {have}-…/{span.total}",
+            f"send Content-Range: bytes {have}-…/{span.total}" if have < span.total else "send the file whole",
             headers={"Upload-Offset": str(have)},
             more={"have_bytes": have},
         )
-    await asyncio.to_thread(mine.check_room, span.total - min(have, span.total))
-    await _write_pieces(asked, mine.part(md5), span)
+    async with asked.parts.spool.room.for_part(mine.part(md5), span.total):
+        await _write_pieces(asked, mine.part(md5), span)
 
 
 async def _write_pieces(asked: Asked, part: Path, span: Span) -> None:
@@ -207,31 +169,57 @@ def _write_at(descriptor: int, data: bytes, offset: int) -> int:
 
 
 async def _finish(asked: Asked, mine: Mine, md5: str) -> BlobAddress:
-    """Verify a complete file and hand it over.
+    """Verify a complete file and hand it over; one that is not what was declared is thrown away.
 
     Raises:
         Refusal: Its content is not what was declared.
     """
     part = mine.part(md5)
     blob = await asyncio.to_thread(address_of_file, part)
-    await _check(asked, mine, md5, blob)
+    try:
+        await _check(asked, md5, blob)
+    except Refusal:
+        mine.forget(md5)
+        raise
     await send_file(asked, blob, part)
     await asyncio.to_thread(mine.note_arrived, blob)
     return blob
 
 
-async def _check(asked: Asked, mine: Mine, md5: str, blob: BlobAddress) -> None:
-    """Check that a content is what was declared, and let go of it otherwise.
+async def _finish_what_is_here(asked: Asked, mine: Mine, md5: str, span: Span) -> BlobAddress | None:
+    """Hand over a file that is complete here from earlier requests; None if it is not.
+
+    Raises:
+        Refusal: Its content is not what was declared, and this request does not bring it anew.
+    """
+    if mine.have_bytes(md5) != span.total:
+        return None
+    try:
+        return await _finish(asked, mine, md5)
+    except Refusal as refusal:
+        if refusal.status == _WRONG and span.is_whole:
+            return None
+        raise
+
+
+async def _check(asked: Asked, md5: str, blob: BlobAddress) -> None:
+    """Check that a content is what was declared; an xxHash64 of 0 means that none was.
 
     Raises:
         Refusal: It is not.
     """
+    if blob.md5.hex() != md5:
+        raise _wrong(f"its MD5 is {blob.md5.hex()}", "hash it and send it again")
     xxh64 = await _declared_xxh64(asked)
-    wrong = "MD5" if blob.md5.hex() != md5 else "xxHash64" if xxh64 not in (None, blob.xxh64) else ""
-    if wrong:
-        mine.forget(md5)
-        found = blob.md5.hex() if wrong == "MD5" else str(blob.xxh64)
-        raise Refusal(422, "the file is not what was declared", f"its {wrong} is {found}", "hash it and send it again")
+    if xxh64 not in (None, 0, blob.xxh64):
+        raise _wrong(
+            f"its xxHash64 is {blob.xxh64}, and {xxh64} was declared",
+            "declare it as an unsigned decimal number, seed 0, then send it again",
+        )
+
+
+def _wrong(why: str, hint: str) -> Refusal:
+    return Refusal(_WRONG, "the file is not what was declared", why, hint)
 
 
 async def show_file(asked: Asked) -> Response:

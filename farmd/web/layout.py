@@ -17,7 +17,7 @@ from farmd.web.errors import Refusal
 from protocol.errors import PeerError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from protocol.ids import BlobAddress
 
@@ -95,7 +95,7 @@ def lay_out(scene: str, files: Mapping[str, BlobAddress]) -> Laid:
         root = "/"
     inner = {path: _inner(path, root) for path in files}
     entries = [ManifestEntry(inner[path], blob.size, 0, _MODE, blob.xxh64, blob.md5) for path, blob in files.items()]
-    _refuse_clashes([entry.path for entry in entries])
+    refuse_clashes([entry.path for entry in entries])
     manifest = Manifest(root, inner[scene], tuple(sorted(entries)))
     shares = sorted({top_of(path) for path in files if path.startswith("//")})
     return Laid(manifest, place_of(inner[scene]), tuple((share, f"/{share.lstrip('/')}") for share in shares))
@@ -113,10 +113,18 @@ def _inner(path: str, root: str) -> str:
     return path.removeprefix(root.rstrip("/") + "/")
 
 
-def _refuse_clashes(paths: Sequence[str]) -> None:
+def refuse_clashes(paths: Iterable[str]) -> None:
+    """Check that files can lie in one tree beside each other.
+
+    Args:
+        paths: As in a manifest, or as the artist's machine has them.
+
+    Raises:
+        Refusal: Two would lie in one place, or one in another.
+    """
     places: dict[str, str] = {}
     for path in paths:
-        place = place_of(path)
+        place = place_in_tree(path)
         if place in places:
             raise Refusal(422, "two files would lie in one place", f"{places[place]} and {path}"[:200], "rename one")
         places[place] = path

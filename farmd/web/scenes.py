@@ -20,7 +20,7 @@ from farmd.scenes.renderbus.lists import File, write_upload
 from farmd.scenes.renderbus.paths import server_path
 from farmd.web.errors import Refusal
 from farmd.web.here import farm_rules, path_here
-from farmd.web.layout import place_in_tree, plain_path, rules_into
+from farmd.web.layout import place_in_tree, plain_path, refuse_clashes, rules_into
 from farmd.web.sending import missing
 from farmd.web.spool import Declared
 from protocol.api import MAX_CHUNK_BYTES
@@ -122,7 +122,8 @@ async def _bring(asked: Asked, blob: BlobAddress, path: Path) -> None:
 async def upload_scene(asked: Asked) -> dict[str, Any]:
     """Take the list of files of a scene, and say which of them are still to be sent."""
     scene_md5 = asked.body.scene_hash.lower()
-    files = declared_files(asked.body.files)
+    await asked.call("blob.missing", blobs=[])  # whoever may not send files leaves no list of them either
+    files = await asyncio.to_thread(declared_files, asked.body.files)
     scene = next((file for file in files if file.md5 == scene_md5), None)
     if scene is None:
         raise Refusal(422, "scene_hash names no file", "no file of the list has this hash", "list the scene too")
@@ -135,13 +136,14 @@ def declared_files(rows: Sequence[FileRow]) -> list[Declared]:
     """Read a list of files.
 
     Raises:
-        UserError: A path is none, or one is named twice.
+        UserError: A path is none, or two files cannot lie beside each other.
     """
     files: dict[str, Declared] = {}
     for row in rows:
         file = Declared(plain_path(row.local), row.hash.lower(), int(row.xxhash))
         if files.setdefault(file.local, file) != file:
             raise Refusal(422, f"{file.local[:120]!r} is listed twice", "with two contents", "list each file once")
+    refuse_clashes(files)
     return list(files.values())
 
 

@@ -11,17 +11,19 @@ Layout below the spool: `u-<user>/parts/<md5>.part`, `u-<user>/arrived/<md5>.jso
 from __future__ import annotations
 
 import json
-import os
 import re
+import secrets
 import shutil
+import threading
 import time
+from collections import OrderedDict
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from farmd.web.errors import Refusal
+from farmd.web.room import Room
 from farmd.web.settings import SPOOL_DAYS
 from protocol.errors import PeerError
-from protocol.human import format_size
 from protocol.ids import BlobAddress, parse_blob_address
 
 if TYPE_CHECKING:
@@ -30,12 +32,11 @@ if TYPE_CHECKING:
 
 _USER: Final = re.compile(r"[A-Za-z0-9._@-]{1,64}")
 _MD5: Final = re.compile(r"[0-9a-f]{32}")
-_RESERVE_BYTES: Final = 1 << 30
-"""Of the disk stays free for the daemon's own records."""
 MAX_SETS: Final = 100
 """Of one user; the oldest go."""
 _MAX_SETS_BYTES: Final = 256 << 20
-_MAX_PARTS: Final = 10_000
+MAX_HASHES: Final = 1_000_000
+"""Declared ones that are kept in memory, of all users; those of who has sent nothing for longest are read again."""
 _KNOWN_DAYS: Final = 90
 """So long it is remembered that a file arrived; after that it is sent again."""
 
@@ -59,8 +60,9 @@ class Spool:
 
     def __init__(self, root: Path, quota_bytes: int) -> None:
         self._root = root
-        self._quota_bytes = quota_bytes
-        self._declared: dict[str, dict[str, int]] = {}
+        self._hashes: OrderedDict[str, dict[str, int]] = OrderedDict()
+        self._locks: dict[str, threading.Lock] = {}
+        self.room = Room(root, quota_bytes)
 
     def open(self) -> None:
         """Make the folder, for this user alone, and clean up what nobody went on with."""
@@ -87,7 +89,7 @@ class Spool:
         folder = self._root / f"u-{name}"
         for part in ("", "parts", "arrived", "sets"):
             (folder / part).mkdir(mode=0o700, exist_ok=True)
-        return Mine(folder, self._root, self._quota_bytes)
+        return Mine(folder, self._root)
 
     def declared_xxh64(self, name: str, md5: str) -> int | None:
         """Return the xxHash64 that a user declared for a file in the newest list that names it.
@@ -95,11 +97,8 @@ class Spool:
         Raises:
             Refusal: The name is none that a user can have.
         """
-        known = self._declared.get(name)
-        if known is None:
-            lists = [files for _, files in self.user(name).sets()]
-            known = self._declared[name] = {file.md5: file.xxh64 for files in reversed(lists) for file in files}
-        return known.get(md5)
+        with self._lock_of(name):
+            return self._hashes_of(name).get(md5)
 
     def declare(self, name: str, scene_md5: str, files: list[Declared]) -> None:
         """Remember the files of a scene.
@@ -107,17 +106,35 @@ class Spool:
         Raises:
             Refusal: The name is none that a user can have.
         """
-        self.declared_xxh64(name, scene_md5)  # what was declared before is known from now on
-        self.user(name).put_set(scene_md5, files)
-        self._declared[name] |= {file.md5: file.xxh64 for file in files}
+        with self._lock_of(name):
+            hashes = self._hashes_of(name)
+            if self.user(name).put_set(scene_md5, files):
+                self._hashes.pop(name, None)  # they are of lists that are gone, too: read what is left
+            else:
+                hashes |= {file.md5: file.xxh64 for file in files}
+
+    def _lock_of(self, name: str) -> threading.Lock:
+        return self._locks.setdefault(name, threading.Lock())
+
+    def _hashes_of(self, name: str) -> dict[str, int]:
+        """Return the xxHash64 of what a user declared, by MD5; the newest list that names a file counts."""
+        hashes = self._hashes.pop(name, None)
+        if hashes is None:
+            lists = [files for _, files in self.user(name).sets()]
+            hashes = {file.md5: file.xxh64 for files in reversed(lists) for file in files}
+        room = MAX_HASHES - sum(map(len, list(self._hashes.values())))
+        while len(hashes) > room and self._hashes:
+            with suppress(KeyError):  # another thread was faster
+                room += len(self._hashes.popitem(last=False)[1])
+        self._hashes[name] = hashes
+        return hashes
 
 
 class Mine:
     """What one user has sent."""
 
-    def __init__(self, folder: Path, root: Path, quota_bytes: int) -> None:
+    def __init__(self, folder: Path, root: Path) -> None:
         self._folder = folder
-        self._quota_bytes = quota_bytes
         self.root = root
 
     # -- files ------------------------------------------------------------------------------------------------------
@@ -154,32 +171,20 @@ class Mine:
     def _arrived(self, md5: str) -> Path:
         return self._folder / "arrived" / f"{_digits(md5)}.json"
 
-    def check_room(self, more_bytes: int) -> None:
-        """Check that so much more may come.
-
-        Raises:
-            Refusal: The user's quota or the disk is full.
-        """
-        parts = [entry.stat().st_size for entry in os.scandir(self._folder / "parts")]
-        held = sum(parts)
-        if held + more_bytes > self._quota_bytes or len(parts) >= _MAX_PARTS:
-            why = f"{format_size(held)} are on their way in already, of at most {format_size(self._quota_bytes)}"
-            raise Refusal(413, "there is no room for the file", why, "finish what was begun, or ask an admin")
-        free = shutil.disk_usage(self._folder).free - _RESERVE_BYTES
-        if more_bytes > free:
-            raise Refusal(413, "there is no room for the file", "the disk of this machine is full", "try another node")
-
     # -- lists ------------------------------------------------------------------------------------------------------
 
-    def put_set(self, scene_md5: str, files: list[Declared]) -> None:
-        """Remember the files of a scene."""
+    def put_set(self, scene_md5: str, files: list[Declared]) -> bool:
+        """Remember the files of a scene; tells whether another list gave way to it, of this scene or an older one."""
         sets = self._folder / "sets"
+        gave_way = self.get_set(scene_md5) not in (None, files)
         _write(sets / f"{_digits(scene_md5)}.json", {"files": [list(file) for file in files]})
         room = _MAX_SETS_BYTES
         for number, path in enumerate(sorted(sets.glob("*.json"), key=_changed_at, reverse=True)):
             room -= path.stat().st_size
             if number and (number >= MAX_SETS or room < 0):
                 path.unlink(missing_ok=True)
+                gave_way = True
+        return gave_way
 
     def get_set(self, scene_md5: str) -> list[Declared] | None:
         """Return the files that were declared for a scene; None if none were."""
@@ -218,6 +223,6 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _write(path: Path, plain: dict[str, Any]) -> None:
-    draft = path.with_suffix(f".{os.getpid()}.draft")
+    draft = path.with_suffix(f".{secrets.token_hex(8)}.draft")
     draft.write_text(json.dumps(plain), encoding="utf-8")
     draft.replace(path)

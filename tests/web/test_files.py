@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,8 +13,10 @@ import requests
 import xxhash
 
 from farmd.web.errors import Refusal
-from farmd.web.files import span_of
+from farmd.web.spans import span_of
 from farmd.web.spool import Declared, Spool
+from protocol.errors import NotAllowed, Unreachable
+from tests.web.serving import read_all
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -140,7 +143,7 @@ def test_a_list_that_names_one_file_with_two_contents_is_refused(served: Served)
         ("bytes 5-4/10", 0, 416),
         ("bytes 0-10/10", 11, 416),
         ("bytes 0-4/10", 6, 416),
-        ("bytes */10", 0, 416),
+        ("bytes */10", 1, 416),
         ("lines 0-4/10", 5, 416),
         (None, 1 << 41, 413),
     ],
@@ -189,21 +192,6 @@ def test_lists_are_known_again_after_a_restart(tmp_path: Path) -> None:
     assert spool.user("ben").get_set(MD5) is None
 
 
-def test_only_so_many_files_of_a_user_may_be_on_their_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("farmd.web.spool._MAX_PARTS", 2)
-    spool = Spool(tmp_path / "web", 100)
-    spool.open()
-    mine = spool.user("anna")
-    mine.part("a" * 32).write_bytes(b"x" * 60)
-    mine.check_room(40)
-    with pytest.raises(Refusal, match="no room"):
-        mine.check_room(41)
-    mine.part("b" * 32).write_bytes(b"")
-    with pytest.raises(Refusal, match="no room"):
-        mine.check_room(1)
-    spool.user("ben").check_room(100)
-
-
 def test_old_lists_give_way_to_new_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("farmd.web.spool.MAX_SETS", 3)
     spool = Spool(tmp_path / "web", 100)
@@ -224,3 +212,153 @@ def test_a_client_that_reads_no_answer_before_it_has_sent_all_is_told_all_the_sa
     assert put(served, DATA).status_code == 201
     again = put(served, DATA)
     assert (again.status_code, again.headers.get("Connection", "")) == (200, "")
+
+
+def fail_to_hand_over(served: Served, times: int = 1) -> None:
+    put_blob, left = served.table.answers["blob.put"], [times]
+
+    def put_or_fail(args: dict[str, Any]) -> Any:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise Unreachable("the connection to the daemon broke")
+        return put_blob(args)
+
+    served.table.answers["blob.put"] = put_or_fail
+
+
+@pytest.mark.parametrize("again", ["nothing", "last part", "whole"])
+def test_a_complete_file_that_could_not_be_handed_over_is_handed_over_by_the_next_request(
+    served: Served, again: str
+) -> None:
+    total, cut = len(DATA), 300_001
+    fail_to_hand_over(served)
+    put(served, DATA[:cut], Content_Range=f"bytes 0-{cut - 1}/{total}")
+    failed = put(served, DATA[cut:], Content_Range=f"bytes {cut}-{total - 1}/{total}")
+    assert (failed.status_code, served.table.blobs) == (503, {})
+    shown = state(served)
+    assert (shown.headers["Upload-Offset"], shown.headers["Upload-Complete"]) == (str(total), "?0")
+    body, header = {
+        "nothing": (b"", f"bytes */{total}"),
+        "last part": (DATA[cut:], f"bytes {cut}-{total - 1}/{total}"),
+        "whole": (DATA, f"bytes 0-{total - 1}/{total}"),
+    }[again]
+    answer = put(served, body, Content_Range=header)
+    assert (answer.status_code, answer.json()["complete"]) == (201, True)
+    assert [bytes(blob) for blob in served.table.blobs.values()] == [DATA]
+
+
+def test_a_small_request_that_is_wrong_leaves_what_was_sent_in_parts(served: Served) -> None:
+    total = len(DATA)
+    put(served, DATA[:-1], Content_Range=f"bytes 0-{total - 2}/{total}")
+    assert put(served, b"", Content_Length="0").status_code == 422
+    assert put(served, b"", Content_Range=f"bytes */{total}").status_code == 409, "its last byte is lacking"
+    assert put(served, DATA[-1:], Content_Range=f"bytes {total - 1}-{total - 1}/{total}").status_code == 201
+
+
+def test_a_complete_file_that_is_wrong_is_thrown_away_and_taken_anew(served: Served) -> None:
+    total = len(DATA)
+    part = served.settings.spool_dir / "u-anna" / "parts" / f"{MD5}.part"
+    assert put(served, DATA[:9], Content_Range=f"bytes 0-8/{total}").status_code == 202
+    part.write_bytes(b"x" * total)
+    assert put(served, DATA, Content_Range=f"bytes 0-{total - 1}/{total}").status_code == 201
+    served.table.blobs.clear()
+    part.write_bytes(b"x" * total)
+    assert put(served, b"", Content_Range=f"bytes */{total}").status_code == 422
+    assert not part.exists()
+
+
+def test_more_than_the_whole_file_is_answered_with_what_helps(served: Served) -> None:
+    assert put(served, DATA[:99], Content_Range=f"bytes 0-98/{len(DATA)}").status_code == 202
+    answer = put(served, DATA[:9], Content_Range="bytes 9-17/50")
+    assert (answer.status_code, answer.json()["hint"]) == (409, "send the file whole")
+
+
+@pytest.mark.parametrize("where", ["query", "list"])
+def test_an_arrived_file_of_which_another_xxhash_is_declared_is_not_called_complete(served: Served, where: str) -> None:
+    assert put(served, DATA).status_code == 201
+    if where == "list":
+        rows = [{"local": "/a/b.txt", "hash": MD5, "xxhash": "7"}]
+        assert [row["hash"] for row in upload(served, rows).json()["lacking"]] == [MD5]
+    answer = put(served, DATA, **({"xxhash": "7"} if where == "query" else {}))
+    assert (answer.status_code, answer.json()["why"]) == (422, f"its xxHash64 is {XXH}, and 7 was declared")
+    assert len(served.table.blobs) == 1
+    upload(served, [{"local": "/a/b.txt", "hash": MD5, "xxhash": XXH}])
+    assert put(served, DATA).status_code == 200, "it is still here"
+
+
+def test_an_xxhash_of_zero_means_that_none_is_known(served: Served) -> None:
+    rows = [{"local": "/a/b.txt", "hash": MD5, "xxhash": "0"}]
+    upload(served, rows)
+    assert put(served, DATA).status_code == 201
+    assert upload(served, rows).json()["lacking"] == []
+    assert put(served, DATA, xxhash="0").status_code == 200
+
+
+def test_an_arrived_file_that_comes_slowly_again_is_answered_after_it(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("farmd.web.bodies._DRAIN_S", 0.0)
+    assert put(served, DATA).status_code == 201
+    answer = put(served, DATA)
+    assert (answer.status_code, answer.headers.get("Connection", "")) == (200, "")
+
+
+def test_a_client_that_waits_to_be_asked_for_an_arrived_file_is_not_asked(served: Served) -> None:
+    assert put(served, DATA).status_code == 201
+    with served.connect() as client:
+        client.sendall(
+            f"PUT /api/files/{MD5} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer good\r\n"
+            f"Content-Length: {len(DATA)}\r\nExpect: 100-continue\r\n\r\n".encode()
+        )
+        answer = read_all(client)
+    assert answer.startswith(b"HTTP/1.1 200"), answer[:80]
+
+
+def test_a_list_of_somebody_who_may_send_nothing_is_not_kept(served: Served) -> None:
+    def refuse(_args: dict[str, Any]) -> Any:
+        raise NotAllowed("vera may not send files to the farm")
+
+    served.table.answers["blob.missing"] = refuse
+    assert upload(served, [{"local": "/a", "hash": MD5, "xxhash": XXH}]).status_code == 403
+    assert list(served.settings.spool_dir.rglob("*.json")) == []
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [("C:/a", "C:/a/s.blend"), ("/C/x.ma", "C:/x.ma"), ("//a/b/s.ma", "/a/b/s.ma"), ("/a/s.ma/tex.png", "/a/s.ma")],
+)
+def test_a_list_whose_files_have_no_place_beside_each_other_is_refused(served: Served, paths: tuple[str, str]) -> None:
+    rows = [{"local": path, "hash": f"{n:032x}", "xxhash": "1"} for n, path in enumerate(paths)]
+    answer = upload(served, rows, scene_hash=f"{1:032x}")
+    assert (answer.status_code, answer.json()["code"]) == (422, "unusable")
+
+
+def test_one_scene_declared_by_two_requests_at_once_keeps_one_list_of_them(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "web", 1 << 30)
+    spool.open()
+    lists = [[Declared(f"/a/{n}/{k}.png", f"{k:032x}", n) for k in range(200)] for n in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda files: spool.declare("anna", MD5, files), lists))
+    kept = spool.user("anna").get_set(MD5)
+    assert kept in lists
+    assert spool.declared_xxh64("anna", f"{3:032x}") == kept[3].xxh64
+    assert list((tmp_path / "web").rglob("*.draft")) == []
+
+
+def test_hashes_of_lists_that_gave_way_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("farmd.web.spool.MAX_SETS", 2)
+    monkeypatch.setattr("farmd.web.spool.MAX_HASHES", 3)
+    spool = Spool(tmp_path / "web", 100)
+    spool.open()
+    for number in range(4):
+        spool.declare("anna", f"{number:032x}", [Declared("/a", f"{number:032x}", number)])
+        os.utime(tmp_path / "web/u-anna/sets" / f"{number:032x}.json", (number, number))
+    assert [spool.declared_xxh64("anna", f"{number:032x}") for number in range(4)] == [None, None, 2, 3]
+    spool.declare("anna", f"{3:032x}", [Declared("/b", "b" * 32, 9)])
+    assert (spool.declared_xxh64("anna", f"{3:032x}"), spool.declared_xxh64("anna", "b" * 32)) == (None, 9)
+    spool.declare("ben", "c" * 32, [Declared("/a", "c" * 32, 1), Declared("/b", "d" * 32, 1)])
+    assert spool.declared_xxh64("ben", "d" * 32) == 1
+    assert list(spool._hashes) == ["ben"], (
+        "those of who sent nothing for longest are read again when they are asked for"
+    )
+    assert spool.declared_xxh64("anna", "b" * 32) == 9
