@@ -6,6 +6,7 @@ good. An exception that nobody expected is answered as a 500 (uvicorn logs its p
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -23,9 +24,10 @@ from farmd.web.bodies import drained, json_object
 from farmd.web.endpoints import Asked, Endpoint, Parts
 from farmd.web.errors import Refusal, error_response
 from farmd.web.headers import CarefulHeaders
+from farmd.web.metrics import ANSWER_S
 from farmd.web.paths import check_path
 from farmd.web.table import ENDPOINTS
-from protocol.errors import FarmError, UserError
+from protocol.errors import FarmError, Unreachable, UserError
 from protocol.human import nearest_word
 
 if TYPE_CHECKING:
@@ -85,7 +87,13 @@ def _answering(parts: Parts, gate: Gate, methods: dict[str, Endpoint]) -> Callab
 
 
 async def _answer(parts: Parts, gate: Gate, endpoint: Endpoint, request: Request) -> Response:
-    user = await gate.user_of(request) if endpoint.needs_token else ""
+    try:
+        async with asyncio.timeout(ANSWER_S if endpoint.when_down is not None else None):
+            user = await gate.user_of(request) if endpoint.needs_token else ""
+    except (Unreachable, TimeoutError):
+        if endpoint.when_down is None:
+            raise
+        return endpoint.when_down()
     path = {name: str(value) for name, value in request.path_params.items()}
     check_path(path)
     query = _checked(endpoint.query, _query_of(request, endpoint.query))

@@ -8,16 +8,21 @@ out nobody else.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
 from collections import OrderedDict
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+from weakref import WeakValueDictionary
 
 from farmd.web.errors import Refusal
 from protocol.errors import NotAllowed, NotFound, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from starlette.requests import Request
 
     from farmd.web.farm import Farm
@@ -46,6 +51,7 @@ class Gate:
         self._farm = farm
         self._tries: OrderedDict[str, _Tries] = OrderedDict()
         self._good: OrderedDict[bytes, None] = OrderedDict()
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def user_of(self, request: Request) -> str:
         """Return the name of the user whose token a request brings.
@@ -57,20 +63,33 @@ class Gate:
         token = token_in(request)
         address = request.client.host if request.client is not None else ""
         mark = hashlib.sha256(token.encode()).digest()
-        left, wait_s = self._left(address)
-        if left < 1 and mark not in self._good:
-            why = f"{WRONG_AT_ONCE} wrong ones came from {address}"
-            raise Refusal(
-                429, "no more tokens are looked at", why, "wait", headers={"Retry-After": str(int(wait_s) + 1)}
-            )
-        try:
-            answer = await self._farm.call("", "user.check", token=token)
-        except (NotAllowed, NotFound, UsageError):
-            self._good.pop(mark, None)
-            self._note_wrong(address, left)
-            raise _no_token("the token is not valid", "it was revoked, is mistyped, or of another farm") from None
+        async with self._turn(address, mark):
+            try:
+                answer = await self._farm.call("", "user.check", token=token)
+            except (NotAllowed, NotFound, UsageError):
+                self._good.pop(mark, None)
+                self._note_wrong(address)
+                raise _no_token("the token is not valid", "it was revoked, is mistyped, or of another farm") from None
         self._note_good(mark)
         return str(answer["user"])
+
+    @asynccontextmanager
+    async def _turn(self, address: str, mark: bytes) -> AsyncIterator[None]:
+        """Look at the unknown tokens of an address one after another: of many at once, each wrong one counts.
+
+        Raises:
+            Refusal: The address has brought too many wrong ones.
+        """
+        if mark in self._good:
+            yield
+            return
+        async with self._turns.setdefault(address, asyncio.Lock()):
+            left, wait_s = self._left(address)
+            if left < 1 and mark not in self._good:
+                why = f"{WRONG_AT_ONCE} wrong ones came from {address}"
+                after = {"Retry-After": str(int(wait_s) + 1)}
+                raise Refusal(429, "no more tokens are looked at", why, "wait", headers=after)
+            yield
 
     def _left(self, address: str) -> tuple[float, float]:
         """Return how many tries an address has left, and how long until there is one."""
@@ -80,8 +99,8 @@ class Gate:
         left = min(WRONG_AT_ONCE, known.left + (now - known.at) / WRONG_REFILL_S)
         return left, max(0.0, (1 - left) * WRONG_REFILL_S)
 
-    def _note_wrong(self, address: str, left: float) -> None:
-        self._tries[address] = _Tries(left - 1, time.monotonic())
+    def _note_wrong(self, address: str) -> None:
+        self._tries[address] = _Tries(self._left(address)[0] - 1, time.monotonic())
         self._tries.move_to_end(address)
         while len(self._tries) > MAX_ADDRESSES:
             self._tries.popitem(last=False)

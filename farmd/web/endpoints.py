@@ -110,6 +110,7 @@ class Endpoint:
         refusals: Statuses with which it can refuse, besides those that all can.
         headers: Names and meanings of request headers that it reads.
         needs_token: False for what says nothing about the farm.
+        when_down: What is answered while no daemon can say whose the token is; None = that it cannot be said.
     """
 
     method: str
@@ -128,3 +129,4 @@ class Endpoint:
     refusals: tuple[int, ...] = ()
     headers: dict[str, str] = field(default_factory=dict)
     needs_token: bool = True
+    when_down: Callable[[], Response] | None = None

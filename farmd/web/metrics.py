@@ -1,7 +1,7 @@
 """`/metrics`: the farm as this node sees it, for Prometheus, in its text exposition format 0.0.4.
 
-https://prometheus.io/docs/instrumenting/exposition_formats/. One question to the daemon a scrape; names have their unit,
-nothing has a label that grows without end (no job ids).
+https://prometheus.io/docs/instrumenting/exposition_formats/. Two questions to the daemon a scrape, besides the one for the
+token; names have their unit, nothing has a label that grows without end (no job ids).
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from farmd.web.endpoints import Asked
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+ANSWER_S: Final = 4.0
+"""For each question: Prometheus gives a scrape ten seconds where nobody says otherwise."""
 _TASKS: Final = ("waiting", "running", "done", "failed")
 _OF_NODE: Final = (
     ("farm_node_cores", "Processor cores that a machine offers.", "cores"),
@@ -38,15 +40,20 @@ async def show_metrics(asked: Asked) -> Response:
     """Write what is measured; a daemon that does not answer is a value, not an error."""
     own = asked.parts.farm
     try:
-        status = await own.call(asked.user, "farm.status")
-        jobs = (await own.call(asked.user, "job.list"))["jobs"]
+        status = await own.call(asked.user, "farm.status", limit_s=ANSWER_S)
+        jobs = (await own.call(asked.user, "job.list", limit_s=ANSWER_S))["jobs"]
     except Unreachable:
-        return Response("\n".join(_family("farm_up", "Whether the daemon answers.", [({}, 0)])) + "\n", 200, _KIND)
+        return farm_is_down()
     lines = [line for family in _families(status, jobs) for line in family]
     return Response("\n".join(lines) + "\n", 200, _KIND)
 
 
 _KIND: Final = {"Content-Type": CONTENT_TYPE}
+
+
+def farm_is_down() -> Response:
+    """Say that the daemon does not answer, which is all that can be said, also to whoever brings a token then."""
+    return Response("\n".join(_family("farm_up", "Whether the daemon answers.", [({}, 0)])) + "\n", 200, _KIND)
 
 
 def _families(status: dict[str, Any], jobs: list[dict[str, Any]]) -> Iterable[list[str]]:

@@ -155,7 +155,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     _get("/api/v1/users/me", "show_me", "Say whose token this is.", nodes.show_me, gives=(FARM, farmschemas.Me)),
     Endpoint(
         "GET", "/metrics", "show_metrics", "Numbers for Prometheus.",
-        metrics.show_metrics, ABOUT, answer="text/plain",
+        metrics.show_metrics, ABOUT, answer="text/plain", when_down=metrics.farm_is_down,
     ),
     Endpoint(
         "GET", "/health", "show_health", "Say that this process answers.",

@@ -92,7 +92,7 @@ class Served:
         self.folder = folder
         self.table = Table()
         self.settings = WebSettings(folder, quota_bytes=quota_bytes, **settings)
-        self._daemon = Daemon(f"ipc://{folder / SOCKET_NAME}", self.table.answer)
+        self.daemon = Daemon(f"ipc://{folder / SOCKET_NAME}", self.table.answer)
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._socket.getsockname()[1])
         self.url = f"http://127.0.0.1:{self.port}"
@@ -109,7 +109,7 @@ class Served:
         assert self._server is not None
         self._server.should_exit = True
         self._thread.join(10)
-        self._daemon.close()
+        self.daemon.close()
         assert not self._thread.is_alive()
 
     def _run(self) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
+from farmd.web import app, metrics
 from farmd.web.documents import document
 from farmd.web.errors import CODES, Refusal, error_document, status_of
 from farmd.web.table import ENDPOINTS
@@ -153,8 +154,20 @@ def test_the_daemon_that_is_away_is_a_503_that_says_when_to_come_again(served: S
     served.table.answers["farm.status"] = away
     answer = get(served, "/api/v1/farm")
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
-    metrics = get(served, "/metrics")
-    assert (metrics.status_code, metrics.text.splitlines()[-1]) == (200, "farm_up 0")
+    measured = get(served, "/metrics")
+    assert (measured.status_code, measured.text.splitlines()[-1]) == (200, "farm_up 0")
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+def test_metrics_say_that_the_daemon_is_down_while_nobody_can_tell_whose_a_token_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_open: bool
+) -> None:
+    for module in (app, metrics):
+        monkeypatch.setattr(module, "ANSWER_S", 0.2)
+    with Served(tmp_path, open_metrics=is_open) as served:
+        served.daemon.close()
+        answer = get(served, "/metrics")
+    assert (answer.status_code, answer.text.splitlines()[-1]) == (200, "farm_up 0")
 
 
 def test_metrics_are_in_the_text_format_of_prometheus(served: Served) -> None:
