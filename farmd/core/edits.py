@@ -51,8 +51,23 @@ def registers_of_edits(registers: Registers) -> Iterator[tuple[str, tuple[Rec, C
 
 
 def spec_bytes_of(job: Job) -> bytes:
-    """Pack the specification of a job as it holds now: for a node that may not have its rows yet."""
+    """Pack the specification of a job as it holds now.
+
+    Raises:
+        UsageError: It is too large, by changes that were made in two parts of a divided farm.
+    """
     return job.rec.body if job.spec is job.submitted else spec_to_bytes(job.spec)
+
+
+def spec_bytes_to_grant(job: Job) -> bytes:
+    """Pack the specification of a job for a node that may not have its rows yet; without changes if they are too large.
+
+    That node learns of the changes with their rows.
+    """
+    try:
+        return spec_bytes_of(job)
+    except UsageError:
+        return job.rec.body
 
 
 def edit_views(job: Job) -> list[dict[str, Any]]:

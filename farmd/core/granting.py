@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from farmd.core.edits import spec_bytes_of
+from farmd.core.edits import spec_bytes_to_grant
 from farmd.core.ledger import Granted
 from farmd.core.occupancy import ACCEPT_S
 from farmd.core.prefetch import AGAIN_S, Prefetcher
@@ -213,7 +213,7 @@ class Granting:
         self._occupancy.take(ref, Granted(node, epoch, generation, now, accepted=False, seen_at=now), claim)
         told = (node, job.id) in self._told
         self._told[node, job.id] = None
-        spec = b"" if told else spec_bytes_of(job)
+        spec = b"" if told else spec_bytes_to_grant(job)
         turn.send(node, Grant(ref, epoch, generation, spec))
         self._wake(now + ACCEPT_S)
 

@@ -5,7 +5,7 @@ so already is not written. A change counts from the next attempt on: what runs g
 was cancelled only what people read can be changed.
 
 Into which folder results go may be changed by everybody where `farmctl` fetches them; where a daemon writes them, only
-by the user that it runs as, as with the submission: it would write there for anybody else.
+by the user that it runs as, asking that daemon, as with the submission: it would write there for anybody else.
 
 Called by `farmd.core.door`.
 """
@@ -33,7 +33,7 @@ from protocol.jobedits import (
     value_of,
     with_edits,
 )
-from protocol.jobspec import DeliverBy
+from protocol.jobspec import DeliverBy, spec_to_bytes
 from protocol.records import JobField, Kind, job_control_pk
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Revising:
     def _edit(self, turn: Turn, event: ClientAsked) -> None:
         """Let other values stand in for some fields; None takes a change back."""
         job, changes = job_of(self._node, event), _changes_of(event)
-        _refuse_forbidden(event, job, changes)
+        self._refuse_forbidden(event, job, changes)
         now, after = replace(job.spec, priority=job.priority), _changed(job, changes)
         news = [name for name in sorted(changes) if value_of(now, name) != value_of(after, name)]
         changed = [{"field": name, "from": value_of(now, name), "to": value_of(after, name)} for name in news]
@@ -71,6 +71,28 @@ class Revising:
         written = [self._write(turn, event, job, name, changes[name]) for name in news]
         self._node.fold(turn)
         answer_order(self._node, turn, event, data | {"edits": edit_views(job)}, written)
+
+    def _refuse_forbidden(self, event: ClientAsked, job: Job, changes: Mapping[str, Edit]) -> None:
+        """Refuse what the state of the job, or who asks, does not allow.
+
+        Raises:
+            UserError: It is refused.
+        """
+        if job.cancelled and not all(map(is_for_people, changes)):
+            raise UserError(
+                f"job {job.id} was cancelled",
+                "a cancelled job stays so",
+                f"farmctl job resubmit {job.id} makes a new one",
+            )
+        home = self._node.outputs.home_of(job)
+        is_writer = event.same_user and home == self._node.id
+        if "output_dir" in changes and job.spec.deliver is DeliverBy.NODE and not is_writer:
+            raise NotAllowed(
+                "the output folder cannot be changed",
+                f"the daemon of {self._node.registry.name_of(home)} writes there, and only the user that it runs as may "
+                "say where, on that machine",
+                f"fetch the results yourself: farmctl job download {job.id} --output DIR",
+            )
 
     def _write(self, turn: Turn, event: ClientAsked, job: Job, name: str, edit: Edit) -> Rec:
         if name == PRIORITY:
@@ -86,7 +108,7 @@ def _changed(job: Job, changes: Mapping[str, Edit]) -> JobSpec:
     """Return the specification as it would be.
 
     Raises:
-        UsageError: A field cannot be changed to what is asked for.
+        UsageError: A field cannot be changed to what is asked for, or all together are too large.
     """
     kept = [(name, edit) for name, edit in edits_of(job.registers) if name not in changes]
     spec = with_edits(replace(job.submitted, priority=job.priority), kept)
@@ -94,6 +116,7 @@ def _changed(job: Job, changes: Mapping[str, Edit]) -> JobSpec:
         spec = replace(spec, priority=job.submitted.priority)
     for name in sorted(changes):
         spec = edited(spec, name, changes[name])
+    spec_to_bytes(spec)  # else it could neither be granted to a node without its rows, nor be submitted again
     return spec
 
 
@@ -119,21 +142,3 @@ def _edit_of(name: str, value: object) -> Edit:
         return Edit(value)
     kind = "a text" if is_text(name) else "a whole number"
     raise UsageError(f"the job's field {name!r} cannot be changed to {str(value)[:80]!r}", f"it is {kind}", "")
-
-
-def _refuse_forbidden(event: ClientAsked, job: Job, changes: Mapping[str, Edit]) -> None:
-    """Refuse what the state of the job, or who asks, does not allow.
-
-    Raises:
-        UserError: It is refused.
-    """
-    if job.cancelled and not all(map(is_for_people, changes)):
-        raise UserError(
-            f"job {job.id} was cancelled", "a cancelled job stays so", f"farmctl job resubmit {job.id} makes a new one"
-        )
-    if "output_dir" in changes and job.spec.deliver is DeliverBy.NODE and not event.same_user:
-        raise NotAllowed(
-            "the output folder cannot be changed",
-            "the daemon writes there, and only the user that it runs as may say where",
-            f"fetch the results yourself: farmctl job download {job.id} --output DIR",
-        )

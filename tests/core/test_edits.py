@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgpack
 import pytest
 
-from farmd.core.edits import edit_views
+from farmd.core.edits import edit_views, spec_bytes_of, spec_bytes_to_grant
 from farmd.core.retention import LOOK_S
 from farmd.core.submitting import SUBMIT_PATIENCE_S
 from protocol.bodies import ControlBody, pack_body
@@ -220,6 +220,57 @@ def test_output_folder_is_changed_for_what_is_delivered_from_then_on() -> None:
         assert (await farm.data("job.show", job="renamed"))["id"] == job
 
     play(scene)
+
+
+def test_only_the_user_of_the_daemon_that_writes_says_where_and_to_that_daemon() -> None:
+    async def scene(farm: Farm) -> None:
+        other = farm.machines[1]
+        job = await farm.submit(gate=GateSpec(GateMode.HOLD, (1,)))
+        await farm.until(lambda: other.node.jobs.get(job) is not None)  # type: ignore[arg-type]  # a job id
+        refused = await farm.ask("job.edit", on=1, job=job, changes={"output_dir": "/home/anna/.config/autostart"})
+        assert refused.error is not None
+        assert refused.error[0] == 6
+        assert "the daemon of n00 writes there" in refused.error[2]
+        as_ben = await farm.ask_as("ben", "job.edit", on=0, job=job, changes={"output_dir": "/home/anna"})
+        assert as_ben.error is not None
+        await farm.data("job.edit", on=0, job=job, changes={"output_dir": "/elsewhere"})
+        await farm.until(lambda: other.node.jobs.get(job).spec.output_dir == "/elsewhere")  # type: ignore[union-attr,arg-type]
+
+    play(scene, 2)
+
+
+LARGE: dict[str, Any] = {
+    "params": {f"p{number}": "v" * 4090 for number in range(62)},
+    "path_rules": tuple((f"/p{number:03d}" + "a" * 500, "/q" + "b" * 512) for number in range(256)),
+}
+"""Nearly as much as a specification may hold."""
+FOLDER = "/" + "中" * 4000
+
+
+def test_a_change_after_which_a_job_could_not_be_packed_is_refused_whole() -> None:
+    async def scene(farm: Farm) -> None:
+        job = await farm.submit(**LARGE)
+        seq = farm.machines[0].node.replica.seq
+        for dry_run in (True, False):
+            answer = await farm.ask("job.edit", job=job, changes={"output_dir": FOLDER, "name": "b"}, dry_run=dry_run)
+            assert answer.error is not None
+            assert (answer.error[0], answer.error[1]) == (2, "the job is too large")
+        rows = [rec for rec in farm.machines[0].node.replica.rows() if rec.kind == Kind.JOB_CONTROL]
+        assert rows == []
+        assert farm.machines[0].node.replica.seq >= seq
+        assert (await farm.data("job.spec", job=job))["spec"]
+        await farm.until_state(job, "completed")
+
+    play(scene)
+
+
+def test_a_job_that_changes_of_two_halves_made_too_large_is_granted_as_it_was_submitted() -> None:
+    row = job_row(spec("1-4", **LARGE))
+    job = folded(row, edit_row("output_dir", 0, FOLDER))
+    assert job.spec.output_dir == FOLDER
+    with pytest.raises(UsageError):
+        spec_bytes_of(job)
+    assert spec_bytes_to_grant(job) == row.body
 
 
 def test_dry_run_tells_what_would_change_and_writes_nothing() -> None:
