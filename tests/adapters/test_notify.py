@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from farmd.adapters import notify
 from farmd.adapters.notify import Notifier
 from farmd.core.effects import Notify
 from protocol.bodies import HookBody
@@ -216,6 +217,77 @@ def test_addresses_that_hang_or_trickle_end_in_time_and_others_still_get_through
         assert time.monotonic() - began < 6
         assert released.wait(5), "the connection was left open"
     assert errors == ["no answer within 1 s"] * 3 + [""]
+
+
+@pytest.fixture
+def stuck(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Let look-ups of stuck.example hang until the event is set; then they lead to this machine."""
+    found, look_up = threading.Event(), socket.getaddrinfo
+
+    def slow(host: str, *args: Any, **kwargs: Any) -> Any:
+        if host == "stuck.example":
+            found.wait(15)
+            host = "127.0.0.1"
+        return look_up(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    yield found
+    found.set()
+    await_end_of_tries()
+
+
+def await_end_of_tries() -> None:
+    for thread in threading.enumerate():
+        if thread.name == "notify":
+            thread.join(10)
+
+
+def test_a_name_server_that_hangs_makes_no_other_address_unreachable_and_nothing_is_sent_late(
+    stuck: threading.Event,
+) -> None:
+    with receiver(says(200)) as well:
+        away = hook(well.url.replace("127.0.0.1", "stuck.example"))
+        errors = carry(*[away] * 6, *[hook(well.url)] * 3, limit_s=0.3)
+        assert errors == ["no answer within 0.3 s"] * 6 + [""] * 3
+        stuck.set()
+        await_end_of_tries()
+        assert len(well.got) == 3, "what was told to have failed is not sent when the name is found in the end"
+
+
+def test_a_try_that_finds_all_threads_stuck_waits_for_one_and_is_no_failure(
+    stuck: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notify, "THREADS", 2)
+    with receiver(says(200)) as well:
+        away = hook(well.url.replace("127.0.0.1", "stuck.example"))
+        threading.Timer(0.6, stuck.set).start()
+        assert carry(away, away, hook(well.url), limit_s=0.2) == ["no answer within 0.2 s"] * 2 + [""]
+
+
+def test_a_handshake_that_never_ends_is_ended_with_its_thread() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        (error,) = carry(hook(f"https://127.0.0.1:{server.getsockname()[1]}/"), limit_s=0.3)
+        assert error == "no answer within 0.3 s"
+        began = time.monotonic()
+        await_end_of_tries()
+        assert time.monotonic() - began < 0.5, "its connection was shut"
+
+
+def test_a_place_that_does_not_answer_leaves_time_for_the_next_one_of_that_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with receiver(says(200)) as well, socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        filling = [socket.socket() for _ in range(4)]
+        for connection in filling:  # what is accepted by nobody and finds no room any more waits
+            connection.setblocking(False)
+            connection.connect_ex(full.getsockname())
+        places = [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", server) for server in (full.getsockname(), well.server_address)
+        ]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_kwargs: places)
+        assert carry(hook(well.url), limit_s=1.0) == [""]
+        for connection in filling:
+            connection.close()
 
 
 def test_an_encrypted_address_is_told_if_its_certificate_is_trusted_and_only_then(
