@@ -6,47 +6,23 @@ changed after submission; `job resubmit --with` and job files take all.
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from protocol.errors import UsageError
 from protocol.frames import FrameSet, parse_frames, test_frame_choice
-from protocol.human import format_duration, format_size, nearest_word, parse_duration, parse_size
-from protocol.jobedits import LABEL
+from protocol.human import format_duration, format_size, nearest_word
+from protocol.jobedits import LABEL, PART_OF
 from protocol.jobspec import GateMode, GateSpec, JobSpec
+from protocol.jobwords import EDIT_WORDS, LABEL_WORD, Word, whole_number
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 FEW_FRAMES: Final = 3
 """With so many frames or fewer a job that is made of another has no gate, unless that one waits for a person."""
-LABEL_WORD: Final = "label."
 PARAM_WORD: Final = "param."
 _GATE_WORDS: Final = ("frames", "gate", "test-frames")
-
-
-class Word(NamedTuple):
-    """One thing that can be said.
-
-    Attributes:
-        field: Of the specification; a dot leads into one of its parts.
-        read: Makes a value of what a person writes.
-    """
-
-    field: str
-    read: Callable[[str], Any]
-
-
-def _seconds(text: str) -> int:
-    return math.ceil(parse_duration(text))
-
-
-def _number(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError as error:
-        raise UsageError(f"{text[:40]!r} is no whole number", "digits alone are", "write 4") from error
 
 
 def _gate_mode(text: str) -> GateMode:
@@ -55,23 +31,17 @@ def _gate_mode(text: str) -> GateMode:
     return GateMode(text)
 
 
+def _in_a_specification(field: str) -> str:
+    return f"{PART_OF[field]}.{field}" if field in PART_OF else field
+
+
 WORDS: Final[dict[str, Word]] = {
-    "ram": Word("requirements.ram_bytes", parse_size),
-    "vram": Word("requirements.vram_bytes", parse_size),
-    "cores": Word("requirements.cores", _number),
-    "gpus": Word("requirements.gpus", _number),
-    "version": Word("requirements.renderer_version", str),
-    "retries": Word("limits.retries", _number),
-    "frame-timeout": Word("limits.frame_timeout_s", _seconds),
-    "silence": Word("limits.silence_s", _seconds),
-    "priority": Word("priority", _number),
-    "name": Word("name", str),
-    "project": Word("project", str),
+    **{name: Word(_in_a_specification(word.field), word.read) for name, word in EDIT_WORDS.items()},
     "output": Word("output_dir", lambda text: text or None),
     "output-name": Word("output_name", lambda text: text or None),
     "command": Word("command", str),
     "renderer": Word("renderer", str),
-    "chunk": Word("chunk", _number),
+    "chunk": Word("chunk", whole_number),
     "frames": Word("frames", lambda text: str(parse_frames(text))),
     "gate": Word("gate.mode", _gate_mode),
     "test-frames": Word("gate.test_frames", str),

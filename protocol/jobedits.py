@@ -30,7 +30,7 @@ PRIORITY: Final = "priority"
 """Is changed like the others, and has a register of its own."""
 MAX_NAME_CHARS: Final = 80
 
-_PART_OF: Final = {
+PART_OF: Final = {
     "ram_bytes": "requirements",
     "cores": "requirements",
     "gpus": "requirements",
@@ -40,8 +40,9 @@ _PART_OF: Final = {
     "frame_timeout_s": "limits",
     "silence_s": "limits",
 }
+"""Fields that stand in a part of the specification, and in which."""
 _TEXTS: Final = ("name", "project", "output_dir", "renderer_version")
-FIELDS: Final = (*_PART_OF, PRIORITY, "name", "project", "output_dir")
+FIELDS: Final = (*PART_OF, PRIORITY, "name", "project", "output_dir")
 """Fields that can be changed, labels apart."""
 FOR_PEOPLE: Final = ("name", "project")
 """Fields that change nothing but what people read, labels apart: they can be changed when a job is over, too."""
@@ -86,7 +87,7 @@ def value_of(spec: JobSpec, name: str) -> int | str:
     """Return what a specification says in a field that can be changed; a missing text is empty."""
     if name.startswith(LABEL):
         return spec.labels.get(name.removeprefix(LABEL), "")
-    value: int | str | None = getattr(getattr(spec, _PART_OF[name]) if name in _PART_OF else spec, name)
+    value: int | str | None = getattr(getattr(spec, PART_OF[name]) if name in PART_OF else spec, name)
     return "" if value is None else value
 
 
@@ -105,8 +106,8 @@ def edited(spec: JobSpec, name: str, edit: Edit) -> JobSpec:
     change: dict[str, Any] = {name: edit.text if is_text(name) else edit.value}
     if name == "output_dir":
         change = {name: edit.text or None}
-    if name in _PART_OF:
-        change = {_PART_OF[name]: replace(getattr(spec, _PART_OF[name]), **change)}
+    if name in PART_OF:
+        change = {PART_OF[name]: replace(getattr(spec, PART_OF[name]), **change)}
     return replace(spec, **change)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.widgets import Input
 from textual.worker import Worker, WorkerState
 
 from protocol.errors import UserError
@@ -40,6 +41,8 @@ from tui.words import help_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from textual.events import Key
 
     from tui.columns import Row
     from tui.source import Source, Told
@@ -157,11 +160,11 @@ class Dashboard(App[int]):
     def _tick(self) -> None:
         if not self.is_running:
             return  # the screens are being taken apart: a part of the front one may be gone already
-        for key in self.console_model.tick():
-            row = self.console_model.job_row(key) or {}
-            self.tell(
-                (Run("⧗ ", "warning"), Run(f"{row.get('name') or key}: not confirmed yet, the order is on its way"))
-            )
+        late = self.console_model.tick()
+        if late:
+            row = self.console_model.row_anywhere(late[0]) or {}
+            what = str(row.get("name") or late[0]) if len(late) == 1 else counted(len(late), "order")
+            self.tell((Run("⧗ ", "warning"), Run(f"{printable(what)}: not confirmed yet, but sent and on the way")))
         self.front.tell_edges()
 
     def _job_lost(self, told: JobLost) -> None:
@@ -231,6 +234,16 @@ class Dashboard(App[int]):
     def _ask_filter(self) -> None:
         self.front.action_filter()
 
+    def on_key(self, event: Key) -> None:
+        """Give a letter to the line that is being typed although it came before that line was in front.
+
+        A terminal sends at once what is pasted or typed fast: such letters are on their way to the screen when the
+        first of them, a slash, opens the line. Letters that an open line takes never come here.
+        """
+        if event.is_printable and event.character and isinstance(self.focused, Input):
+            event.prevent_default()
+            self.focused.insert_text_at_cursor(event.character)
+
     async def action_back(self) -> None:
         """Go back."""
         self.front.action_back()
@@ -251,10 +264,11 @@ class Dashboard(App[int]):
         if len(self.screen_stack) > 2:
             self.go_back()
         elif len(self.console_model.pending):
-            count = counted(len(self.console_model.pending), "order")
-            question = Question(
-                f"Quit while {count} is on the way?", "It stays ordered; nobody watches it.", wants_why=False
-            )
+            pending = self.console_model.pending
+            lost = f"{pending.unsent} not sent yet would be lost. " if pending.unsent else ""
+            loses = f"{lost}What was sent stays ordered; nobody watches it."
+            text = f"Quit with {counted(len(pending), 'order')} on the way?"
+            question = Question(text, loses, wants_why=False)
             self.push_screen(question, lambda answer: None if answer is None else self.exit(0))
         else:
             self.exit(0)

@@ -34,7 +34,6 @@ class Asking:
         self._events_of = ""
         self._asking_events = False
         self._asking_tasks = False
-        self._pictures: set[tuple[str, int]] = set()
 
     def _run(self, question: Coroutine[Any, Any, None], group: str, *, exclusive: bool = False) -> None:
         self._dashboard.run_worker(question, group=group, exclusive=exclusive, exit_on_error=False)
@@ -87,21 +86,22 @@ class Asking:
             screen.opened.table.change(learnt)
             screen.told()
 
-    def picture(self, screen: JobScreen, frame: int) -> None:
-        """Ask for the picture of a frame, once at a time."""
-        asked = (screen.job, frame)
-        if asked not in self._pictures:
-            self._pictures.add(asked)
-            self._run(self._picture(screen, frame), "pictures")
+    def picture(self, screen: JobScreen, frame: int, result: Any) -> None:
+        """Ask for the picture of a frame, once at a time.
 
-    async def _picture(self, screen: JobScreen, frame: int) -> None:
+        Args:
+            screen: Who wants it.
+            frame: Which.
+            result: Given back with the answer, so that one which comes too late is known as such.
+        """
+        self._run(self._picture(screen, frame, result), f"picture {screen.job} {frame}", exclusive=True)
+
+    async def _picture(self, screen: JobScreen, frame: int, result: Any) -> None:
         try:
             answer = await self._dashboard.source.call("task.thumbnail", job=screen.job, frame=frame)
-            screen.picture_came(frame, answer["data"], "")
+            screen.picture_came(frame, result, answer["data"], "")
         except UserError as error:
-            screen.picture_came(frame, None, error.what)
-        finally:
-            self._pictures.discard((screen.job, frame))
+            screen.picture_came(frame, result, None, error.what)
 
     # -- the farm, and why ----------------------------------------------------------------------------------------
 

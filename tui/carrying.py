@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from protocol.errors import NotFound, UsageError
+from protocol.jobwords import read_edits
 from tui.keymap import Place
-from tui.orders import ORDERS, priority_order, retry_order
+from tui.orders import ORDERS, edit_order, priority_order, retry_order
 
 if TYPE_CHECKING:
     from tui.app import Dashboard
@@ -58,14 +59,16 @@ def _order(dashboard: Dashboard, intent: Intent) -> None:
     words, jobs, order = intent.words, dashboard.front.chosen_jobs(), dashboard.ordering.order
     match intent.name:
         case "order":
-            order(ORDERS[words[0]], jobs)
+            order(ORDERS[words[0]], jobs, " ".join(words[1:]))
+        case "edit":
+            order(edit_order(read_edits(words), " ".join(words)), jobs)
         case "retry" if words:
             order(retry_order(" ".join(words)), jobs[:1])
         case "retry":
             order(ORDERS["retry"], jobs)
         case "set_priority":
             order(priority_order(_number(words[0])), jobs)
-        case "hold" | "release":
+        case "hold" | "drain" | "release":
             named = [_only(dashboard.console_model.find_node(word), "machine", word) for word in words]
             order(ORDERS[intent.name], named or dashboard.front.chosen_nodes())
 

@@ -34,7 +34,7 @@ class Command:
         intent: What it asks for.
         line: One line of help.
         words: Arguments that the intent always has.
-        takes: What may follow: job, node, column, filter, number, frames, why; empty for nothing.
+        takes: What may follow: job, node, column, filter, edit, number, frames, why; empty for nothing.
         needs: Something must follow.
         changes: It changes something in the farm.
     """
@@ -72,7 +72,10 @@ _COMMANDS: Final = (
     Command("priority", "set_priority", "0 to 100; larger goes first", takes="number", needs=True, changes=True),
     _order("cancel", "cancel for ever; asks first"),
     _order("delete", "delete with all results; asks first"),
+    _order("archive", "put an ended job away, with its results"),
+    Command("edit", "edit", "change what a job needs: ram=16G priority=80", takes="edit", needs=True, changes=True),
     Command("hold", "hold", "give a machine no more work", takes="node", changes=True),
+    Command("drain", "drain", "let a machine run empty, to switch it off", takes="node", changes=True),
     Command("release", "release", "let a machine work again", takes="node", changes=True),
     Command("help", "help", "all keys of this screen"),
     Command("refresh", "refresh", "draw and ask again"),
@@ -81,6 +84,9 @@ _COMMANDS: Final = (
 
 COMMANDS: Final[dict[str, Command]] = {command.name: command for command in _COMMANDS}
 _SHORT: Final = {"q": "quit", "q!": "quit", "e": "events", "j": "jobs", "n": "nodes", "h": "help", "/": "filter"}
+
+_SEVERAL: Final = ("edit", "filter", "node")
+"""What can stand behind a command more than once: each is completed for itself."""
 
 
 def parse_command(text: str, *, read_only: bool = False) -> Intent:
@@ -118,4 +124,5 @@ def completions(text: str, known: Callable[[str], Iterable[str]], *, read_only: 
     command = COMMANDS.get(_SHORT.get(first, first))
     if command is None or not command.takes:
         return []
-    return [f"{first} {word}" for word in known(command.takes) if word.startswith(rest)]
+    done, gap, last = rest.rpartition(" ") if command.takes in _SEVERAL else ("", "", rest)
+    return [f"{first} {done}{gap}{word}" for word in known(command.takes) if word.startswith(last)]

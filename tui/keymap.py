@@ -143,6 +143,8 @@ _JOBLIKE: Final = [
         ("pause", "p", "toggle_pause", "pause, or resume", "pause"),
         ("raise", "plus equals_sign", "priority(10)", "raise the priority by 10", ""),
         ("lower", "minus", "priority(-10)", "lower the priority by 10", ""),
+        ("edit", "i", "edit", "edit: ram=16G priority=80 …", ""),
+        ("archive", "z", "order('archive')", "archive: put an ended job away", ""),
         ("cancel", "X", "order('cancel')", "cancel; asks first", ""),
         ("delete", "D", "order('delete')", "delete; asks first", ""),
         changes=True,
@@ -158,6 +160,7 @@ _NODES: Final = _keys(
     Place.NODES,
     "Order",
     ("hold", "h p", "toggle_hold", "hold: no more work; or release", "hold/release"),
+    ("drain", "D", "order('drain')", "drain: run empty, to switch it off; asks first", "drain"),
     changes=True,
 )
 _LOG: Final = [

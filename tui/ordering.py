@@ -1,4 +1,4 @@
-"""Carries orders out: asks where that is due, sends them, says what became of each.
+"""Carries orders out: asks where that is due, sends them, some at a time, and says what became of each.
 
 What makes no sense for a row is not sent. A row that was refused stays marked, so that one sees which; the others lose
 their mark when the node has taken the order, and the message of what has come true waits for the feed to show it.
@@ -6,6 +6,7 @@ their mark when the node has taken the order, and the message of what has come t
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final
 
 from protocol.errors import UserError
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from tui.app import Dashboard
 
+AT_ONCE: Final = 8
+"""So many orders of one bulk wait for their answers together: each may take two seconds while a machine is away."""
 _ARGUMENT: Final = {Subject.JOB: "job", Subject.NODE: "node"}
 
 
@@ -29,20 +32,32 @@ class Ordering:
     def __init__(self, dashboard: Dashboard) -> None:
         self._dashboard = dashboard
 
-    def order(self, order: Order, keys: list[str]) -> None:
-        """Order something, after asking where that is due; what makes no sense is not sent, and says why."""
+    def order(self, order: Order, keys: list[str], why: str = "") -> None:
+        """Order something, after asking where that is due; what makes no sense is not sent, and says why.
+
+        Args:
+            order: What.
+            keys: Ids of jobs or machines.
+            why: A reason that was given with it; it can still be changed where one is asked for.
+        """
         dashboard, console = self._dashboard, self._dashboard.console_model
         if console.read_only:
             dashboard.tell((Run("read-only: ", "warning"), Run("nothing was ordered", "muted")))
             return
-        sensible, why = console.subjects(order, keys)
+        sensible, refusal = console.subjects(order, keys)
         if not sensible:
-            dashboard.tell((Run(why or "nothing is chosen", "warning"),))
+            dashboard.tell((Run(refusal or "nothing is chosen", "warning"),))
         elif not order.asks:
-            self._send(order, sensible, "")
+            self._send(order, sensible, why)
         else:
-            text = order.question(console.rows_of(order, sensible))
-            question = Question(text, order.loses, wants_why=order.wants_why)
+            rows = console.rows_of(order, sensible)
+            question = Question(
+                order.question(rows),
+                order.loses,
+                wants_why=order.wants_why,
+                why=why,
+                must_type=order.must_type(rows),
+            )
             dashboard.push_screen(
                 question, lambda answer: None if answer is None else self._send(order, sensible, answer)
             )
@@ -65,34 +80,41 @@ class Ordering:
     def _send(self, order: Order, keys: list[str], why: str) -> None:
         dashboard, console = self._dashboard, self._dashboard.console_model
         for key in keys:
-            console.pending.began(key, order, console.mono())
+            console.pending.began(key, order)
         dashboard.draw()
         dashboard.run_worker(self._sent(order, keys, why), group="orders", exit_on_error=False)
 
     async def _sent(self, order: Order, keys: list[str], why: str) -> None:
         dashboard, console = self._dashboard, self._dashboard.console_model
         taken: list[str] = []
-        refused: UserError | None = None
-        for key in keys:
-            try:
-                await dashboard.source.call(order.op, **{_ARGUMENT[order.subject]: key}, **order.args, why=why)
-                taken.append(key)
-            except UserError as error:
-                refused = refused or error
-                console.pending.refused(key)
+        refused: list[UserError] = []
+        left = iter(keys)
+
+        async def send_one_after_another() -> None:
+            for key in left:
+                try:
+                    await dashboard.source.call(order.op, **{_ARGUMENT[order.subject]: key}, **order.args, why=why)
+                except UserError as error:
+                    refused.append(error)
+                    console.pending.refused(key)
+                else:
+                    taken.append(key)
+                    console.pending.sent(key, console.mono())
+
+        await asyncio.gather(*(send_one_after_another() for _ in range(min(AT_ONCE, len(keys)))))
         console.unmark(taken)
         self.confirm(console.pending.review(taken, console.row_anywhere))
-        self._tell(order, [key for key in taken if key in console.pending], refused, len(keys) - len(taken))
+        self._tell(order, [key for key in taken if key in console.pending], refused)
         dashboard.draw()
 
-    def _tell(self, order: Order, waiting: list[str], refused: UserError | None, count: int) -> None:
+    def _tell(self, order: Order, waiting: list[str], refused: list[UserError]) -> None:
         """Say what is on its way, and what was refused."""
         told: list[Run] = []
         if waiting:
             rows = self._dashboard.console_model.rows_of(order, waiting)
             told = [Run(f"⧗ {order.word} ", "warning"), Run(what_of(order.subject, rows)), Run("   ")]
-        if refused is not None:
-            many = f" ({count} refused)" if count > 1 else ""
-            told += [Run(f"✖ {refused.what}{many}", "failed"), Run(f"  {refused.why}", "muted")]
+        if refused:
+            many = f" ({len(refused)} refused)" if len(refused) > 1 else ""
+            told += [Run(f"✖ {refused[0].what}{many}", "failed"), Run(f"  {refused[0].why}", "muted")]
         if told:
             self._dashboard.tell(tuple(told))

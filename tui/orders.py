@@ -2,7 +2,7 @@
 
 An order shows its word at once ("cancelling…") in place of the state and is over when the feed shows what was ordered, or
 when the node refuses. Three levels of danger, as on the command line: none; y/N with what will be lost, default No; and
-nothing here asks for a typed name, since nothing here concerns the whole farm.
+where results of several jobs would be lost for good, their number has to be typed: `*` marks all of them with one key.
 
 Called by the console; must not import textual, and sends nothing itself.
 """
@@ -49,6 +49,7 @@ class Order:
         asks: The question of the confirmation; empty asks nothing. `{what}` is what it is about.
         loses: What will be lost, below the question.
         wants_why: Asks for a reason that others will read.
+        for_good: Of several rows, their number has to be typed.
     """
 
     id: str
@@ -62,6 +63,11 @@ class Order:
     asks: str = ""
     loses: str = ""
     wants_why: bool = False
+    for_good: bool = False
+
+    def must_type(self, rows: list[Row]) -> str:
+        """Return what has to be typed before it is ordered for these rows; nothing for most orders."""
+        return str(len(rows)) if self.for_good and len(rows) > 1 else ""
 
     def question(self, rows: list[Row]) -> str:
         """Write the question for these rows."""
@@ -154,6 +160,14 @@ _ORDERS: Final = (
         refuses=_only_in(_OVER, "only a job that is over can be deleted"),
         asks="Delete {what} for ever?",
         loses="The record and all results that the farm holds are lost. Files in output folders stay.",
+        for_good=True,
+    ),
+    _job(
+        "archive",
+        "archiving…",
+        "archived",
+        lambda row: row is None,
+        refuses=_only_in(_OVER, "only a job that is over can be archived"),
     ),
     Order(
         "hold",
@@ -166,6 +180,18 @@ _ORDERS: Final = (
         refuses=_not_in(frozenset(_HELD), "held already"),
         asks="Hold {what}?",
         loses="It gets no more work until it is released; what runs there is finished.",
+        wants_why=True,
+    ),
+    Order(
+        "drain",
+        Subject.NODE,
+        "node.drain",
+        {},
+        "draining…",
+        "draining",
+        _state_in(*_HELD, "lost", "left"),
+        asks="Drain {what}?",
+        loses="It finishes what it has and takes nothing new until it is released: then it can be switched off.",
         wants_why=True,
     ),
     Order(
@@ -206,18 +232,33 @@ def retry_order(frames: str) -> Order:
         {"action": "retry", "frames": frames},
         "retrying…",
         f"renders frames {frames} again",
-        lambda _row: True,
+        _taken,
         asks=f"Render frames {frames} of {{what}} again?",
         loses="Their results so far are replaced.",
     )
 
 
+def edit_order(changes: Mapping[str, Any], told: str) -> Order:
+    """Make the order for other values of some fields; it has come true when a node has taken it.
+
+    Args:
+        changes: As `protocol.jobwords.read_edits` gives them.
+        told: The same, as the person wrote it.
+    """
+    return Order("edit", Subject.JOB, "job.edit", {"changes": dict(changes)}, "editing…", f"has {told}", _taken)
+
+
+def _taken(_row: Row | None) -> bool:
+    """Hold at once: what an answer says is all that there is to see."""
+    return True
+
+
 @dataclass(slots=True)
 class Pending:
-    """An order that was sent and is not confirmed yet."""
+    """An order that is not confirmed yet; `sent_at` is None until a node has taken it."""
 
     order: Order
-    began_at: float
+    sent_at: float | None = None
 
 
 @dataclass(slots=True)
@@ -237,10 +278,20 @@ class PendingOrders:
     def __contains__(self, key: object) -> bool:
         return key in self._orders
 
-    def began(self, key: str, order: Order, now: float) -> None:
-        """An order leaves."""
-        self._orders[key] = Pending(order, now)
+    @property
+    def unsent(self) -> int:
+        """How many no node has taken yet."""
+        return sum(pending.sent_at is None for pending in self._orders.values())
+
+    def began(self, key: str, order: Order) -> None:
+        """An order is given; of many, most wait for their turn to be sent."""
+        self._orders[key] = Pending(order)
         self.words[key] = order.word
+
+    def sent(self, key: str, now: float) -> None:
+        """A node has taken it: from now on it should come true."""
+        if key in self._orders:
+            self._orders[key].sent_at = now
 
     def refused(self, key: str) -> None:
         """The node did not take it."""
@@ -256,7 +307,11 @@ class PendingOrders:
 
     def expire(self, now: float) -> list[str]:
         """Return the ids whose order was not confirmed in time."""
-        late = [key for key, pending in self._orders.items() if now - pending.began_at >= PATIENCE_S]
+        late = [
+            key
+            for key, pending in self._orders.items()
+            if pending.sent_at is not None and now - pending.sent_at >= PATIENCE_S
+        ]
         for key in late:
             self._drop(key)
         return late

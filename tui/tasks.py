@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from protocol.frames import FrameSet, parse_frames
 from tui.grid import STATES
 
 if TYPE_CHECKING:
@@ -98,6 +99,19 @@ class TaskRows(Mapping[int, "dict[str, Any]"]):
     def place_of(self, task: int | None) -> int:
         """Return where a task stands in the order of the frames, or -1."""
         return self._place_of[task] if task is not None and 0 <= task < len(self._place_of) else -1
+
+    def frames_of(self, tasks: Iterable[int]) -> FrameSet:
+        """Return all frames of some tasks: those of the job from first to last, without the test frames between them."""
+        picture = self.picture
+        tests = FrameSet.of(picture.first[: picture.tests])
+        rest = parse_frames(str(picture.job.get("frames") or "1")) - tests
+        chosen: list[FrameSet] = []
+        for task in tasks:
+            first, last = picture.first[task], picture.last[task]
+            whole = FrameSet((range(first, last + 1),))
+            is_one = first == last or first not in rest or last not in rest
+            chosen.append(whole if is_one else rest[rest.index(first) : rest.index(last) + 1])
+        return FrameSet(tuple(run for frames in chosen for run in frames.runs))
 
     def lacking(self, tasks: Iterable[int]) -> list[int]:
         """Return those tasks of which more could be known than the feed tells."""

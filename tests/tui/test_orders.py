@@ -15,7 +15,7 @@ from tui.orders import ORDERS, PATIENCE_S, Order, PendingOrders, Subject, priori
 JOB_ORDERS = [order for order in ORDERS.values() if order.subject is Subject.JOB]
 
 
-@pytest.mark.parametrize("name", ["reject", "cancel", "delete", "hold"])
+@pytest.mark.parametrize("name", ["reject", "cancel", "delete", "hold", "drain"])
 def test_order_that_loses_something_asks_and_says_what(name: str) -> None:
     order = ORDERS[name]
     assert "{what}" in order.asks
@@ -45,7 +45,8 @@ def test_retry_of_named_frames_asks() -> None:
 def test_order_ends_when_it_came_true_was_refused_or_took_too_long() -> None:
     pending = PendingOrders()
     for key in ("a", "b", "c"):
-        pending.began(key, ORDERS["cancel"], now=100.0)
+        pending.began(key, ORDERS["cancel"])
+        pending.sent(key, now=100.0)
     rows = {"a": {"state": "cancelled"}, "b": {"state": "rendering"}, "c": {"state": "rendering"}}
     assert pending.review(["a", "b"], rows.get) == [("a", ORDERS["cancel"])]
     pending.refused("b")
@@ -53,6 +54,22 @@ def test_order_ends_when_it_came_true_was_refused_or_took_too_long() -> None:
     assert pending.expire(100.0 + PATIENCE_S - 0.1) == []
     assert pending.expire(100.0 + PATIENCE_S) == ["c"]
     assert len(pending) == 0
+
+
+def test_order_that_waits_for_its_turn_is_given_no_time_limit() -> None:
+    pending = PendingOrders()
+    for key in ("a", "b"):
+        pending.began(key, ORDERS["cancel"])
+    pending.sent("a", now=100.0)
+    assert pending.unsent == 1
+    assert pending.expire(100.0 + 10 * PATIENCE_S) == ["a"]
+    assert pending.words == {"b": "cancelling…"}
+
+
+def test_several_jobs_are_deleted_only_when_their_number_is_typed() -> None:
+    delete = ORDERS["delete"]
+    assert [delete.must_type(JOBS[:count]) for count in (1, 2, 7)] == ["", "2", "7"]
+    assert not any(order.must_type(JOBS) for order in ORDERS.values() if order is not delete)
 
 
 @pytest.mark.parametrize(
@@ -63,6 +80,9 @@ def test_order_ends_when_it_came_true_was_refused_or_took_too_long() -> None:
         ("hold ws07", Intent("hold", ("ws07",))),
         ("priority 80", Intent("set_priority", ("80",))),
         ("cancel", Intent("order", ("cancel",))),
+        ("reject too dark", Intent("order", ("reject", "too", "dark"))),
+        ("edit ram=16G", Intent("edit", ("ram=16G",))),
+        ("drain", Intent("drain")),
         ("retry 7,12-14", Intent("retry", ("7,12-14",))),
     ],
 )
@@ -83,6 +103,10 @@ def test_read_only_refuses_every_command_that_changes_something() -> None:
         with pytest.raises(UsageError, match="changes something"):
             parse_command(f"{name} 1", read_only=True)
     assert not set(completions("", lambda _: [], read_only=True)) & set(changing)
+
+
+def test_second_word_is_completed_for_itself() -> None:
+    assert completions("edit ram=16G prio", lambda _: ["ram=", "priority="]) == ["edit ram=16G priority="]
 
 
 @given(st.text(max_size=20))

@@ -12,11 +12,12 @@ from textual.binding import Binding
 from textual.containers import Container
 
 from protocol.human import counted
+from protocol.jobwords import EDIT_WORDS, LABEL_WORD
 from tui.commands import completions
 from tui.filters import EVERYTHING
 from tui.keymap import INHERITED, Keymap, Place
 from tui.looks import Run, Runs
-from tui.orders import ORDERS, priority_order
+from tui.orders import ORDERS, Subject, priority_order
 from tui.screens.moving import TableScreen
 from tui.widgets.bars import BottomBar, StatusLine, TopBar
 from tui.widgets.painting import RunBox
@@ -183,12 +184,15 @@ class FarmScreen(TableScreen):
 
     def action_command(self) -> None:
         """Ask for a command."""
+        self._ask_command("")
+
+    def _ask_command(self, begun: str) -> None:
         console = self.console
 
         def complete(text: str) -> list[str]:
             return completions(text, self._known, read_only=console.read_only)
 
-        self.prompt.ask("command", ":", "", complete)
+        self.prompt.ask("command", ":", begun, complete)
 
     def _known(self, kind: str) -> Iterable[str]:
         console, model = self.console, self.model
@@ -199,6 +203,8 @@ class FarmScreen(TableScreen):
                 return [str(row.get("name")) for row in console.nodes.rows.values()]
             case "column":
                 return [column.id for column in model.columns] if model is not None else []
+            case "edit":
+                return [*(f"{word}=" for word in EDIT_WORDS), LABEL_WORD]
             case "filter":
                 return [f"{name}=" for name in (self.FIELDS.names if self.FIELDS is not None else ())]
             case _:
@@ -249,8 +255,15 @@ class FarmScreen(TableScreen):
     # -- ordering -------------------------------------------------------------------------------------------------
 
     def action_order(self, name: str) -> None:
-        """Order something for the chosen jobs."""
-        self.dashboard.ordering.order(ORDERS[name], self.chosen_jobs())
+        """Order something for the chosen jobs, or machines."""
+        order = ORDERS[name]
+        chosen = self.chosen_jobs() if order.subject is Subject.JOB else self.chosen_nodes()
+        self.dashboard.ordering.order(order, chosen)
+
+    def action_edit(self) -> None:
+        """Ask what of the chosen jobs shall be otherwise."""
+        if self.chosen_jobs():
+            self._ask_command("edit ")
 
     def action_toggle_pause(self) -> None:
         """Pause, or resume."""

@@ -8,25 +8,32 @@ from textual.containers import Vertical
 
 from protocol.human import format_duration, format_percent, printable
 from protocol.states import TaskState
-from tui.grid import next_in_state
+from tui.grid import STATES, next_in_state
 from tui.keymap import Place
 from tui.looks import Run, Runs, job_look, plain, state_runs, task_look
 from tui.screens.base import FarmScreen
+from tui.screens.gallery import Gallery
 from tui.tables import TASK_FIELDS, job_bar, reason_text
 from tui.widgets.grid import GridView
 from tui.widgets.painting import RunBox, split_line
-from tui.widgets.pictures import Pictures, Shown
+from tui.widgets.pictures import Pictures
 from tui.widgets.table import Table
 from tui.words import job_lines, task_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from textual.timer import Timer
+
+    from protocol.frames import FrameSet
     from tui.columns import Row
     from tui.console import OpenJob
 
 _DECIDING: Final = ("testing", "awaiting_approval", "rejected")
-_GONE: Final = "this job is no more"
+DONE: Final = "done"
+"""The result of a task of which no more is known."""
+REST_S: Final = 0.25
+"""The cursor stays on a frame."""
 
 
 class JobScreen(FarmScreen):
@@ -40,7 +47,9 @@ class JobScreen(FarmScreen):
         self.opened = opened
         self.lost = ""
         self._wants_pictures: bool | None = True if pictures else None
-        self._shown: dict[int, Shown] = {}
+        self._gallery = Gallery()
+        self._resting: Timer | None = None
+        self._rests_on: int | None = None
 
     def body(self) -> Iterable[Any]:
         """Make head, grid, pictures and tasks."""
@@ -64,10 +73,9 @@ class JobScreen(FarmScreen):
         """Return the job."""
         return [self.job]
 
-    def chosen_frames(self) -> list[int]:
-        """Return the first frames of the marked tasks, or of the one at the cursor."""
-        table = self.opened.table
-        return [self.opened.picture.first[task] for task in table.chosen()]
+    def chosen_frames(self) -> FrameSet:
+        """Return all frames of the marked tasks, or of the one at the cursor."""
+        return self.opened.rows.frames_of(self.opened.table.chosen())
 
     # -- drawing --------------------------------------------------------------------------------------------------
 
@@ -130,38 +138,49 @@ class JobScreen(FarmScreen):
         return [split_line(name, right, width), (*counts, Run("  "), *job_bar(row, bar)), told]
 
     def _draw_pictures(self) -> None:
-        opened = self.opened
-        wanted: dict[int, tuple[int, list[Runs]]] = {}
-        for frame in opened.test_frames:
-            state = str(frame.get("state"))
-            where = printable(str(frame.get("node_name") or ""))
-            seconds = f"  {format_duration(float(frame['seconds']))}" if frame.get("seconds") else ""
-            first: Runs = (Run(f"{frame.get('frame')} ", "strong"), *state_runs(task_look(state), state))
-            wanted[int(frame["frame"])] = int(frame.get("task") or 0), [first, (Run(f"{where}{seconds}", "muted"),)]
+        gallery, now = self._gallery, self.console.mono()
+        shown = []
+        for frame in self.opened.test_frames:
+            states, task = self.opened.picture.states, int(frame.get("task") or 0)
+            done = task < len(states) and states[task] == STATES.index(TaskState.DONE)
+            shown.append(gallery.show(int(frame["frame"]), _test_words(frame), _result_of(frame) if done else None))
+            if gallery.lacks(shown[-1].frame, now):
+                self._ask_picture(shown[-1].frame)
         row = self.row_at_cursor()
         if row is not None and not row.get("test"):
-            state = str(row.get("state"))
-            words: list[Runs] = [(Run(f"{row['frames']} ", "strong"), *state_runs(task_look(state), state))]
-            words.append((Run("at the cursor", "accent"), *plain(f"  {row.get('node_name') or ''}")))
-            wanted[int(row["first"])] = int(row["task"]), words
-        for number, (task, words) in wanted.items():
-            shown = self._shown.setdefault(number, Shown(number, words))
-            shown.words = words
-            done = task < len(opened.picture.states) and opened.rows[task]["state"] == TaskState.DONE.value
-            if done and shown.data is None and not shown.note:
-                shown.note = "asking …"
-                self.dashboard.asking.picture(self, number)
-            elif not done:
-                shown.data, shown.note = None, ""
-        self.query_one("#pictures", Pictures).show([self._shown[number] for number in wanted])
+            first = int(row["first"])
+            done = row.get("state") == TaskState.DONE.value
+            shown.append(gallery.show(first, _words_at_cursor(row), DONE if done else None))
+            if gallery.lacks(first, now):
+                self._ask_when_resting(first)
+        self.query_one("#pictures", Pictures).show(shown)
+        gallery.forget([one.frame for one in shown])
 
-    def picture_came(self, frame: int, data: bytes | None, note: str) -> None:
-        """The answer to `ask_picture`."""
-        shown = self._shown.get(frame)
-        if shown is not None:
-            shown.data, shown.note = data, note
-            for pictures in self.query("#pictures").results(Pictures):  # none once the page was left
-                pictures.refresh()
+    def _ask_picture(self, frame: int) -> None:
+        result = self._gallery.asks(frame, self.console.mono())
+        self.dashboard.asking.picture(self, frame, result)
+
+    def _ask_when_resting(self, frame: int) -> None:
+        """Ask once the cursor stays: who runs through a job must not have all of its pictures fetched."""
+        if self._rests_on == frame:
+            return
+        if self._resting is not None:
+            self._resting.stop()
+        self._rests_on = frame
+        self._resting = self.set_timer(REST_S, self._rested)
+
+    def _rested(self) -> None:
+        frame, self._rests_on = self._rests_on, None
+        row = self.row_at_cursor()
+        if frame is not None and row is not None and row["first"] == frame and self.has_class("with-pictures"):
+            self._ask_picture(frame)
+            self.draw()
+
+    def picture_came(self, frame: int, result: Any, data: bytes | None, note: str) -> None:
+        """The answer to `Asking.picture`."""
+        self._gallery.came(frame, result, data, note)
+        for pictures in self.query("#pictures").results(Pictures):  # none once the page was left
+            pictures.refresh()
 
     def details(self) -> list[Runs]:
         """Describe the task at the cursor and the job."""
@@ -193,6 +212,15 @@ class JobScreen(FarmScreen):
         self._wants_pictures = not self.has_class("with-pictures")
         self.call_after_refresh(self.told)
 
+    def action_back(self) -> None:
+        """Close pictures that were asked for before the page itself."""
+        is_busy = self.prompt.is_open or len(self.opened.table.marks) or self.opened.table.filter
+        if self._wants_pictures and not is_busy and not self.has_class("with-details"):
+            self._wants_pictures = False
+            self.told()
+        else:
+            super().action_back()
+
     def action_open(self) -> None:
         """Show the log of the task at the cursor."""
         self.action_log()
@@ -218,3 +246,23 @@ class JobScreen(FarmScreen):
             self.dashboard.ordering.retry_frames(self.job, self.chosen_frames())
             return
         super().action_order(name)
+
+
+def _test_words(frame: Row) -> list[Runs]:
+    """Write what stands below the picture of a test frame: number and state; machine and time."""
+    state = str(frame.get("state"))
+    seconds = f"  {format_duration(float(frame['seconds']))}" if frame.get("seconds") else ""
+    first: Runs = (Run(f"{frame.get('frame')} ", "strong"), *state_runs(task_look(state), state))
+    return [first, (Run(f"{printable(str(frame.get('node_name') or ''))}{seconds}", "muted"),)]
+
+
+def _words_at_cursor(row: Row) -> list[Runs]:
+    state = str(row.get("state"))
+    first: Runs = (Run(f"{row['frames']} ", "strong"), *state_runs(task_look(state), state))
+    return [first, (Run("at the cursor", "accent"), *plain(f"  {row.get('node_name') or ''}"))]
+
+
+def _result_of(frame: Row) -> Any:
+    """Return what makes the result of a test frame another one: who rendered it, how long, and which files it has."""
+    outputs = [(output.get("name"), output.get("digest")) for output in frame.get("outputs") or []]
+    return frame.get("node"), frame.get("seconds"), outputs

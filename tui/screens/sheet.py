@@ -65,43 +65,58 @@ class Sheet(ModalScreen[None]):
 class Question(ModalScreen[str | None]):
     """Asks before something happens; answers the reason (or nothing at all), or None: leave it.
 
-    With a reason to type, enter means yes. Without one, only `y` does: whatever else is pressed changes nothing.
+    With a reason to type, enter means yes. Where something else must be typed, enter means yes after exactly that. In
+    all other cases only `y` does: whatever else is pressed changes nothing.
+
+    Args:
+        question: What shall happen?
+        loses: What will be lost.
+        wants_why: Ask for a reason.
+        why: A reason that was given already.
+        must_type: What has to be typed.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "no", show=False, priority=True)]
     AUTO_FOCUS = ""
 
-    def __init__(self, question: str, loses: str, *, wants_why: bool) -> None:
+    def __init__(self, question: str, loses: str, *, wants_why: bool, why: str = "", must_type: str = "") -> None:
         super().__init__()
         self._question = question
         self._loses = loses
-        self._wants_why = wants_why
+        self._why = why
+        self._must_type = must_type
+        self._types = wants_why or bool(must_type)
 
     def compose(self) -> ComposeResult:
         """Make the box."""
         with Vertical(id="question") as box:
             box.border_title = "sure?"
             yield RunBox([(Run(self._question, "strong"),), (), *_wrapped(self._loses)], id="question-lines")
-            if self._wants_why:
-                yield Input(placeholder="why? others read this (may stay empty)", id="question-why", compact=True)
-            answer = (Run("enter", "strong"), Run(" yes   ", "muted"), Run("esc", "strong"), Run(" no", "muted"))
-            plain = (
-                Run("y", "strong"),
-                Run(" yes   ", "muted"),
-                Run("N", "strong"),
-                Run(" no: any other key", "muted"),
-            )
-            yield RunBox([(), answer if self._wants_why else plain], id="question-keys")
+            if self._types:
+                wanted = f"type {self._must_type}" if self._must_type else "why? others read this (may stay empty)"
+                yield Input(self._why, placeholder=wanted, id="question-typed", compact=True)
+            yield RunBox([(), self._keys()], id="question-keys")
+
+    def _keys(self) -> Runs:
+        if not self._types:
+            return (Run("y", "strong"), Run(" yes   ", "muted"), Run("N", "strong"), Run(" no: any other key", "muted"))
+        first = (Run("type ", "muted"), Run(self._must_type, "strong"), Run(", then ", "muted"))
+        rest = (Run("enter", "strong"), Run(" yes   ", "muted"), Run("esc", "strong"), Run(" no", "muted"))
+        return (*first, *rest) if self._must_type else rest
 
     def on_mount(self) -> None:
-        """Let the reason be typed at once."""
-        if self._wants_why:
-            self.query_one("#question-why", Input).focus()
+        """Let it be typed at once."""
+        if self._types:
+            self.query_one("#question-typed", Input).focus()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Take the reason."""
+        """Take the reason, or compare what had to be typed."""
         event.stop()
-        self.dismiss(event.value.strip())
+        typed = event.value.strip()
+        if not self._must_type:
+            self.dismiss(typed)
+        else:
+            self.dismiss("" if typed == self._must_type else None)
 
     def action_no(self) -> None:
         """Leave it."""
@@ -109,7 +124,7 @@ class Question(ModalScreen[str | None]):
 
     def on_key(self, event: Any) -> None:
         """Take y for yes, all else for no."""
-        if self._wants_why:
+        if self._types:
             return
         event.stop()
         event.prevent_default()
