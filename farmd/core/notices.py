@@ -157,7 +157,8 @@ class Notices:
         self._due = inf
         self._follow_office(now)
         if self._scan_at <= now:
-            self._scan_at = inf
+            takes_over_at = self._office_at + TAKE_OVER_S
+            self._scan_at = takes_over_at if now < takes_over_at else inf  # what others are told is seen only then
             self._dirty |= {job.id: None for job in self._node.jobs}
         mine = self._mine(turn.now)
         self._review_some(turn, mine)

@@ -471,6 +471,24 @@ def test_names_of_jobs_cannot_begin_lines_of_their_own() -> None:
     play(scene)
 
 
+def test_a_hook_that_comes_right_after_a_change_of_leader_costs_others_no_notice() -> None:
+    async def scene(farm: Farm) -> None:
+        farm.world.receive = lambda _told: ("down", 0.0)
+        await hook(farm, "job.cancelled")
+        job = await farm.submit(frames="1-500")
+        await farm.data("job.control", job=job, action="cancel")
+        await farm.until(lambda: len(told(farm)) == 2, 30)
+        farm.machines[leader_of(farm)].crash()
+        farm.world.receive = lambda _told: ("", 0.0)
+        new = await until_led(farm)
+        await hook(farm, "job.failed", on=new, target="https://other.example.org/")
+        assert len(told(farm)) == 2, "it is too early to know what the last leader wrote"
+        await farm.until(lambda: len(told(farm)) == 3, 10)
+        assert told(farm)[2].node == farm.machines[new].id
+
+    play(scene, 3)
+
+
 # -- rows ----------------------------------------------------------------------------------------------------------
 
 
