@@ -1,7 +1,8 @@
-"""Ask for one change of many jobs: one result for each, one exit code for all, and a dry run that changes nothing.
+"""Ask for one change of many jobs or machines: one result for each, one exit code for all, and a dry run.
 
-A refusal stops nothing: the other jobs are asked all the same, and the first refusal is the exit code. A node that does
-not answer any more ends it, since the rest would only wait.
+A refusal stops nothing: the others are asked all the same, and the first refusal is the exit code. A node that does not
+answer any more ends it, since the rest would only wait: they are told as not asked, and the exit code is that of a node
+which does not answer, whatever was refused before, so that a script knows that it is not through.
 
 A dry run says how the jobs stand. It leaves out what the node decides (whether a job can be approved just now), because
 by the time that the change is asked for, that may be different.
@@ -9,7 +10,7 @@ by the time that the change is asked for, that may be different.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from farmctl.confirm import confirm, confirm_by_name
 from farmctl.errors import report
@@ -26,6 +27,15 @@ if TYPE_CHECKING:
 
 SCHEMA: Final = "farm.controls.v1"
 _SHOWN: Final = 3
+_PEOPLE_SAY: Final = {"job": "job", "node": "machine"}
+_NOT_ASKED: Final = UserError("not asked", "the node did not answer before", "ask again for this one")
+
+
+class Order(NamedTuple):
+    """What is done, a verb, and with what: job or node."""
+
+    action: str
+    kind: str = "job"
 
 
 def ask_before(session: Session, jobs: Sequence[str], action: str, loss: str, *, for_good: bool = False) -> None:
@@ -43,8 +53,7 @@ def ask_before(session: Session, jobs: Sequence[str], action: str, loss: str, *,
     """
     if session.dry_run:
         return
-    more = f" and {len(jobs) - _SHOWN} more" if len(jobs) > _SHOWN else ""
-    what = jobs[0] if len(jobs) == 1 else f"{len(jobs)} jobs ({', '.join(jobs[:_SHOWN])}{more})"
+    what = jobs[0] if len(jobs) == 1 else f"{len(jobs)} jobs ({', '.join(jobs[:_SHOWN])}{_more(jobs)})"
     question = f"{action} {what}: {loss}?"
     if for_good and len(jobs) > 1:
         confirm_by_name(question, str(len(jobs)), yes=session.yes, no_input=session.no_input)
@@ -54,7 +63,7 @@ def ask_before(session: Session, jobs: Sequence[str], action: str, loss: str, *,
 
 def change(session: Session, jobs: Sequence[str], action: str, *, told: bool = True, **args: Any) -> int:
     """Ask for one change of every job and print one result each; the first refusal is the exit code."""
-    return carry_out(session, jobs, action, lambda job: _one(session, job, action, args), _state_line, told=told)
+    return carry_out(session, jobs, Order(action), lambda job: _one(session, job, action, args), _state_line, told=told)
 
 
 def change_and_wait(
@@ -75,38 +84,42 @@ def change_and_wait(
 
 def carry_out(
     session: Session,
-    jobs: Sequence[str],
-    action: str,
+    ids: Sequence[str],
+    order: Order,
     ask: Callable[[str], View],
     line: Callable[[View], str],
     *,
     told: bool = True,
 ) -> int:
-    """Do one thing with every job and print one result each; the first refusal is the exit code.
+    """Do one thing with every job or machine and print one result each; the first refusal is the exit code.
 
     Args:
         session: With -n.
-        jobs: Their ids.
-        action: The verb.
-        ask: Does it with one job, and returns its result.
+        ids: Of the jobs or machines.
+        order: The verb, and what it is done with.
+        ask: Does it with one, and returns its result.
         line: Says to a person what was done with it.
         told: Print results even if nothing was refused.
     """
     results: list[View] = []
-    code = 0
-    for job in jobs:
+    code, kind, action = 0, order.kind, order.action
+    for number, which in enumerate(ids):
         try:
-            results.append(ask(job))
+            results.append(ask(which))
         except UserError as error:
             refused = report(error, debug=session.debug)
-            results.append({"job": job, "action": action, "error": _facts(error)})
+            results.append({kind: which, "action": action, "error": _facts(error)})
             code = code or int(refused)
             if error.code == ExitCode.UNREACHABLE:
+                code, rest = ExitCode.UNREACHABLE, ids[number + 1 :]
+                results += [{kind: other, "action": action, "error": _not_asked()} for other in rest]
+                if rest:
+                    session.warn(f"{counted(len(rest), 'other')} not asked: {', '.join(rest[:_SHOWN])}{_more(rest)}")
                 break
     if told or code:
-        _print(session, {"schema": SCHEMA, "results": results}, line)
+        _print(session, {"schema": SCHEMA, "results": results}, line, kind)
     if session.dry_run:
-        session.note(f"dry run: {counted(len(results), 'job')} looked at, nothing was changed")
+        session.note(f"dry run: {counted(len(results), _PEOPLE_SAY[kind])} looked at, nothing was changed")
     return code
 
 
@@ -120,19 +133,27 @@ def _one(session: Session, job: str, action: str, args: dict[str, Any]) -> View:
     return {"job": job, "action": action} | answer
 
 
+def _more(ids: Sequence[str]) -> str:
+    return f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else ""
+
+
+def _not_asked() -> View:
+    return _facts(_NOT_ASKED) | {"code": int(ExitCode.UNREACHABLE)}
+
+
 def _facts(error: UserError) -> View:
     return {"code": error.code, "what": error.what, "why": error.why, "hint": error.hint}
 
 
-def _print(session: Session, document: View, line: Callable[[View], str]) -> None:
+def _print(session: Session, document: View, line: Callable[[View], str], kind: str) -> None:
     done = [result for result in document["results"] if "error" not in result]
 
     def lines(_shown: View, _now_ms: int) -> Iterable[str]:
         for result in done:
-            yield f"{result['job']}  {line(result)}"
+            yield f"{printable(str(result.get('name') or result[kind]))}  {line(result)}"
 
     if done or session.format in (Format.JSON, Format.JSONL):
-        session.printer.one(document, "\n".join(str(result["job"]) for result in done), lines)
+        session.printer.one(document, "\n".join(str(result[kind]) for result in done), lines)
 
 
 def _state_line(result: View) -> str:

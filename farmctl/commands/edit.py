@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from farmctl.changing import carry_out, change
+from farmctl.changing import Order, carry_out, change
 from farmctl.context import Session, pass_session
 from farmctl.lazy import Verb
 from farmctl.options import change_options, jobs_argument
@@ -88,7 +88,7 @@ def edit(session: Session, /, words: tuple[str, ...], why: str, **given: Any) ->
         done = answer.pop("changed", [])
         return {"job": job, "action": "edit"} | answer | {"changed": bool(done), "changes": done}
 
-    return carry_out(session, select_jobs(session, words), "edit", ask, _line)
+    return carry_out(session, select_jobs(session, words), Order("edit"), ask, _line)
 
 
 def _line(result: View) -> str:

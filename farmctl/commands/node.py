@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from farmctl.context import Session, pass_session
-from farmctl.errors import report
 from farmctl.holding import until_ms_of, until_options
 from farmctl.lazy import Verb
 from farmctl.options import DRY_RUN, SORT, WHY, filter_option, node_argument, nodes_argument
 from farmctl.selecting import keep_chosen, select_node, select_nodes
 from protocol.errors import UserError
-from protocol.exitcodes import ExitCode
+from protocol.human import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from farmctl.output import View
 
 
@@ -71,7 +72,9 @@ def hold(session: Session, /, words: tuple[str, ...], why: str, **given: Any) ->
     It lets go by itself when its own clock passes the time of --until or --for.
     """
     until_ms = until_ms_of(session, given["until"], given["lasting"])
-    return order_machines(session, "node.hold", words, why=why, until_ms=until_ms, now=given["now"])
+    return order_machines(
+        session, "node.hold", select_nodes(session, words), why=why, until_ms=until_ms, now=given["now"]
+    )
 
 
 @click.command(
@@ -83,34 +86,50 @@ def hold(session: Session, /, words: tuple[str, ...], why: str, **given: Any) ->
 @pass_session
 def release(session: Session, words: tuple[str, ...], why: str) -> int:
     """Let a machine work again."""
-    return order_machines(session, "node.release", words, why=why)
+    return order_machines(session, "node.release", select_nodes(session, words), why=why)
 
 
-def order_machines(session: Session, operation: str, words: tuple[str, ...], **args: Any) -> int:
-    """Ask for one change of every machine and show how each is then; the first refusal is the exit code."""
-    shown: list[View] = []
-    code = 0
-    for node in select_nodes(session, words):
+def order_machines(session: Session, operation: str, nodes: Sequence[str], *, told: bool = True, **args: Any) -> int:
+    """Ask for one change of every machine and print one result each; the first refusal is the exit code."""
+    from farmctl.changing import Order, carry_out
+
+    action = operation.partition(".")[2]
+
+    def ask(node: str) -> View:
+        if session.dry_run:
+            return _result(session.call("node.show", node=node), node, action) | {"changed": False, "dry_run": True}
+        answer: View = session.call(operation, node=node, **args)
         try:
-            if not session.dry_run:
-                session.call(operation, node=node, **args)
-            shown.append(session.call("node.show", node=node))
-        except UserError as error:
-            code = code or int(report(error, debug=session.debug))
-            if error.code == ExitCode.UNREACHABLE:
-                break
-    print_machines(session, shown)
-    if session.dry_run:
-        session.note("dry run: nothing was changed")
-    return code
+            view = session.call("node.show", node=node)
+        except UserError:
+            view = {}  # the order was given, and that is what is told
+        return _result(view, node, action) | {
+            key: answer[key] for key in ("changed", "stored", "nodes") if key in answer
+        }
+
+    return carry_out(session, nodes, Order(action, "node"), ask, _order_line, told=told)
+
+
+def _result(view: View, node: str, action: str) -> View:
+    known = {key: view[key] for key in ("name", "state", "reason", "held_until_ms") if view.get(key)}
+    return {"node": node, "action": action} | known
+
+
+def _order_line(result: View) -> str:
+    if result.get("dry_run"):
+        return f"{result.get('state', '')}  (would be asked to {result['action']})"
+    reason = result.get("reason")
+    why = f": {printable(str(reason))}" if reason and isinstance(reason, str) else ""
+    remark = "" if result.get("changed", True) else "  (was so already)"
+    return f"{printable(str(result.get('state') or 'asked'))}{why}{remark}"
 
 
 def print_machines(session: Session, shown: list[View]) -> None:
-    """Print one machine as a card, several as a list."""
+    """Print machines as a list, one machine as a card to a person."""
     from farmctl.cards import node_card
     from farmctl.columns import NODES
 
-    if len(shown) == 1:
+    if len(shown) == 1 and session.printer.is_for_people:
         session.printer.one(shown[0], str(shown[0].get("id", "")), node_card)
-    elif shown:
+    else:
         session.printer.listing({"schema": "farm.nodes.v1", "nodes": shown}, NODES)

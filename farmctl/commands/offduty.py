@@ -49,11 +49,10 @@ def drain(session: Session, /, words: tuple[str, ...], why: str, **given: Any) -
     from farmctl.commands.node import order_machines, print_machines
 
     order = {"why": why, "until_ms": until_ms_of(session, given["until"], given["lasting"]), "now": given["now"]}
-    if not given["wait"] or session.dry_run:
-        return order_machines(session, "node.drain", words, **order)
-    nodes = select_nodes(session, words)
-    for node in nodes:
-        session.call("node.drain", node=node, **order)
+    nodes, waits = select_nodes(session, words), given["wait"] and not session.dry_run
+    code = order_machines(session, "node.drain", nodes, told=not waits, **order)
+    if code or not waits:
+        return code
     is_empty = _emptying(session, nodes)
     wait_until(session, is_empty, f"emptying {counted(len(nodes), 'machine')}", given["timeout"])
     print_machines(session, [session.call("node.show", node=node) for node in nodes])

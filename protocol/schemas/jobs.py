@@ -163,9 +163,14 @@ _FILE: Final = thing(
     }
 )
 _RESULT: Final = thing(
-    {"job": text("its id"), "action": text("what was asked for")},
+    {"action": text("what was asked for")},
     {
         **STORED,
+        "job": text("its id; orders for machines have node in its place"),
+        "node": text("the machine's id"),
+        "name": text("the machine's name"),
+        "reason": text("why the machine takes no work"),
+        "held_until_ms": instant("when the machine lets itself go"),
         "state": text("how it stands now"),
         "changed": flag("false: it was so already, or a dry run"),
         "dry_run": flag("nothing was changed"),
@@ -236,7 +241,9 @@ DOCUMENTS: Final[dict[str, Schema]] = {
         },
     ),
     "farm.controls.v1": document(
-        "farm.controls.v1", "What became of orders, one result for each job.", {"results": items(_RESULT, "in order")}
+        "farm.controls.v1",
+        "What became of orders, one result for each job or machine.",
+        {"results": items(_RESULT, "in order")},
     ),
     "farm.submitted.v1": document(
         "farm.submitted.v1",

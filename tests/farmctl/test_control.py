@@ -69,8 +69,17 @@ def test_every_job_has_its_own_result_and_the_first_refusal_is_the_code() -> Non
 
 def test_a_node_that_is_gone_is_not_asked_for_every_job() -> None:
     node = node_with(Unreachable("no answer"))
-    assert run(node, "pause", JOB, OTHER).exit_code == 7
+    result = run(node, "pause", JOB, OTHER, "--json")
+    assert result.exit_code == 7
     assert len(node.asked("job.control")) == 1
+    errors = [(told["job"], told["error"]["what"]) for told in json.loads(result.stdout)["results"]]
+    assert errors == [(JOB, "no answer"), (OTHER, "not asked")]
+    assert f"1 other not asked: {OTHER}" in result.stderr
+
+
+def test_a_node_that_is_gone_after_a_refusal_is_7_since_not_all_were_asked() -> None:
+    node = node_with(iter([NotAllowed("not your job"), Unreachable("no answer")]))
+    assert run(node, "pause", JOB, OTHER, JOB).exit_code == 7
 
 
 @pytest.mark.parametrize(

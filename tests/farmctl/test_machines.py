@@ -21,7 +21,11 @@ def test_one_machine_is_shown_as_it_is_then(verb: str) -> None:
     node = node_with()
     result = run(node, "node", verb, "ws07", "--why", "mine", "--json")
     assert result.exit_code == 0, result.stderr
-    assert json.loads(result.stdout)["id"] == NODE_A
+    document = json.loads(result.stdout)
+    assert document["schema"] == "farm.controls.v1"
+    assert document["results"] == [
+        {"node": NODE_A, "action": verb, "name": "ws07", "state": "busy", "changed": True, "stored": "farm"}
+    ]
     (asked,) = node.asked(f"node.{verb}")
     assert (asked["node"], asked["why"]) == (NODE_A, "mine")
 
@@ -59,12 +63,33 @@ def test_the_first_refusal_decides_and_the_other_machine_is_held_all_the_same() 
     node = node_with(lambda node, **_: NotAllowed("no") if node == NODE_A else {"changed": True})
     result = run(node, "node", "hold", "ws07", "n02", "-q")
     assert (result.exit_code, result.stdout) == (6, f"{NODE_B}\n")
+    told = run(node, "node", "hold", "ws07", "n02", "--json")
+    refused, held = json.loads(told.stdout)["results"]
+    assert (refused["node"], refused["error"]["code"]) == (NODE_A, 6)
+    assert (held["node"], held["state"]) == (NODE_B, "held")
 
 
 def test_a_node_that_is_gone_is_not_asked_for_every_machine() -> None:
     node = node_with(Unreachable("no answer"))
-    assert run(node, "node", "hold", "ws07", "n02").exit_code == 7
+    result = run(node, "node", "hold", "ws07", "n02", "--json")
+    assert result.exit_code == 7
     assert len(node.asked("node.hold")) == 1
+    errors = [(told["node"], told["error"]["what"]) for told in json.loads(result.stdout)["results"]]
+    assert errors == [(NODE_A, "no answer"), (NODE_B, "not asked")]
+
+
+def test_machines_that_all_refuse_are_a_document_all_the_same() -> None:
+    result = run(node_with(NotAllowed("no")), "node", "release", "ws07", "n02", "-o", "json")
+    assert result.exit_code == 6
+    assert [told["error"]["code"] for told in json.loads(result.stdout)["results"]] == [6, 6]
+
+
+def test_an_order_that_was_given_before_the_node_died_is_told_as_given() -> None:
+    node = node_with()
+    node.answers["node.show"] = Unreachable("no answer")
+    result = run(node, "node", "hold", "ws07", "--json")
+    assert result.exit_code == 0
+    assert [told["changed"] for told in json.loads(result.stdout)["results"]] == [True]
 
 
 @pytest.mark.parametrize("words", [(), ("ws07", "--filter", "state=idle"), ("--filter", "state=idel")])
