@@ -3,16 +3,23 @@
 uvicorn waits for the head of a request, and for its answer to be taken, as long as it lasts. `PatientProtocol` sits
 between its sockets and it, ends a connection whose head is late or whose answer nobody takes, and lets each address have
 only so many. Bodies have their own limits (`farmd.web.bodies`).
+
+An answer is being taken while less and less of it waits, here or in the kernel: asyncio says only when nearly all of it
+has gone, which of a large one may be long after on a slow line.
 """
 
 from __future__ import annotations
 
+import fcntl
+import struct
+import termios
 from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar
 
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
-from farmd.web.settings import HEAD_S, IDLE_S, MAX_CONNECTIONS_EACH
+from farmd.web.settings import HEAD_S, IDLE_S, LEAST_BYTES_S, MAX_CONNECTIONS_EACH
 
 if TYPE_CHECKING:
     import asyncio
@@ -33,6 +40,7 @@ class PatientProtocol(H11Protocol):
     most_each: ClassVar[int] = MAX_CONNECTIONS_EACH
     _head_timer: asyncio.TimerHandle | None = None
     _take_timer: asyncio.TimerHandle | None = None
+    _untaken_bytes = 0
     _address = ""
     _counted = False
 
@@ -69,7 +77,7 @@ class PatientProtocol(H11Protocol):
         """Much of an answer waits for the client to take it."""
         super().pause_writing()
         self._unwatch_taking()
-        self._take_timer = self.loop.call_later(self.take_s, self.transport.abort)
+        self._watch_taking()
 
     def resume_writing(self) -> None:
         """The client has taken it."""
@@ -106,6 +114,17 @@ class PatientProtocol(H11Protocol):
             self._head_timer.cancel()
             self._head_timer = None
 
+    def _watch_taking(self) -> None:
+        self._untaken_bytes = _untaken_bytes(self.transport)
+        self._take_timer = self.loop.call_later(self.take_s, self._look_at_taking)
+
+    def _look_at_taking(self) -> None:
+        """Go on as long as the client does."""
+        before = self._untaken_bytes
+        self._watch_taking()
+        if before - self._untaken_bytes < self.take_s * LEAST_BYTES_S:
+            self.transport.abort()
+
     def _unwatch_taking(self) -> None:
         if self._take_timer is not None:
             self._take_timer.cancel()
@@ -115,3 +134,11 @@ class PatientProtocol(H11Protocol):
         self._head_timer = None
         if self._is_between and self.timeout_keep_alive_task is None:
             self.transport.abort()
+
+
+def _untaken_bytes(transport: asyncio.Transport) -> int:
+    """Return how much of what was written the other side has not acknowledged: SIOCOUTQ of tcp(7) tells of the kernel's part."""
+    queued = bytes(4)
+    with suppress(OSError):
+        queued = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, queued)
+    return transport.get_write_buffer_size() + int(struct.unpack("=i", queued)[0])

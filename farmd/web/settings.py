@@ -30,7 +30,7 @@ HEAD_S: Final = 10.0
 IDLE_S: Final = 20.0
 """So long it may send nothing of a body, or take nothing of an answer."""
 LEAST_BYTES_S: Final = 1024
-"""A body that comes more slowly than this, after a time of grace, is not waited for."""
+"""A body that comes more slowly than this, after a time of grace, is not waited for; nor an answer that goes so."""
 GRACE_S: Final = 30.0
 KEEP_ALIVE_S: Final = 15
 SPOOL_DAYS: Final = 7

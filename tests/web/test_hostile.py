@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -62,6 +64,21 @@ def test_a_client_that_takes_nothing_of_its_answer_is_let_go(served: Served) -> 
         assert served.is_well()
         until(lambda: Hasty.of_address.total() == 0, "it is let go", 10)
     assert served.is_well()
+
+
+def test_a_client_that_takes_its_answer_slowly_gets_all_of_it(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Hasty, "take_s", 0.3)
+    served.table.answers["job.list"] = lambda _args: {
+        "schema": "s", "jobs": [{"name": "\0" * 1000, "state": "queued", "owner": "o"}] * 1500,
+    }  # fmt: skip
+    pace, came = threading.Event(), 0
+    with served.connect() as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        slow.sendall(f"GET /api/v1/jobs?limit=8000 HTTP/1.1\r\nHost: x\r\n{AUTH}Connection: close\r\n\r\n".encode())
+        while data := slow.recv(262_144):
+            came += len(data)
+            pace.wait(0.03)
+    assert came > 8_000_000
 
 
 @pytest.mark.parametrize("length", ["10737418240", "99999999999999999999", "-1", "1e3", "12abc"])
