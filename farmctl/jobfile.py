@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SCHEMA: Final = "farm.job-file.v1"
 MAX_FILE_BYTES: Final = 64 << 20
-_NOT_OF_A_PERSON: Final = ("submitted_at_ms", "submit_node", "owner", "deliver", "after")
+_NOT_OF_A_PERSON: Final = ("submitted_at_ms", "submit_node", "owner", "deliver", "after", "submitted_by")
 """Fields of a specification that are decided anew when it is submitted."""
 
 

@@ -131,6 +131,7 @@ class JobSpec:
         project: What its cost counts for; may be empty.
         foreign: What an imported job brought along that means nothing here, packed by who imported it, for the way back.
         labels: Words of people for people, to sort and to filter by; never changed after construction.
+        submitted_by: Who submitted it, where that is not the owner; said by the node that took it in.
     """
 
     name: str
@@ -160,6 +161,7 @@ class JobSpec:
     path_rules: tuple[tuple[str, str], ...] = ()
     foreign: bytes = field(default=b"", repr=False)
     labels: dict[str, str] = field(default_factory=dict, hash=False)
+    submitted_by: str = ""
 
     def __post_init__(self) -> None:
         """Check everything that types do not say.
@@ -225,6 +227,7 @@ _INT_RANGES: Final = {
 _MAX_CHARS: Final = {
     "name": 200,
     "owner": 200,
+    "submitted_by": 200,
     "label": 200,
     "project": 200,
     "renderer_version": 64,

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from farmd.core.jobs import Jobs
     from farmd.core.registry import Registry
     from farmd.core.turn import Turn
+    from protocol.jobspec import JobSpec
     from protocol.records import Rec
 
 TOLD_MS = 14 * 86_400_000
@@ -90,7 +91,12 @@ class EventLog:
         if job_id in self._jobs or turn.now.wall_ms - wall_ms_of(rec.hlc) > TOLD_MS:
             return
         spec = spec_from_bytes(rec.body)
-        turn.note("submitted", f"{spec.name}: {spec.frames or '1'}", job=job_id, actor=spec.owner[:MAX_TEXT])
+        turn.note("submitted", f"{spec.name}: {spec.frames or '1'}", job=job_id, actor=submitter_of(spec))
+
+
+def submitter_of(spec: JobSpec) -> str:
+    """Name who submitted a job: its owner, unless it was submitted for somebody else."""
+    return spec.submitted_by or spec.owner
 
 
 def key_of(rec: Rec) -> str:

@@ -13,7 +13,7 @@ from farmd.core.acknowledge import LEVELS
 from farmd.core.arguments import text_of
 from farmd.core.clashes import clashing_jobs
 from farmd.core.effects import Reply
-from farmd.core.eventlog import key_of
+from farmd.core.eventlog import key_of, submitter_of
 from protocol.errors import NotFound, UsageError, UserError
 from protocol.human import nearest_word
 from protocol.ids import new_job_id
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 SUBMIT_PATIENCE_S = 20.0
 """A job is refused when none of its files has come nearer for so long."""
 LOOK_S = 5.0
+MAX_TEXT = 200
 
 
 @dataclass(slots=True)
@@ -99,12 +100,14 @@ class Submitting:
             if self._node.jobs.get(other) is None:
                 raise NotFound(f"job {other} is not known here", "the new job should start after it", "check the id")
         self._refuse_unknown_renderer(spec.renderer)
+        owner = self._node.door.permissions.owner_for(event, spec.owner)
         deliver = bool(event.args.get("deliver")) and event.same_user and spec.output_dir is not None
         spec = replace(
             spec,
             submit_node=self._node.id,
             submitted_at_ms=turn.now.wall_ms,
-            owner=self._node.door.permissions.owner_for(event, spec.owner),
+            owner=owner,
+            submitted_by=event.actor[:MAX_TEXT] if event.actor != owner else "",
             deliver=DeliverBy.NODE if deliver else DeliverBy.CLIENT,
         )
         job_id = new_job_id(turn.now.wall_ms, self._rng)
@@ -128,7 +131,7 @@ class Submitting:
         clashes = clashing_jobs(self._node.jobs, spec, self._node.jobs.state_of)
         rec = self._node.replica.write(turn, Kind.JOB, job_pk(job_id), spec_to_bytes(spec))
         text = f"{spec.name}: {spec.frames or '1'}"
-        turn.note("submitted", text, job=job_id, actor=event.actor, key=key_of(rec))  # other nodes know the owner only
+        turn.note("submitted", text, job=job_id, actor=submitter_of(spec), key=key_of(rec))
         level = text_of(event, "ack", "peer")
         if level == "leader" and self._node.election.is_leader:
             level = "local"

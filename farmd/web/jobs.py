@@ -18,7 +18,16 @@ if TYPE_CHECKING:
 
     from farmd.web.endpoints import Asked
 
-_NOT_SAID_HERE = ("owner", "submitted_at_ms", "submit_node", "manifest", "scene_path", "foreign", "deliver")
+_NOT_SAID_HERE = (
+    "owner",
+    "submitted_at_ms",
+    "submit_node",
+    "manifest",
+    "scene_path",
+    "foreign",
+    "deliver",
+    "submitted_by",
+)
 
 
 async def list_jobs(asked: Asked) -> dict[str, Any]:

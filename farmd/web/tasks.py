@@ -41,7 +41,18 @@ _FRAMES: Final = ("frames", "start", "end", "by_frame")
 _STOP: Final = "1"
 _GO_ON: Final = "2"
 _NOT_SAID_HERE: Final = frozenset(
-    {"owner", "submitted_at_ms", "submit_node", "scene", "scene_path", "manifest", "deliver", "foreign", "path_rules"}
+    {
+        "owner",
+        "submitted_at_ms",
+        "submit_node",
+        "scene",
+        "scene_path",
+        "manifest",
+        "deliver",
+        "foreign",
+        "path_rules",
+        "submitted_by",
+    }
 )
 """Fields of a specification that this door decides, whatever a task carries among ours."""
 MAX_LISTED: Final = 100_000

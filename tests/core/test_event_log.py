@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from farmd.core.turn import MAX_TEXT
-from tests.core.small_farm import Farm, play
+from protocol.jobspec import spec_to_bytes
+from tests.core.small_farm import SPEC, Farm, play
 
 if TYPE_CHECKING:
     from tests.sim.machine import Machine
@@ -66,6 +68,21 @@ def test_machine_that_was_off_before_this_node_started_is_said_to_be_so() -> Non
         await asyncio.sleep(10)
         views = {view["name"]: view for view in (await farm.data("node.list"))["nodes"]}
         assert (views["n01"]["state"], views["n01"]["reason"]) == ("idle", "")
+
+    play(scene, 2)
+
+
+def test_a_job_submitted_for_somebody_else_names_who_submitted_it_in_every_log() -> None:
+    async def scene(farm: Farm) -> None:
+        await farm.data("user.add", name="ben", role="wrangler")
+        spec = spec_to_bytes(replace(SPEC, owner="cleo", submitted_by="dora"))
+        answer = await farm.ask_as("ben", "job.submit", spec=spec)
+        assert answer.error is None
+        for machine in farm.machines:
+            await farm.until(lambda m=machine: bool(told(m, "submitted")))  # type: ignore[misc]
+            assert [note.actor for note in machine.disk.notes if note.what == "submitted"] == ["ben@n00"]
+        shown = await farm.data("job.show", on=1, job=answer.data["job"])
+        assert shown["owner"] == "cleo"
 
     play(scene, 2)
 

@@ -64,6 +64,7 @@ FULL = replace(
     project="moon",
     path_rules=(("Y:/show", "/mnt/show"), (r"\\filer\tex", "D:/tex")),
     foreign=b"\x00kept",
+    submitted_by="ben@ws07",
     labels={"shot": "s010"},
 )
 

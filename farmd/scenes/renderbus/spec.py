@@ -34,7 +34,7 @@ _FIELD_OF: Final = {
 _GATE: Final = ("gate.mode", "gate.test_frames")
 _ELSEWHERE: Final = frozenset({"scene_path", "path_rules", *_GATE, *_FIELD_OF.values()})
 _OF_ONE_FARM: Final = frozenset(
-    {"owner", "submitted_at_ms", "submit_node", "scene", "manifest", "after", "deliver", "foreign"}
+    {"owner", "submitted_at_ms", "submit_node", "scene", "manifest", "after", "deliver", "foreign", "submitted_by"}
 )
 """Who, when and which blobs: said anew by whoever submits."""
 
