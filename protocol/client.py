@@ -141,12 +141,21 @@ class AsyncClient:
         """
         import asyncio
 
+        import zmq
+
         named = self._named
         target = named if isinstance(named, Target) else await asyncio.to_thread(_find, named, self.timeout_s)
-        self._wire = _Wire(target, self._acting_for)
+        try:
+            self._wire = _Wire(target, self._acting_for)
+            end = self._wire.watch()
+        except zmq.ZMQError as error:  # this process has too many files open, say
+            if self._wire is not None:
+                self._wire.close()
+                self._wire = None
+            raise Unreachable(f"no connection to {target.endpoint} can be made", str(error), "try again") from error
         self._drain = Drain(self._wire.descriptor, self._take)
         self._drain.start()
-        self._ends = Drain(self._wire.watch(), self._take_end)
+        self._ends = Drain(end, self._take_end)
         self._ends.start()
         return self
 

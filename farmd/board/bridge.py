@@ -9,7 +9,6 @@ only while a page has it open. When no node answers the board keeps what it know
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from farmd.board.access import secret
@@ -30,8 +29,10 @@ if TYPE_CHECKING:
 
 OWNER: Final = "farm"
 LOOK_S: Final = 0.25
-MAX_OPEN: Final = 16
-"""Jobs that are followed task by task at once, for all pages together."""
+MAX_OPEN: Final = 32
+"""Jobs that are followed task by task at once, for all pages together; those that were opened first."""
+CROWDED: Final = f"its frames are not shown while {MAX_OPEN} other jobs are open"
+STOPPED: Final = "The farm is not followed at the moment. Its jobs are shown as they were."
 
 
 class FarmBridge:
@@ -41,28 +42,37 @@ class FarmBridge:
         self._model = model
         self._following = following
         self._open: dict[str, asyncio.Task[None]] = {}
+        self._crowded: set[str] = set()
 
     async def run(self) -> None:
-        """Follow the farm until cancelled."""
-        looking = asyncio.create_task(self._look())
+        """Follow the farm until cancelled; may be called again after it has failed by a bug."""
         try:
-            async for event in self._following.run():
-                match event:
-                    case Answer(changes):
-                        self._take_or_say(changes)
-                    case Standing():
-                        self._model.say(note=_note(event))
+            async with asyncio.TaskGroup() as parts:
+                parts.create_task(self._follow())
+                parts.create_task(self._look())
         finally:
-            for task in (looking, *self._open.values()):
+            self._model.say(note=STOPPED)
+            opened = list(self._open.values())
+            self._open.clear()
+            for task in opened:
                 task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+            await asyncio.gather(*opened, return_exceptions=True)
+
+    async def _follow(self) -> None:
+        async for event in self._following.run():
+            match event:
+                case Answer(changes):
+                    self._take_or_say(changes)
+                case Standing():
+                    self._model.say(note=_note(event))
 
     def _take_or_say(self, changes: Changes) -> None:
         try:
             self._take(changes)
         except (KeyError, TypeError, ValueError) as error:
             self._model.say(note=f"{self._following.node_name} answers with what this board does not know: {error!r}")
+        else:
+            self._model.say(note="")
 
     def _take(self, changes: Changes) -> None:
         picture = self._following.picture
@@ -71,11 +81,15 @@ class FarmBridge:
         for job_id in changes.removed:
             self._model.remove_group(group_key(job_id))
         for job_id in changes.jobs:
-            job = picture.jobs.get(job_id)
-            if job is not None:
-                self._model.put_group(group_key(job_id), job["name"], OWNER, counts_of(job), facts_of(job))
+            self._put(job_id)
         if picture.is_whole:
             self._forget_others(set(map(group_key, picture.jobs)))
+
+    def _put(self, job_id: str) -> None:
+        job, key = self._following.picture.jobs.get(job_id), group_key(job_id)
+        if job is not None:
+            facts = facts_of(job) | ({"tasks": CROWDED} if key in self._crowded else {})
+            self._model.put_group(key, job["name"], OWNER, counts_of(job), facts)
 
     def _forget_others(self, known: set[str]) -> None:
         """Take jobs off that another node, or a later life of it, does not know."""
@@ -86,14 +100,25 @@ class FarmBridge:
 
     async def _look(self) -> None:
         while True:
-            watched = [key for key in sorted(self._model.watched) if job_id_of(key) is not None][:MAX_OPEN]
+            watched = [key for key in self._model.watched if job_id_of(key) is not None]
+            self._say_crowded(set(watched[MAX_OPEN:]))
+            watched = watched[:MAX_OPEN]
             for key in set(watched) - self._open.keys():
                 job = OpenJob(str(job_id_of(key)), self._model, self._following)
                 self._open[key] = asyncio.create_task(job.follow())
             for key in self._open.keys() - set(watched):
                 self._open.pop(key).cancel()
                 self._model.drop_tasks(key)
+            for task in self._open.values():
+                if task.done():
+                    task.result()  # a bug: raised here, where it is seen
             await asyncio.sleep(LOOK_S)
+
+    def _say_crowded(self, crowded: set[str]) -> None:
+        """Say of the jobs that are open beyond what is followed why their frames do not come."""
+        changed, self._crowded = crowded ^ self._crowded, crowded
+        for key in changed:
+            self._put(str(job_id_of(key)))
 
 
 def _note(standing: Standing) -> str:

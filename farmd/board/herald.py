@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from protocol.client import AsyncClient
 
 EVERY_S: Final = 3.0
+MAX_PROGRAMS: Final = 200
+"""A daemon hears of no more; those that work come first."""
 LOOK_S: Final = 15.0
 """Pause before a daemon is looked for again."""
 
@@ -50,7 +52,7 @@ async def _tell_one(board: Board, url: str, data_dir: Path | None) -> None:
     client: AsyncClient
     async with AsyncClient(data_dir) as client:
         while True:
-            programs = board.model.programs()
+            programs = board.model.programs()[:MAX_PROGRAMS]
             await client.call("board.publish", board=board.server_id, url=url, programs=programs)
             await asyncio.sleep(EVERY_S)
 

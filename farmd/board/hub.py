@@ -24,7 +24,9 @@ GRACE_S: Final = 5.0
 MAX_PUBLISHERS: Final = 256
 """Processes that one board hears at a time."""
 MAX_ENDED: Final = 1_000
-"""Programs that are remembered after their end."""
+"""Programs that are remembered, and shown, after their end."""
+KEPT_MS: Final = 3 * 24 * 3_600_000
+"""So long they are, a weekend that is; then they leave the board as the next one ends."""
 
 
 @dataclass(slots=True)
@@ -33,7 +35,7 @@ class _Source:
 
     program: Program
     connections: int = 0
-    has_ended: bool = False
+    ended_at_ms: int | None = None
     received: dict[str, int] = field(default_factory=dict)
 
 
@@ -71,8 +73,8 @@ class Hub:
             raise PeerError("a program must have a name")
         source = self._sources.setdefault(key, _Source(Program(key, shortened(name, NAME_CHARS) or "program")))
         source.connections += 1
-        if source.has_ended:
-            source.has_ended = False
+        if source.ended_at_ms is not None:
+            source.ended_at_ms = None
             self.model.revive_program(key)
         return key, process, source.received.get(process, 0)
 
@@ -106,12 +108,17 @@ class Hub:
         """Give a program up that is gone."""
         if self.is_gone(program):
             source = self._sources.pop(program)
-            source.has_ended = True
+            source.ended_at_ms = at_ms
             self._sources[program] = source  # the last of those that ended
             self.model.end_program(program, at_ms)
-            ended = [key for key, source in self._sources.items() if source.has_ended]
-            for key in ended[:-MAX_ENDED]:
+            self._forget_old(at_ms)
+
+    def _forget_old(self, now_ms: int) -> None:
+        ended = [(key, at_ms) for key, source in self._sources.items() if (at_ms := source.ended_at_ms) is not None]
+        for number, (key, at_ms) in enumerate(ended):
+            if number < len(ended) - MAX_ENDED or at_ms < now_ms - KEPT_MS:
                 del self._sources[key]
+                self.model.forget_program(key)
 
 
 def _ops(found: dict[Any, Any]) -> dict[str, Op]:

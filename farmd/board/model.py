@@ -94,6 +94,13 @@ class BoardModel:
                     state = PENDING if task.started_at_ms is None else RUNNING
                     self._change(group, task, {"state": state, "ended_at_ms": None, "error": ""})
 
+    def forget_program(self, program: str) -> None:
+        """Take a program off the board, with all that it did."""
+        with self._lock:
+            for key in self.groups_of(program):
+                self.drop_tasks(key)  # the last one takes its group along
+            self._programs.pop(program, None)
+
     def say(self, *, title: str | None = None, note: str | None = None) -> None:
         """Change what stands above everything: the title, and a note about what is shown."""
         with self._lock:
@@ -175,16 +182,16 @@ class BoardModel:
             return {group.key for group in self._groups.values() if group.owner == owner}
 
     def programs(self) -> list[dict[str, Any]]:
-        """Count the tasks of each program."""
+        """Count the tasks of each program: those that work first, and of either kind the latest first."""
         with self._lock:
             counts: dict[str, Counts] = {}
-            for group in self._groups.values():
+            for group in reversed(self._groups.values()):
                 if group.owner in self._programs:
                     mine = counts.setdefault(group.owner, no_counts())
                     mine.update({state: mine[state] + count for state, count in group.counts.items()})
             return [
                 {"key": key, "name": self._programs[key], "total": sum(mine.values()), **mine}
-                for key, mine in counts.items()
+                for key, mine in sorted(counts.items(), key=lambda one: not one[1][PENDING] + one[1][RUNNING])
             ]
 
     def keys(self, group: str) -> list[str]:
@@ -234,10 +241,10 @@ class BoardModel:
                 del self._watched[group]
 
     @property
-    def watched(self) -> frozenset[str]:
-        """Return the groups that somebody has open."""
+    def watched(self) -> tuple[str, ...]:
+        """Return the groups that somebody has open, the one that is open for longest first."""
         with self._lock:
-            return frozenset(self._watched)
+            return tuple(self._watched)
 
     # -- inside ---------------------------------------------------------------------------------------------------
 

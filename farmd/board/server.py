@@ -15,10 +15,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import secrets
 import time
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
@@ -41,11 +43,14 @@ if TYPE_CHECKING:
 
     from farmd.board.model import BoardModel
 
+_LOG: Final = logging.getLogger(__name__)
 PACE_S: Final = 0.25
 """A viewer is told what is new four times a second, no oftener."""
 BEAT_S: Final = 5.0
 SEND_S: Final = 20.0
 """A viewer that takes nothing for so long is let go; it comes back by itself."""
+ANEW_S: Final = 5.0
+"""Pause after a failure of what runs beside the requests."""
 MAX_VIEWERS: Final = 128
 MAX_QUESTION_CHARS: Final = 4_096
 MAX_MESSAGE_BYTES: Final = 1 << 20
@@ -94,7 +99,7 @@ def make_app(board: Board, *beside: Callable[[], Coroutine[Any, Any, None]]) -> 
         beside: What is to run for as long as it is served.
     """
     app = Starlette(
-        lifespan=_lifespan(beside),
+        lifespan=_lifespan([partial(_kept, work) for work in beside]),
         routes=[
             *(Route(path, _page_route(name)) for path, name in _PAGE.items()),
             Route("/tasks", _tasks_route(board)),
@@ -119,6 +124,21 @@ def _lifespan(works: Sequence[Callable[[], Coroutine[Any, Any, None]]]) -> Lifes
             await asyncio.gather(*tasks, return_exceptions=True)
 
     return lifespan
+
+
+async def _kept(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run something until cancelled: what fails by a bug is logged and begun anew, since nobody else would notice."""
+    while True:
+        task = asyncio.create_task(work())
+        try:
+            await asyncio.wait([task])
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        if task.cancelled() or task.exception() is None:
+            return
+        _LOG.error("a part of the board failed by a bug; it begins anew", exc_info=task.exception())
+        await asyncio.sleep(ANEW_S)
 
 
 class _Guard:

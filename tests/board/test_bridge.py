@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from farmd.board import bridge, server
 from farmd.board.bridge import FarmBridge
 from farmd.board.feed import Viewer
 from farmd.board.jobtasks import counts_of, facts_of
@@ -112,8 +113,8 @@ def play(scene: Scene) -> None:
     async def run() -> None:
         following, model = FakeFollowing(), BoardModel("Render farm")
         viewer = Viewer(model, "s")
-        bridge = FarmBridge(model, following)  # type: ignore[arg-type]  # as much of it as a bridge needs
-        running = asyncio.create_task(bridge.run())
+        works = FarmBridge(model, following)  # type: ignore[arg-type]  # as much of it as a bridge needs
+        running = asyncio.create_task(works.run())
         try:
             async with asyncio.timeout(10):
                 await scene(following, model, viewer, Picture())
@@ -221,6 +222,48 @@ def test_job_that_is_open_is_asked_for_again_when_its_node_is_gone() -> None:
         await until(viewer, picture, lambda: len(picture.tasks) == 4)
 
     play(scene)
+
+
+def test_jobs_that_are_open_beyond_what_is_followed_say_so_and_take_nothing_from_those_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bridge, "MAX_OPEN", 1)
+
+    async def scene(following: FakeFollowing, model: BoardModel, viewer: Viewer, picture: Picture) -> None:
+        following.play(answer(job(1), job(2)))
+        await until(viewer, picture, lambda: len(picture.groups) == 2)
+        viewer.asked({"kind": "open", "group": "job:j2"})
+        await until(viewer, picture, lambda: len(picture.tasks) == 4)
+        viewer.asked({"kind": "open", "group": "job:j1"})  # its key is the first one
+        await until(viewer, picture, lambda: picture.groups["job:j1"]["facts"].get("tasks") == bridge.CROWDED)
+        assert len(model.keys("job:j2")) == 4
+        viewer.asked({"kind": "close", "group": "job:j2"})
+        await until(viewer, picture, lambda: len(model.keys("job:j1")) == 4)
+        assert "tasks" not in picture.groups["job:j1"]["facts"]
+
+    play(scene)
+
+
+def test_following_that_fails_by_a_bug_is_said_and_begun_anew(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(server, "ANEW_S", 0.01)
+
+    async def scene() -> None:
+        following, model = FakeFollowing(), BoardModel("Render farm")
+        viewer, picture = Viewer(model, "s"), Picture()
+        works = FarmBridge(model, following)  # type: ignore[arg-type]  # as much of it as a bridge needs
+        keeping = asyncio.create_task(server._kept(works.run))
+        following.play(answer(job(1)))
+        following.events.put_nowait(Answer(None))  # type: ignore[arg-type]  # what no following gives
+        await until(viewer, picture, lambda: caplog.records)
+        following.play(answer(job(2)))
+        await until(viewer, picture, lambda: len(picture.groups) == 2 and not model.note)
+        keeping.cancel()
+        await until(viewer, picture, lambda: model.note == bridge.STOPPED)
+
+    asyncio.run(asyncio.wait_for(scene(), 10))
+    assert "failed by a bug" in caplog.text
 
 
 @pytest.mark.parametrize("state", JobState)

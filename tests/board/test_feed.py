@@ -122,7 +122,7 @@ def test_viewer_opens_a_bounded_number_of_groups_and_lets_go_of_all() -> None:
         viewer.asked({"kind": "open", "group": f"g{n}"})
     assert len(model.watched) == MAX_OPENED
     viewer.left()
-    assert model.watched == frozenset()
+    assert model.watched == ()
 
 
 def test_nonsense_from_a_page_is_ignored() -> None:

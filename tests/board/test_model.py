@@ -104,6 +104,13 @@ def test_program_that_is_gone_leaves_no_task_running() -> None:
     assert (failed["error"], failed["ended_at_ms"]) == (ENDED, 9)
 
 
+def test_programs_that_work_are_told_of_before_those_that_ended() -> None:
+    model = BoardModel()
+    for number in range(6):
+        model.apply(Program(f"p{number}", "n"), {"t": ops.started(1) if number in (1, 3) else ops.completed(1)})
+    assert [program["key"] for program in model.programs()] == ["p3", "p1", "p5", "p4", "p2", "p0"]
+
+
 def test_full_board_lets_ended_tasks_go_before_others() -> None:
     model = BoardModel(max_tasks=100)
     model.apply(ONE, {f"r{n}": ops.started(n) for n in range(60)})

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from farmd.board import ops
-from farmd.board.hub import Hub
+from farmd.board.hub import KEPT_MS, Hub
 from farmd.board.ledger import MESSAGE_BYTES, Ledger
 from farmd.board.model import ENDED, BoardModel
 from farmd.board.ops import Op
@@ -144,9 +144,25 @@ def test_forgotten_program_costs_nothing() -> None:
     for number in range(1_500):
         process = Process("one", f"program {number}")
         process.connect(hub)
+        process.ledger.record("t", ops.started(1))
+        process.send(hub, "arrives")
         hub.leave(process.program)
         hub.end(process.program, 1)
-    assert len(hub._sources) == 1_000
+    assert len(hub._sources) == len(hub.model) == len(hub.model.programs()) == 1_000
+
+
+def test_program_that_ended_days_ago_leaves_the_board_and_can_come_back() -> None:
+    hub, old, new = Hub(BoardModel()), Process("one", "old"), Process("one", "new")
+    for process, at_ms in ((old, 1), (new, 2 + KEPT_MS)):
+        process.ledger.record("t", ops.advanced(3, at_ms))
+        process.send(hub, "arrives")
+        hub.leave(process.program)
+        hub.end(process.program, at_ms)
+    assert [program["key"] for program in hub.model.programs()] == ["new"]
+    assert hub.model.counts["failed"] == len(hub.model.group_views()) == 1
+    old.connect(hub)
+    old.send(hub, "arrives")
+    assert shown(hub.model)["old/t"]["done"] == 3
 
 
 def test_operations_of_a_process_stay_as_they_were_said() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import socket
@@ -175,6 +176,22 @@ def test_async_stream_that_is_left_early_is_cancelled(own: Daemon) -> None:
 
 
 # -- whom ---------------------------------------------------------------------------------------------------------
+
+
+def test_connection_for_which_there_is_no_socket_left_is_unreachable(
+    own: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(*_args: Any) -> None:
+        raise zmq.ZMQError(errno.EMFILE)
+
+    async def run() -> None:
+        for name in ("get_monitor_socket", "connect"):
+            monkeypatch.setattr(zmq.Socket, name, none_left)
+            with pytest.raises(Unreachable, match="Too many open files") as caught:
+                await AsyncClient().open()
+            assert "no connection to" in caught.value.what
+
+    asyncio.run(run())
 
 
 def unasked(data_dir: Path, address: str) -> bytes | None:

@@ -41,7 +41,8 @@ function glyph(state) {
 // -- what is known ---------------------------------------------------------------------------------------------------
 
 const known = { seq: -1, grouped: false, counts: null, groups: new Map(), tasks: new Map(), loaded: new Set(), filled: new Set() };
-const view = { state: "all", query: "", group: null, sort: "added" };
+// wanted: a group that the address names and the board does not know yet, which it will after its start
+const view = { state: "all", query: "", group: null, wanted: null, sort: "added" };
 let shown = [];              // keys of what the list shows, in order
 let isDirty = true;          // the list has to be worked out anew
 
@@ -200,8 +201,13 @@ function takeSnapshot(message) {
   known.tasks = new Map(message.tasks.map((task) => [task.key, task]));
   known.loaded.clear();
   known.filled.clear();
-  if (view.group && !known.groups.has(view.group)) view.group = null;
-  if (view.group && known.grouped) ask({ kind: "open", group: view.group });
+  view.wanted = view.group ?? view.wanted;
+  view.group = null;
+  openWanted();
+}
+
+function openWanted() {
+  if (view.wanted && known.groups.has(view.wanted)) openOnly(view.wanted);
 }
 
 function takeTasks(tasks) {
@@ -222,6 +228,7 @@ function takeDelta(message) {
   for (const group of message.groups) known.groups.set(group.key, group);
   takeTasks(message.changed);
   if (view.group && !known.groups.has(view.group)) leaveGroup();
+  openWanted();
 }
 
 setInterval(() => {
@@ -251,13 +258,16 @@ function writeAddress(isStep = false) {
   if (view.state !== "all") said.set("state", view.state);
   if (view.query) said.set("q", view.query);
   if (view.sort !== "added") said.set("sort", view.sort);
-  if (view.group) said.set("group", view.group);
+  if (view.group ?? view.wanted) said.set("group", view.group ?? view.wanted);
   const address = location.pathname + (said.size ? `?${said}` : "");
   if (isStep) history.pushState(null, "", address);
   else history.replaceState(null, "", address);
 }
 
 function openOnly(group) {
+  const isHere = group === null || known.groups.has(group);
+  view.wanted = isHere ? null : group;
+  if (!isHere) group = null;
   if (group === view.group) return;
   if (view.group && known.grouped) {
     ask({ kind: "close", group: view.group });
@@ -426,7 +436,7 @@ function drawWords() {
   const isLoading = group && known.grouped && isAwaited(group);
   const some = shown.length === all ? number.format(all) : `${number.format(shown.length)} of ${number.format(all)}`;
   const tail = isListOfGroups() ? ` · ${number.format(totalOf(countsNow()))} tasks` : "";
-  setText($("found"), known.seq < 0 ? "" : isLoading ? "Loading the tasks…" : `${some} ${what}${all === 1 ? "" : "s"}${tail}`);
+  setText($("found"), known.seq < 0 ? "" : isLoading ? group.facts?.tasks ?? "Loading the tasks…" : `${some} ${what}${all === 1 ? "" : "s"}${tail}`);
   $("order").hidden = isListOfGroups();
   $("list").setAttribute("aria-label", what === "group" ? "Groups" : "Tasks");
   $("empty").hidden = shown.length > 0 || known.seq < 0 || isLoading;
