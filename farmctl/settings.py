@@ -131,6 +131,20 @@ def read(path: Path) -> tuple[list[Setting], list[Fault]]:
     return [Setting(name, value, str(path)) for name, value in table.items() if isinstance(value, str)], faults
 
 
+def dashboard_faults(path: Path) -> list[Fault]:
+    """Find what the dashboard would refuse in a file; nothing in one that cannot be read, which `read` tells."""
+    import tomllib
+
+    from protocol.tuisettings import faults_of
+
+    try:
+        text = path.read_text(encoding="utf-8")
+        table: Any = tomllib.loads(text).get("tui", {})
+    except (OSError, ValueError):
+        return []
+    return [Fault(path, line_of(text, one.name, one.table), one.what, one.why, one.hint) for one in faults_of(table)]
+
+
 def _faults(path: Path, text: str, name: str, value: object) -> Iterator[Fault]:
     line = line_of(text, name)
     if name not in SETTINGS:
@@ -153,13 +167,13 @@ def refusal(name: str, value: object) -> str:
     return f"it is {' or '.join(words) or 'a text'}"
 
 
-def line_of(text: str, name: str) -> int:
-    """Return the line where a setting of the table [farmctl] stands, from 1; 0 if it is not found."""
+def line_of(text: str, name: str, below: str = "farmctl") -> int:
+    """Return the line where a setting of a table stands, from 1; 0 if it is not found."""
     table = ""
     for number, line in enumerate(text.splitlines(), 1):
         heading = _HEADING.match(line)
         table = heading[1].strip() if heading else table
         key = line.partition("=")[0].strip().strip("\"'")
-        if (table == "farmctl" and key == name) or (not table and key in (name, f"farmctl.{name}")):
+        if (table == below and key == name) or (not table and key in (name, f"{below}.{name}")):
             return number
     return 0

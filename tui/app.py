@@ -36,7 +36,7 @@ from tui.screens.log import LogScreen
 from tui.screens.overview import OverviewScreen
 from tui.screens.sheet import Question, Sheet
 from tui.source import FarmTold, JobLost, JobTold, LinkTold
-from tui.themes import FARM_DARK, FARM_LIGHT, VARIABLES
+from tui.themes import FARM_DARK, FARM_LIGHT, VARIABLES, check_theme
 from tui.words import help_lines
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Dashboard(App[int]):
         theme: Name of a theme; empty takes the dark one.
 
     Raises:
-        UsageError: Changed keys clash, or name what does not exist.
+        UsageError: Changed keys clash, or name what does not exist; or there is no such theme.
     """
 
     CSS_PATH: ClassVar[Any] = ["styles/dashboard.tcss", "styles/job.tcss", "styles/over.tcss"]
@@ -89,6 +89,8 @@ class Dashboard(App[int]):
         theme: str = "",
     ) -> None:
         self.keymap = Keymap(keys, read_only=read_only)
+        if theme:
+            check_theme(theme)
         super().__init__()
         self.source = source
         self.console_model = Console(mono, user, read_only)

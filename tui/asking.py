@@ -49,18 +49,23 @@ class Asking:
             self._run(self._events(notes, node), "events")
 
     async def _events(self, notes: int, node: str) -> None:
-        console = self._dashboard.console_model
-        anew = node != self._events_of
-        after = None if anew or not console.event_rows else max(console.event_rows)
+        """Ask until a page is not full: what is behind the newest line that is known comes with its oldest lines first."""
+        console, is_full = self._dashboard.console_model, True
         try:
-            answer = await self._dashboard.source.call("events", after=after, limit=EVENTS_PAGE)
-            console.apply_events(answer.get("events") or [], anew=anew)
-            self._notes, self._events_of = notes, node
+            while is_full:
+                anew = node != self._events_of
+                after = None if anew or not console.event_rows else max(console.event_rows)
+                answer = await self._dashboard.source.call("events", after=after, limit=EVENTS_PAGE)
+                told = answer.get("events") or []
+                console.apply_events(told, anew=anew)
+                self._events_of = node
+                is_full = after is not None and len(told) >= EVENTS_PAGE
+                self._dashboard.draw()
+            self._notes = notes
         except UserError:
             return  # the feed tells again, and the connection is shown in the top line
         finally:
             self._asking_events = False
-        self._dashboard.draw()
 
     # -- tasks and pictures ---------------------------------------------------------------------------------------
 

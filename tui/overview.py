@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from protocol.farmword import farm_word
 from protocol.human import counted, printable
 from tui.looks import Run, Runs
 
@@ -47,22 +48,8 @@ def cards(farm: Row) -> list[Card]:
 
 def status_word(farm: Row, nodes: Iterable[Row]) -> Runs:
     """Say in one word how the farm is."""
-    if not farm:
-        return (Run("… asking", "muted"),)
-    alerts = [str(alert.get("level")) for alert in farm.get("alerts") or []]
-    states = [str(node.get("state")) for node in nodes]
-    if farm.get("disk_fault") or "error" in alerts:
-        return (Run("✖ needs you", "failed"),)
-    if not farm.get("leader"):
-        return (Run("⧗ electing", "warning"),)
-    if "warning" in alerts or any(state in ("lost", "sick", "reconnecting") for state in states):
-        return (Run("⧗ impaired", "warning"),)
-    jobs = farm.get("jobs") or {}
-    if jobs.get("running"):
-        return (Run("◐ rendering", "running"),)
-    if jobs.get("pending"):
-        return (Run("○ waiting", "pending"),)
-    return (Run("● idle", "completed"),)
+    word = farm_word(farm, nodes)
+    return (Run(str(word), word.tone),)
 
 
 def node_words(nodes: Iterable[Row]) -> Runs:

@@ -1,13 +1,4 @@
-"""What a person has set for the dashboard: the table `[tui]` of the configuration that the command line reads, too.
-
-    [tui]
-    theme = "farm-light"
-    read_only = true
-    [tui.keys]
-    "joblike.cancel" = "ctrl+x"
-
-Must not import textual.
-"""
+"""What a person has set for the dashboard, read from the files that the command line reads, too. Must not import textual."""
 
 from __future__ import annotations
 
@@ -15,15 +6,13 @@ import os
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from protocol.errors import UsageError
-from protocol.human import nearest_word
+from protocol.tuisettings import faults_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-_KNOWN: Final[dict[str, type]] = {"theme": str, "read_only": bool, "keys": dict}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +58,6 @@ def _table(path: Path) -> dict[str, Any]:
         table = tomllib.loads(path.read_text(encoding="utf-8")).get("tui", {})
     except (OSError, ValueError) as error:
         raise UsageError(f"cannot read {path}", str(error), "correct the file, or move it away") from error
-    for name, value in table.items() if isinstance(table, dict) else ():
-        if name not in _KNOWN:
-            meant = nearest_word(name, _KNOWN)
-            raise UsageError(
-                f"{path}: no setting {name!r} in [tui]",
-                f"known are {', '.join(_KNOWN)}",
-                f"did you mean {meant}?" if meant else "",
-            )
-        if not isinstance(value, _KNOWN[name]):
-            raise UsageError(f"{path}: {name} = {value!r}", f"it is a {_KNOWN[name].__name__}")
-    return dict(table) if isinstance(table, dict) else {}
+    for fault in faults_of(table):
+        raise UsageError(f"{path}: {fault.what}", fault.why, fault.hint)
+    return dict(table)

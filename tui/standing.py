@@ -23,7 +23,7 @@ class Standing:
 
     Attributes:
         link: What it does.
-        node_name: The node that answers, or that is tried.
+        node_name: The node that answers, or that did so last.
         answered_at: When a node answered last, on the monotonic clock; None if none ever did.
         began_at: When the first try began.
         why: What the last try said.
@@ -70,8 +70,10 @@ class Standing:
             case Link.CONNECTING:
                 return (Run(f"◐ connecting to {name}" if name else "◐ connecting", "warning"),)
             case Link.RECONNECTING:
+                # The node that is named is the one that was lost; which are tried changes several times a second.
+                lost = f", {name} does not answer" if name else ""
                 old = f"  as of {_age(age)}" if self.answered_at is not None else ""
-                return (Run("◐ Reconnecting" + (f" to {name}" if name else "") + old, "warning"),)
+                return (Run(f"◐ Reconnecting{lost}{old}", "warning"),)
             case Link.DISCONNECTED:
                 return (Run(f" ✖ DISCONNECTED {format_age(age)} ", "alarm"),)
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from textual.theme import Theme
+from textual.theme import BUILTIN_THEMES, Theme
+
+from protocol.errors import UsageError
+from protocol.human import nearest_word
 
 VARIABLES: Final = {
     "pending": "#e0b44c",
@@ -60,3 +63,16 @@ FARM_LIGHT: Final = Theme(
         "bar": "#eceff2",
     },
 )
+
+
+def check_theme(name: str) -> None:
+    """Refuse the name of a theme that does not exist.
+
+    Raises:
+        UsageError: It is none.
+    """
+    known = [FARM_DARK.name, FARM_LIGHT.name, *sorted(BUILTIN_THEMES)]
+    if name not in known:
+        meant = nearest_word(name, known)
+        hint = f"did you mean {meant}?" if meant else f"known are: {', '.join(known)}"
+        raise UsageError(f"no theme is called {name[:80]!r}", "it was asked for by --theme, or below [tui]", hint)

@@ -11,7 +11,7 @@ from farmctl.context import Session, pass_session
 from farmctl.forms import Format
 from farmctl.lazy import Verb
 from farmctl.output import fields
-from farmctl.settings import DEFAULTS, SETTINGS, Setting, files, from_files, read
+from farmctl.settings import DEFAULTS, SETTINGS, Setting, dashboard_faults, files, from_files, read
 from protocol.errors import UsageError
 from protocol.exitcodes import ExitCode
 from protocol.human import nearest_word
@@ -69,9 +69,9 @@ def _found(session: Session, name: str, in_file: Setting | None) -> Setting:
 @click.command("validate", cls=Verb, examples=("farmctl config validate", "farmctl config validate -o json"))
 @pass_session
 def validate(session: Session) -> ExitCode:
-    """Check the configuration files; every fault with its line and what was probably meant. Exit code 2 if there is one."""
+    """Check the configuration files, the dashboard's part too: every fault with its line. Exit code 2 if there is one."""
     read_files = [path for path in files().values() if path.is_file()]
-    faults = [fault for path in read_files for fault in read(path)[1]]
+    faults = [fault for path in read_files for fault in (*read(path)[1], *dashboard_faults(path))]
     document: View = {
         "schema": CHECK_SCHEMA,
         "files": [str(path) for path in read_files],

@@ -143,3 +143,20 @@ def test_what_cannot_be_set_is_refused(words: tuple[str, ...], told: str, home: 
     assert result.exit_code == 2
     assert told in result.stderr
     assert not (home / "xdg").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "told"),
+    [
+        ('[farmctl]\nnode = "a"\n[tui]\nthem = "x"\n', 4, "did you mean theme?"),
+        ("[tui]\nread_only = 1\n", 2, "true or false"),
+        ('[tui.keys]\n"joblike.cancel" = 5\n', 2, "keys are named in a text"),
+    ],
+)
+def test_what_the_dashboard_would_refuse_is_found_with_its_line(home: Path, text: str, line: int, told: str) -> None:
+    write(home / "xdg" / "farm" / "config.toml", text)
+    result = ctl(home, "config", "validate")
+    assert result.exit_code == 2
+    assert f"config.toml:{line}: " in result.stdout
+    assert told in result.stdout
+    assert ctl(home, "config", "path").exit_code == 0, "it stops no other command"

@@ -45,3 +45,9 @@ def test_farm_that_never_answered_is_not_called_stale() -> None:
     standing = Standing(began_at=0.0)
     assert not standing.is_stale(60.0)
     assert standing.shown(60.0) is Link.DISCONNECTED
+
+
+def test_node_that_was_lost_is_named_as_such_and_not_as_the_one_that_is_tried() -> None:
+    standing = Standing().answered(100.0, "ws01").told(Link.RECONNECTING)
+    assert words(standing, 102.0) == "◐ Reconnecting, ws01 does not answer  as of 2s ago"
+    assert words(Standing(began_at=100.0).told(Link.RECONNECTING), 102.0) == "◐ Reconnecting"

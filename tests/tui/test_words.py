@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.errors import UsageError
-from tests.tui.recorded import JOBS, NODES, NOW_MS, farm, picture_file
+from tests.tui.recorded import JOBS, NODES, NOW_MS, RecordedSource, farm, picture_file
+from tui.app import Dashboard
 from tui.columns import Moment
 from tui.halfblocks import draw
 from tui.looks import text_of
@@ -27,8 +28,8 @@ GOOD = [NODES[0], NODES[3]]
 @pytest.mark.parametrize(
     ("more", "word"),
     [
-        ({"disk_fault": "full"}, "✖ needs you"),
-        ({"alerts": [{"level": "error"}]}, "✖ needs you"),
+        ({"disk_fault": "full"}, "✖ needs attention"),
+        ({"alerts": [{"level": "error"}]}, "✖ needs attention"),
         ({"leader": None, "alerts": []}, "⧗ electing"),
         ({"alerts": [{"level": "warning"}]}, "⧗ impaired"),
         ({"alerts": []}, "◐ rendering"),
@@ -98,9 +99,24 @@ def test_settings_of_the_user_win_and_keys_are_put_together(tmp_path: Path) -> N
     assert settings == Settings("farm-light", True, {"joblike.why": "ctrl+y", "joblike.log": "ctrl+l"})
 
 
-@pytest.mark.parametrize("text", ["[tui]\nthem = 'x'\n", "[tui]\nread_only = 'yes'\n", "[tui\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[tui]\nthem = 'x'\n",
+        "[tui]\nread_only = 'yes'\n",
+        "[tui\n",
+        "tui = 3\n",
+        "[tui.keys]\n'joblike.cancel' = 5\n",
+    ],
+)
 def test_setting_that_does_not_exist_names_the_file(tmp_path: Path, text: str) -> None:
     file = tmp_path / "config.toml"
     file.write_text(text)
     with pytest.raises(UsageError, match=r"config\.toml"):
         read_settings([file])
+
+
+def test_theme_that_does_not_exist_is_refused_with_the_one_that_was_meant() -> None:
+    with pytest.raises(UsageError, match="no theme is called 'farm-lite'") as caught:
+        Dashboard(RecordedSource(), theme="farm-lite")
+    assert caught.value.hint == "did you mean farm-light?"
