@@ -269,17 +269,26 @@ class _Wire:
         self._acting_for = acting_for
         self._last = 0
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._dealer = self._context.socket(zmq.DEALER)
+        self._monitor: zmq.Socket[bytes] | None = None
+        try:
+            self._dealer = self._connected(target)
+        except zmq.ZMQError:
+            self._context.destroy(linger=0)
+            raise
+
+    def _connected(self, target: Target) -> zmq.Socket[bytes]:
+        import zmq
+
+        dealer = self._context.socket(zmq.DEALER)
         options: dict[int, int | bytes] = {zmq.LINGER: 0, zmq.MAXMSGSIZE: MAX_API_BYTES, zmq.CONNECT_TIMEOUT: 2000}
         if target.remote:
             options[zmq.CURVE_SERVERKEY] = target.server_key
             options[zmq.CURVE_PUBLICKEY], options[zmq.CURVE_SECRETKEY] = target.own_keys
             options |= {zmq.HEARTBEAT_IVL: 1000, zmq.HEARTBEAT_TIMEOUT: 3000, zmq.IPV6: int("[" in target.endpoint)}
         for option, value in options.items():
-            self._dealer.setsockopt(option, value)
-        self._dealer.connect(target.endpoint)
-
-        self._monitor: zmq.Socket[bytes] | None = None
+            dealer.setsockopt(option, value)
+        dealer.connect(target.endpoint)
+        return dealer
 
     @property
     def descriptor(self) -> int:
