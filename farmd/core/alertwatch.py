@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from farmd.core.alerts import Alert
     from farmd.core.node import Node
-    from farmd.core.turn import Turn
+    from farmd.core.turn import Instant, Turn
     from protocol.ids import NodeId
 
 LOOK_S = 2.0
@@ -73,7 +73,7 @@ class AlertWatch:
         for name, alert in present.items():
             known = self._episodes.get(name)
             if known is None or known.gone is not None:
-                self._episodes[name] = Episode(alert, mark_of(self._node, alert), now)
+                self._episodes[name] = Episode(alert, mark_of(self._node, alert, turn.now), now)
             else:
                 known.alert = alert
         for seen, episode in list(self._episodes.items()):
@@ -102,11 +102,14 @@ class AlertWatch:
                 yield episode, True
 
 
-def mark_of(node: Node, alert: Alert) -> str:
-    """Tell this time of an alert from others, by facts that all nodes know alike."""
+def mark_of(node: Node, alert: Alert, now: Instant) -> str:
+    """Tell this time of an alert from others, by facts that all nodes know alike; by its own clock what only it tells."""
     job = node.jobs.get(alert.job) if alert.job is not None else None
     if job is None:
-        return _lives_of(node, [alert.node] if alert.node is not None else [])
+        lives = _lives_of(node, [alert.node] if alert.node is not None else [])
+        if alert.code == "node_sick" and alert.node is not None:
+            return f"{lives}.{node.jobs.health.done_hlc(alert.node):x}"
+        return f"{lives}.{now.wall_ms:x}" if alert.code in OWN else lives
     facts = [str(job.retried_hlc), str(job.registers.hlc_of(JobField.PAUSED)), str(job.gate_facts.generation)]
     if alert.code == "only_copy":
         holders = {which: None for task in away_tasks(node, job) for which in job.copies_of(task)}

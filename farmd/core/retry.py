@@ -181,10 +181,14 @@ class NodeHealth:
         """Tell whether a node is sick; a canary that it finishes cures it."""
         sick = self._sick.get(node)
         if sick is None:
-            since = max(self._done.get(node, {}).values(), default=0)
+            since = self.done_hlc(node)
             failed = [job for job in self._failed.get(node, {}).values() if max(job.values(), default=0) > since]
             sick = self._sick[node] = len(failed) >= 2
         return sick
+
+    def done_hlc(self, node: NodeId) -> int:
+        """Return when a node finished a task last; a sick one has not since it became so."""
+        return max(self._done.get(node, {}).values(), default=0)
 
     def sick(self) -> tuple[NodeId, ...]:
         """List the sick nodes."""

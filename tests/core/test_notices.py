@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from farmd.core import outbox
-from farmd.core.alertwatch import BEFORE_S
+from farmd.core.alerts import Alert
+from farmd.core.alertwatch import BEFORE_S, mark_of
 from farmd.core.hooks import Hooks
 from farmd.core.outbox import AT_ONCE, RETRIES_S
 from protocol.bodies import HookBody, pack_body
@@ -421,6 +422,29 @@ def test_a_machine_whose_disk_is_full_tells_it_itself() -> None:
         assert told(farm)[0].node == farm.machines[full].id
         await asyncio.sleep(20)
         assert len(told(farm)) == 1
+        farm.machines[full].free_disk = 1 << 40
+        await farm.until(lambda: len(told(farm)) == 2, 30)
+        farm.machines[full].free_disk = 1 << 20
+        await farm.until(lambda: len(told(farm)) == 3, 30)
+        first, over, second = (one.notice["id"] for one in told(farm))
+        assert over == first + "/resolved"
+        assert second != first, "who remembers ids acts again"
+
+    play(scene, 3)
+
+
+def test_a_machine_that_is_sick_again_after_it_finished_something_is_told_of_under_another_id() -> None:
+    async def scene(farm: Farm) -> None:
+        marks: list[str] = []
+        for _ in range(2):
+            job = await farm.submit()
+            await farm.until_state(job, "completed")
+            await asyncio.sleep(5)
+            sick = Alert("node_sick", "warning", "", node=farm.machines[1].id)
+            found = {mark_of(machine.node, sick, machine.clock.now()) for machine in farm.machines}
+            assert len(found) == 1, "whoever tells it names it alike"
+            marks += found
+        assert marks[0] != marks[1]
 
     play(scene, 3)
 
