@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 
 
 class Links:
-    """Keys and connections of one node."""
+    """Keys and connections of one node.
+
+    Attributes:
+        join_fault: Why no member has admitted this node so far; set by whoever asks them.
+    """
 
     def __init__(
         self,
@@ -49,6 +53,7 @@ class Links:
         self._trusted: dict[NodeId, bytes] = {}
         self._vouched: dict[NodeId, tuple[str, bytes]] = {}
         self._dirty = True
+        self.join_fault = ""
 
     def is_trusted(self, node: NodeId) -> bool:
         """True if messages of this node are taken."""

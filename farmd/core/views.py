@@ -299,11 +299,15 @@ def doctor(node: Node, now: Instant) -> dict[str, Any]:
     collecting = [job for job in node.jobs if job.spec.leaves_outputs]
     lonely = sum([sum(not job.copies.is_delivered(task) for task in job.lonely_tasks()) for job in collecting])
     has_room, room = node.room.check()
+    is_member = node.registry.is_admitted(node.id)
     silent = [other for other in node.registry.undescribed() if other != node.id]
     fault = node.thumbnails.fault
     answer = "answers" if len(alive) == 1 else "answer"
     checks = [
         _check("members", len(alive) > 0, f"{counted(len(alive), 'node')} {answer}"),
+        _check(
+            "admitted", is_member, "it is a member" if is_member else f"not yet: {node.links.join_fault or 'asking'}"
+        ),
         _check("admissions", not silent, _admissions_text(silent), _EVICT_HINT),
         _check("leader", leader is not None, node.registry.name_of(leader) if leader else "no leader is known"),
         _check("disk", not node.condition.disk_fault(), node.condition.disk_fault() or "the data dir has room"),

@@ -21,7 +21,7 @@ from farmd.adapters.allocation import keep_freed_memory
 from farmd.adapters.client_door import Caller, ClientDoor
 from farmd.adapters.clock import BootClock, boot_id
 from farmd.adapters.discovery import Discovery
-from farmd.adapters.identity import forget_token, judge_token, read_token, waiting_token
+from farmd.adapters.identity import judge_token, waiting_token
 from farmd.adapters.joblog import JobLogs, Keep, Seeker
 from farmd.adapters.notify import Notifier
 from farmd.adapters.runner import Runner, RunnerSettings, Tools
@@ -37,6 +37,7 @@ from farmd.core.life import Loaded, Self
 from farmd.core.node import Node
 from farmd.daemon.eventlog import recaller
 from farmd.daemon.hands import RealHands
+from farmd.daemon.joining import Joining
 from farmd.daemon.logkeeping import LogKeeping
 from farmd.daemon.loglooking import LogLooking
 from farmd.daemon.operations import Operations
@@ -50,10 +51,9 @@ from farmd.renderers.errorlines import errors_of, level_of
 from farmd.renderers.registry import find_renderers
 from protocol.bodies import FarmBody, NodeBody
 from protocol.codec import NEWEST_VERSION, OLDEST_VERSION
-from protocol.errors import Unreachable, UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine, Sequence
 
     from farmd.adapters.identity import Identity
     from farmd.adapters.store import Loaded as Opened
@@ -61,10 +61,11 @@ if TYPE_CHECKING:
     from farmd.daemon.settings import RunSettings
     from protocol.bodies import RendererFact
     from protocol.ids import NodeId
+    from protocol.messages import JoinReply
 
 _LOG = logging.getLogger("farmd")
 MEASURE_S = 2.0
-JOIN_AGAIN_S = 2.0
+JOIN_TIMEOUT_S = 2.0
 GOODBYE_S = 12.0
 ADDRESS_FILE = "address"
 """Where the node was reached last: invitations made while it is off still name it."""
@@ -100,6 +101,21 @@ class Daemon:
             self._driver.post(event)
         else:
             self._events.append(event)
+
+    def _beside(self, what: str, work: Coroutine[None, None, None]) -> None:
+        """Run something beside the loop; that it failed is told at once, not when somebody asks for its result."""
+        task = asyncio.create_task(work)
+        task.add_done_callback(lambda done: self._note_end(what, done))
+        self._tasks.append(task)
+
+    def _note_end(self, what: str, done: asyncio.Task[None]) -> None:
+        error = None if done.cancelled() else done.exception()
+        if error is None:
+            return
+        _LOG.error("a bug of farmd ended %s", what, exc_info=error)
+        if self._driver is not None:
+            text = f"{what} ended: {error!r}"
+            self._driver.remark(Note(self._clock.now().wall_ms, "bug", text[:400], self._identity.node))
 
     # -- the order of things --------------------------------------------------------------------------------------
 
@@ -198,16 +214,16 @@ class Daemon:
         assert self._driver is not None
         keep = Keep(self._settings.logs_age_s, self._settings.logs_quota_bytes)
         keeping = LogKeeping(keep, self._logs, runner, node, self._driver.remark)
-        self._tasks.append(asyncio.create_task(keeping.run()))
+        self._beside("what keeps the logs in bounds", keeping.run())
 
     async def _live(self, node: Node, address: str, on_ready: Callable[[str], None]) -> None:
         self._measure()
         self._hear_of_seeds(node)
-        self._tasks.append(asyncio.create_task(self._measure_for_ever(node)))
+        self._beside("the pulse", self._measure_for_ever(node))
         if not node.registry.is_admitted(node.id):
-            self._tasks.append(asyncio.create_task(self._join(node)))
+            self._beside("asking to be admitted", self._join(node))
         if self._settings.mdns:
-            self._tasks.append(asyncio.create_task(self._discover(address)))
+            self._beside("discovery", self._discover(address))
         self._manager.ready(self._status(node))
         on_ready(address)
         async with web_child(self._settings):
@@ -290,6 +306,8 @@ class Daemon:
             self._manager.status(self._status(node))
 
     def _status(self, node: Node) -> str:
+        if node.links.join_fault and not node.registry.is_admitted(node.id):
+            return f"not a member yet · {node.links.join_fault}"
         leader = node.election.leader
         who = node.registry.name_of(leader) if leader is not None else "none"
         return (
@@ -312,42 +330,26 @@ class Daemon:
                 if key is not None and body.address == address:
                     self._post(PeerHeardOf(address, key.public_key))
 
+    async def _ask_to_join(self, seeds: Sequence[tuple[str, bytes]], token: bytes) -> JoinReply:
+        assert self._transport is not None
+        return await self._transport.join(seeds, token, name=self._name(), timeout_s=JOIN_TIMEOUT_S)
+
     async def _join(self, node: Node) -> None:
         """Ask to be admitted until a member does, and our own key comes back with the farm's records."""
-        text = waiting_token(self._settings.data_dir)
-        if text is None:
-            return
-        token = read_token(text)
-        keys = list(dict.fromkeys(key for _, key in token.seeds))
-        seeds = [(address, key) for address, key in token.seeds if address]
-        seeds += [(address, key) for address in self._settings.join for key in keys]
-        said = ""
-        while not node.registry.is_admitted(node.id):
-            try:
-                assert self._transport is not None
-                reply = await self._transport.join(
-                    list(dict.fromkeys(seeds)), text.encode(), name=self._name(), timeout_s=2.0
-                )
-            except (Unreachable, UserError) as error:
-                if str(error) != said:
-                    _LOG.warning("not admitted yet: %s", error)
-                said = str(error)
-                await asyncio.sleep(JOIN_AGAIN_S)
-                continue
-            if not reply.admitted:
-                _LOG.error("the farm refuses this node: %s", reply.reason)
-                return
-            for address, key in reply.members:
-                self._post(PeerHeardOf(address, key, vouched=True))
-            await self._wait_for_admission(node)
-        forget_token(self._settings.data_dir)
-        _LOG.info("admitted to the farm %s", self._identity.farm.name)
 
-    async def _wait_for_admission(self, node: Node) -> None:
-        for _ in range(50):
-            if node.registry.is_admitted(node.id):
-                return
-            await asyncio.sleep(0.1)
+        def say(fault: str) -> None:
+            assert self._driver is not None
+            node.links.join_fault = fault
+            self._driver.remark(Note(self._clock.now().wall_ms, "not-admitted", fault, node.id))
+
+        await Joining(
+            self._settings.data_dir,
+            self._settings.join,
+            self._ask_to_join,
+            is_admitted=lambda: node.registry.is_admitted(node.id),
+            on_event=self._post,
+            say=say,
+        ).run()
 
     async def _discover(self, address: str) -> None:
         host = address.rpartition(":")[0]

@@ -22,7 +22,7 @@ def test_node_of_another_farm_can_neither_join_nor_talk(farm: Farm, tmp_path: Pa
         second = other.add("impostor", "--join", a.address)
         stranger.stop()
         second.launch()
-        until(lambda: "not admitted" in second.printed() or second.status(), "the impostor has asked")
+        until(lambda: "not admitted yet: no node of the farm answered" in second.printed(), "the impostor has asked all")
 
         job = a.submit("--command", "true", "--frames", "1-3")
         until(lambda: a.state(job) == "completed", "our farm works on")
@@ -30,6 +30,9 @@ def test_node_of_another_farm_can_neither_join_nor_talk(farm: Farm, tmp_path: Pa
         assert a.alive() == {"a"}
         assert [node["name"] for node in a.status()["nodes"]] == ["a"]
         assert second.status()["jobs"]["total"] == 0
+        until(lambda: "not-admitted" in [event["what"] for event in second.events()], "its own log tells")
+        (check,) = [check for check in second.ask("doctor")["checks"] if check["name"] == "admitted"]
+        assert (check["ok"], check["text"].startswith("not yet: no node of the farm answered")) == (False, True)
 
 
 def test_token_that_is_damaged_or_expired_is_refused_in_three_lines(farm: Farm, tmp_path: Path) -> None:
