@@ -8,6 +8,7 @@ import pwd
 import socket
 import stat
 import tempfile
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,9 @@ import pytest
 import zmq
 
 from farmd.adapters.client_door import GO_ON, Caller, ClientDoor
+from farmd.adapters.client_door import accounts as accounts_module
 from farmd.adapters.client_door import desk as desk_module
-from farmd.adapters.client_door import door as door_module
+from farmd.adapters.client_door.accounts import Account, account_of
 from farmd.adapters.zap import Zap
 from farmd.core.events import ClientAsked, ClientLeft
 from protocol.api import Request, Response, pack_request, unpack_response
@@ -448,41 +450,67 @@ def test_group_may_pass_but_not_look_around(tmp_path: Path) -> None:
     run(story())
 
 
-def test_own_user_root_and_group_are_served_and_nobody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def as_others(door: Door) -> None:
+    """Take whoever asks for somebody who is neither root nor the daemon's own user."""
+    door.door._own_names.clear()
+
+
+def looked_up(monkeypatch: pytest.MonkeyPatch, *, is_member: bool) -> list[int]:
+    """Let every account be called anna; returns the user ids that were looked up."""
+    asked: list[int] = []
+
+    def account_of(uid: int, _gid: int | None) -> Account:
+        asked.append(uid)
+        return Account("anna", is_member)
+
+    monkeypatch.setattr(accounts_module, "account_of", account_of)
+    return asked
+
+
+def test_own_user_and_root_are_no_persons_and_are_not_looked_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked_for = looked_up(monkeypatch, is_member=False)
+
     async def story() -> None:
-        door = Door(tmp_path, group="").door
-        monkeypatch.setattr(os, "getuid", lambda: 1000)
-        assert door.serves(1000, 1000)
-        assert door.serves(0, 0)
-        assert not door.serves(1001, 1001)
-        door._gid = 4321
-        assert door.serves(1001, 4321)
-        assert not door.serves(999_999, 1001)
+        door = Door(tmp_path, group="")
+        door.ask(1, "farm.status")
+        (asked,) = await door.asked()
+        assert (asked.user, asked.proof, asked.same_user) == ("", "", True)
+        root = door.door._own_caller(0, "root")
+        assert (root.user, root.may_act, root.same_user) == ("", True, os.getuid() == 0)
+        assert set(door.door._own_names) == {0, os.getuid()}
+        assert asked_for == []
 
     run(story())
 
 
-def test_own_user_and_root_are_no_persons_and_everybody_else_is_who_the_kernel_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("how", ["by membership", "by the group of the process"])
+def test_member_of_the_group_is_who_the_kernel_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    looked_up(monkeypatch, is_member=how == "by membership")
+    group = grp.getgrgid(os.getgid()).gr_name if how == "by the group of the process" else ""
+
     async def story() -> None:
-        door = Door(tmp_path).door
-        monkeypatch.setattr(os, "getuid", lambda: 1000)
-        monkeypatch.setattr(door_module, "_user_name", lambda uid: f"u{uid}")
-        own, root, other = door._caller(1000), door._caller(0), door._caller(1001)
-        assert (own.user, own.same_user, own.may_act) == ("", True, True)
-        assert (root.user, root.same_user, root.may_act) == ("", False, True)
-        assert (other.user, other.proof, other.same_user, other.may_act) == ("u1001", "local", False, False)
+        door = Door(tmp_path, group=group)
+        as_others(door)
+        door.ask(1, "farm.status")
+        (asked,) = await door.asked()
+        assert (asked.user, asked.proof, asked.same_user) == ("anna", "local", False)
+        assert asked.actor.startswith("anna@")
+        door.dealer.send(pack_request(Request(2, "farm.status", {}, acting_for="ben")))
+        error = (await door.response()).error
+        assert error is not None
+        assert error[0] == 6
 
     run(story())
 
 
 def test_user_who_is_not_served_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ClientDoor, "serves", lambda *_: False)
-    monkeypatch.setattr(door_module, "_user_name", lambda _uid: "anna")
+    looked_up(monkeypatch, is_member=False)
 
     async def story() -> None:
-        door = Door(tmp_path)
+        door = Door(tmp_path, group="")
+        as_others(door)
         door.dealer.send(b"junk")
         door.ask(1, "farm.status")
         response = await door.response()
@@ -495,8 +523,88 @@ def test_user_who_is_not_served_is_told_so(tmp_path: Path, monkeypatch: pytest.M
     run(story())
 
 
-def test_user_without_a_name_is_called_by_number() -> None:
-    assert door_module._user_name(999_999) == "uid 999999"
+def test_an_account_is_looked_up_once_for_many_requests_and_again_after_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked_for = looked_up(monkeypatch, is_member=True)
+
+    async def story() -> None:
+        door = Door(tmp_path)
+        as_others(door)
+        for number in range(50):
+            door.ask(number, "blob.put")
+        assert [asked.op for asked in await door.asked(50)] == ["blob.put"] * 50
+        assert asked_for == [os.getuid()]
+        uid, (_, account) = door.door._accounts._known.popitem()
+        door.door._accounts._known[uid] = (0.0, account)
+        door.ask(50, "farm.status")
+        await door.asked(51)
+        assert asked_for == [uid, uid]
+
+    run(story())
+
+
+def test_a_directory_of_accounts_that_says_nothing_holds_up_nobody_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = threading.Event()
+
+    def slow(_uid: int, _gid: int | None) -> Account:
+        answers.wait(20)
+        return Account("anna", is_member=True)
+
+    monkeypatch.setattr(accounts_module, "account_of", slow)
+    monkeypatch.setattr(accounts_module, "MAX_WAITING", 3)
+
+    async def story() -> None:
+        closing(answers.set)
+        door = Door(tmp_path)
+        own_names = dict(door.door._own_names)
+        as_others(door)
+        for number in range(1, 5):
+            door.ask(number, f"op {number}")
+        refused = await door.response()
+        assert refused.id == 4
+        assert refused.error is not None
+        assert refused.error[1:3] == ("the daemon is busy", "it waits for names of accounts")
+        door.door._own_names.update(own_names)
+        door.ask(5, "mine")
+        assert [asked.op for asked in await door.asked()] == ["mine"]
+        answers.set()
+        assert [asked.op for asked in await door.asked(4)] == ["mine", "op 1", "op 2", "op 3"]
+
+    run(story())
+
+
+def test_a_look_up_that_outlasts_the_door_serves_nobody_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = threading.Event()
+    monkeypatch.setattr(accounts_module, "account_of", lambda *_: answers.wait(20) and Account("anna", is_member=True))
+
+    async def story() -> None:
+        closing(answers.set)
+        door = Door(tmp_path)
+        as_others(door)
+        door.ask(1, "farm.status")
+        accounts = door.door._accounts
+        await until(lambda: accounts._waiting)
+        door.door.close()
+        answers.set()
+        await until(lambda: accounts._known)
+        assert door.events == []
+
+    run(story())
+
+
+def test_user_without_a_name_is_called_by_number_and_is_no_member() -> None:
+    assert account_of(999_999, 0) == Account("uid 999999", is_member=False)
+
+
+def test_account_of_the_system_is_a_member_of_its_own_group() -> None:
+    own = pwd.getpwuid(os.getuid())
+    assert account_of(own.pw_uid, own.pw_gid) == Account(own.pw_name, is_member=True)
+    assert account_of(own.pw_uid, None) == Account(own.pw_name, is_member=False)
 
 
 @pytest.mark.root

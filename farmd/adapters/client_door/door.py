@@ -1,7 +1,8 @@
 """The door for clients: farmctl, dashboards and scripts on this machine, and requests that came through other nodes.
 
 A ROUTER on a Unix socket in the data dir; the kernel says who connects (the ZAP handler passes uid, gid, pid on). The
-daemon's own user, root, and the members of the group `farm` (where it exists) are served, everybody else is told no.
+daemon's own user, root, and the members of the group `farm` (where it exists) are served, everybody else is told no
+(`farmd.adapters.client_door.accounts` asks the system who that is).
 Directory and socket modes say the same to the kernel.
 
 A request becomes a `ClientAsked` event; its number is the desk's own and `reply` brings the answer back. Operations
@@ -15,13 +16,15 @@ from __future__ import annotations
 import grp
 import logging
 import os
-import pwd
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import zmq
 
+from farmd.adapters.client_door.accounts import Accounts, user_name
 from farmd.adapters.client_door.desk import Caller, Desk, packed
 from protocol.api import MAX_API_BYTES, ZAP_LOCAL, Response, error_facts, unpack_request
 from protocol.errors import NotAllowed, PeerError, UserError
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from farmd.adapters.client_door.accounts import Account
     from farmd.adapters.client_door.desk import Answer, LocalHandler
     from farmd.core.events import ClientAsked, Event
     from protocol.api import ErrorFacts
@@ -74,6 +78,8 @@ class ClientDoor:
         self.refused = 0
         self._data_dir = data_dir
         self._gid = _gid_of(group)
+        self._accounts = Accounts(self._gid)
+        self._own_names = {uid: user_name(uid) for uid in (os.getuid(), 0)}
         self._host = socket.gethostname().partition(".")[0]
         self._path: Path | None = None
         self._entry: Path | None = None
@@ -109,6 +115,7 @@ class ClientDoor:
     def close(self) -> None:
         """Close the door and take its name from the list; whoever waits gets no answer."""
         self._drain.stop()
+        self._accounts.close()
         self.desk.close()
         self._router.close(linger=100)
         if self._path is not None:
@@ -136,35 +143,36 @@ class ClientDoor:
         assert isinstance(user, str)
         routing_id = frames[0].bytes
         uid, gid = (int(part) for part in user.split(":")[:2])
-        caller = self._caller(uid)
-        answer = _ReturnPath(self._answer, routing_id)
-        if self.serves(uid, gid):
-            self.desk.receive(frames[-1].bytes if len(frames) == 2 else b"", caller, answer)
-        else:
-            self._refuse(frames[-1].bytes, caller, answer)
+        asked = _Asked(frames[-1].bytes if len(frames) == 2 else b"", _ReturnPath(self._answer, routing_id))
+        own_name = self._own_names.get(uid)
+        if own_name is not None:
+            self.desk.receive(asked.data, self._own_caller(uid, own_name), asked.answer)
+        elif not self._accounts.ask(uid, partial(self._take_from, asked, gid)):
+            self._refuse(asked, UserError("the daemon is busy", "it waits for names of accounts", "try again later"))
         return True
 
-    def _caller(self, uid: int) -> Caller:
-        name, own = _user_name(uid), uid in {os.getuid(), 0}
-        actor, same_user = f"{name}@{self._host}", uid == os.getuid()
-        return Caller(actor, same_user, user="" if own else name, proof="" if own else "local", may_act=own)
+    def _own_caller(self, uid: int, name: str) -> Caller:
+        return Caller(f"{name}@{self._host}", same_user=uid == os.getuid(), may_act=True)
 
-    def serves(self, uid: int, gid: int) -> bool:
-        """Tell whether this local user may ask."""
-        return uid in {os.getuid(), 0} or (self._gid is not None and (gid == self._gid or _is_member(uid, self._gid)))
-
-    def _refuse(self, data: bytes, caller: Caller, answer: Answer) -> None:
-        self.refused += 1
-        try:
-            number = unpack_request(data).id
-        except PeerError:
+    def _take_from(self, asked: _Asked, gid: int, account: Account) -> None:
+        """Take a request of somebody who is neither root nor the daemon's own user."""
+        actor = f"{account.name}@{self._host}"
+        if account.is_member or (self._gid is not None and gid == self._gid):
+            caller = Caller(actor, same_user=False, user=account.name, proof="local")
+            self.desk.receive(asked.data, caller, asked.answer)
             return
+        self.refused += 1
         refusal = NotAllowed(
-            f"{caller.actor} may not use this farm",
+            f"{actor} may not use this farm",
             f"the daemon serves its own user, root and the group {FARM_GROUP}",
-            f"sudo usermod --append --groups {FARM_GROUP} {caller.actor.partition('@')[0]}, then log in again",
+            f"sudo usermod --append --groups {FARM_GROUP} {account.name}, then log in again",
         )
-        answer(packed(Response(number, error=error_facts(refusal))))
+        self._refuse(asked, refusal)
+
+    def _refuse(self, asked: _Asked, refusal: UserError) -> None:
+        with suppress(PeerError):
+            number = unpack_request(asked.data).id
+            asked.answer(packed(Response(number, error=error_facts(refusal))))
 
     def _answer(self, routing_id: bytes, response: bytes) -> bool:
         try:
@@ -207,6 +215,13 @@ class _ReturnPath:
         return self.send(self.routing_id, response)
 
 
+class _Asked(NamedTuple):
+    """A request as it came, and where its answer goes."""
+
+    data: bytes
+    answer: _ReturnPath
+
+
 def _open_router(context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:
     router = context.socket(zmq.ROUTER)
     router.setsockopt(zmq.LINGER, 0)
@@ -241,18 +256,3 @@ def _gid_of(group: str) -> int | None:
         return grp.getgrnam(group).gr_gid if group else None
     except KeyError:
         return None
-
-
-def _is_member(uid: int, gid: int) -> bool:
-    try:
-        user = pwd.getpwuid(uid)
-        return gid in os.getgrouplist(user.pw_name, user.pw_gid)
-    except KeyError:
-        return False
-
-
-def _user_name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"uid {uid}"
