@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from farmctl.lacking import Missing, missing_error
+from farmctl.resultlist import all_results
 from farmd.ingest.copying import write_all
 from farmd.ingest.hashing import hash_descriptor
 from farmd.ingest.placing import How, Wanted, place_file
@@ -95,7 +96,7 @@ class Fetch:
         Raises:
             UserError: The node does not answer, or a file cannot be written.
         """
-        listed: View = self._call("result.list", job=self._job, frames=str(frames)) if frames else {"outputs": []}
+        listed: View = all_results(self._call, self._job, str(frames)) if frames else {"outputs": []}
         outputs: list[View] = listed["outputs"]
         self._total = sum(int(output["size"]) for output in outputs)
         existing = existing or _existing_of(listed)

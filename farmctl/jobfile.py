@@ -12,6 +12,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
+from farmctl.resultlist import all_results
 from protocol.errors import UsageError
 from protocol.jobspec import JobSpec, spec_from_bytes
 
@@ -35,7 +36,7 @@ def read_job_document(session: Session, job: str) -> View:
     """
     spec = spec_from_bytes(session.call("job.spec", job=job)["spec"])
     status: View = session.call("job.show", job=job)
-    results: View = session.call("result.list", job=job)
+    results = all_results(session.call, job)
     plain = plain_spec(spec) | {"priority": status.get("priority", spec.priority)}
     return {
         "schema": SCHEMA,

@@ -21,7 +21,7 @@ from protocol.human import counted
 from protocol.states import JOB_TERMINAL, MemberState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from farmd.core.job import Job
     from farmd.core.node import Node
@@ -170,10 +170,18 @@ def _of_open_job(job: Job) -> Iterator[Alert]:
 def _away(node: Node, job: Job, away: list[TaskIndex]) -> Alert:
     holders = {node.registry.name_of(which) for task in away for which in job.copies_of(task)}
     frames = FrameSet.of(frame for task in away for frame in job.plan.frames_of(task))
-    shown = str(frames) if len(frames) <= SHOWN else counted(len(frames), "frame")
-    where = ", ".join(sorted(holders)) or "no machine"
-    verb = "is off" if len(holders) == 1 else "are off"
-    text = f"{job.spec.name}: {where} {verb} and has the only copy of {shown}"
-    if not holders:
-        text = f"{job.spec.name}: no machine has {shown} any more"
-    return Alert("only_copy", "error", text, f"switch {where} on, or farmctl job retry {job.id} --frames …", job=job.id)
+    shown = f"frames {frames}" if 1 < len(frames) <= SHOWN else counted(len(frames), "frame")
+    if len(frames) == 1:
+        shown = f"frame {frames}"
+    text, hint = away_words(sorted(holders), shown, f"farmctl job retry {job.id} --frames …")
+    return Alert("only_copy", "error", f"{job.spec.name}: {text}", hint, job=job.id)
+
+
+def away_words(names: Sequence[str], shown: str, again: str) -> tuple[str, str]:
+    """Say which machines are off and have the only copies of something, and what can be done about it."""
+    if not names:
+        return f"no machine has {shown} any more", again
+    if len(names) == 1:
+        return f"{names[0]} is off and has the only copy of {shown}", f"switch {names[0]} on, or {again}"
+    where = f"{', '.join(names[:-1])} and {names[-1]}"
+    return f"{where} are off and have the only copies of {shown}", f"switch them on, or {again}"

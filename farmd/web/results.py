@@ -94,8 +94,14 @@ def _hashes(blob: str) -> dict[str, str]:
 
 async def list_results(asked: Asked) -> dict[str, Any]:
     """List all files that a job has left."""
-    args = {"frames": asked.query.frames} if asked.query.frames else {}
-    return dict(await asked.call("result.list", job=asked.path["job"], **args))
+    which = {"job": asked.path["job"]} | ({"frames": asked.query.frames} if asked.query.frames else {})
+    document = dict(await asked.call("result.list", **which, offset=0))
+    outputs, following = list(document["outputs"]), document.pop("next", None)
+    while following is not None:  # the daemon tells as many as fit into a message
+        page = await asked.call("result.list", **which, offset=following)
+        outputs += page["outputs"]
+        following = page.get("next")
+    return document | {"outputs": outputs}
 
 
 async def download(asked: Asked) -> Response:

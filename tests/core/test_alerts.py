@@ -5,6 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+
+from farmd.core import resultviews
+from farmd.core.alerts import away_words
 from protocol.jobspec import GateMode, GateSpec
 from tests.core.small_farm import Farm, play
 from tests.sim.world import RenderPlan
@@ -69,7 +73,12 @@ def test_a_job_that_paused_itself_is_an_error_until_it_is_resumed() -> None:
     play(scene)
 
 
-def test_a_lost_machine_and_the_only_copies_that_it_has_are_told_until_it_is_back() -> None:
+@pytest.mark.parametrize("looked_at", [2, 10_000])  # the job counts as a large one, or not
+def test_a_lost_machine_and_the_only_copies_that_it_has_are_told_until_it_is_back(
+    looked_at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resultviews, "MOST_LOOKED_AT", looked_at)
+
     async def scene(farm: Farm) -> None:
         other = farm.machines[1]
         await farm.data("node.hold", node="n00")
@@ -80,10 +89,26 @@ def test_a_lost_machine_and_the_only_copies_that_it_has_are_told_until_it_is_bac
         await asyncio.sleep(20)  # suspected, then given up
         told = await alerts_on(farm)
         assert (told["node_lost"]["node"], told["node_lost"]["level"]) == (other.id, "warning")
-        assert told["only_copy"]["text"] == "shot: n01 is off and has the only copy of 1-4"
+        shown = "frames 1-4" if looked_at > 4 else "frames 1-2"
+        assert told["only_copy"]["text"] == f"shot: n01 is off and has the only copy of {shown}"
         assert next(iter(told)) == "only_copy"  # errors first
         other.start()
         await asyncio.sleep(30)
         assert not {"node_lost", "only_copy"} & set(await alerts_on(farm))
 
     play(scene, machines=2)
+
+
+@pytest.mark.parametrize(
+    ("names", "text", "hint"),
+    [
+        ([], "no machine has frame 7 any more", "AGAIN"),
+        (["a"], "a is off and has the only copy of frame 7", "switch a on, or AGAIN"),
+        (["a", "b"], "a and b are off and have the only copies of frame 7", "switch them on, or AGAIN"),
+        (["a", "b", "c"], "a, b and c are off and have the only copies of frame 7", "switch them on, or AGAIN"),
+    ],
+)
+def test_who_has_the_only_copies_is_a_sentence_and_the_hint_can_be_followed(
+    names: list[str], text: str, hint: str
+) -> None:
+    assert away_words(names, "frame 7", "AGAIN") == (text, hint)

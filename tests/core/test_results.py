@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgpack
 
+from farmd.core import resultviews
 from farmd.core.effects import Deliver
 from farmd.core.events import AttemptEnded, Delivered
 from protocol.bodies import HoldingBody, unpack_body
@@ -18,6 +19,8 @@ from tests.core.small_farm import SPEC, Farm, play
 from tests.sim.blobs import Blobs
 
 if TYPE_CHECKING:
+    import pytest
+
     from farmd.core.effects import Effect
     from protocol.ids import BlobAddress
     from tests.sim.world import Machine
@@ -83,6 +86,42 @@ def test_results_are_held_twice_before_they_count_as_safe() -> None:
             assert {node["name"] for node in output["nodes"]} <= {m.name for m in kept}
 
     play(scene, 3)
+
+
+def test_results_of_a_large_job_come_in_pages_and_each_of_them_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resultviews, "PAGE_BYTES", 2_000)
+
+    async def scene(farm: Farm) -> None:
+        job = await farm.submit(gate=OFF, output_dir=None)
+        await farm.until_state(job, "completed")
+        whole = await farm.data("result.list", job=job)
+        assert (len(whole["outputs"]), whole["next"]) == (20, None)
+        told: list[dict[str, Any]] = []
+        offset: int | None = 0
+        pages = 0
+        while offset is not None:
+            page = await farm.data("result.list", job=job, offset=offset)
+            told, offset, pages = told + page["outputs"], page["next"], pages + 1
+        assert told == whole["outputs"]
+        assert 2 < pages < 20
+        some = await farm.data("result.list", job=job, offset=0, frames="3,19-20")
+        assert [output["frame"] for output in some["outputs"]] == [3, 19, 20]
+
+    play(scene)
+
+
+def test_a_page_of_results_looks_at_so_many_tasks_whatever_it_finds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resultviews, "PAGE_TASKS", 8)
+
+    async def scene(farm: Farm) -> None:
+        job = await farm.submit(gate=OFF, output_dir=None)
+        await farm.until_state(job, "completed")
+        first = await farm.data("result.list", job=job, offset=0, frames="20")
+        assert (first["outputs"], first["next"]) == ([], 8)
+        last = await farm.data("result.list", job=job, offset=16, frames="20")
+        assert ([output["frame"] for output in last["outputs"]], last["next"]) == ([20], None)
+
+    play(scene)
 
 
 def test_result_whose_only_copy_is_off_is_named_as_unavailable() -> None:

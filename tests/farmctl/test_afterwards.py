@@ -53,7 +53,10 @@ def node_with(**answers: Any) -> FakeNode:
         "job.spec": {"job": JOB, "spec": spec_to_bytes(SPEC)},
         "job.submit": submitted,
         "job.show": job_view(priority=70, failed_frames="46,48-49", state="failed"),
-        "result.list": {"outputs": [{"name": "f.0001.png", "size": 9}]},
+        "result.list": lambda job, offset: {
+            "outputs": [{"name": f"f.{offset + 1:04}.png", "size": 9}],
+            "next": offset + 1 if offset < 2 else None,
+        },
     }
     return FakeNode(farm() | mine | answers)
 
@@ -186,7 +189,8 @@ def test_an_exported_job_is_read_back_as_it_was_and_options_win(tmp_path: Path) 
     exported = run(node_with(), "job", "export", JOB, "--format", "json")
     assert exported.exit_code == 0, exported.stderr
     document = json.loads(exported.stdout)
-    assert (document["schema"], document["job"], document["results"][0]["name"]) == (JOB_FILE, JOB, "f.0001.png")
+    assert (document["schema"], document["job"]) == (JOB_FILE, JOB)
+    assert [output["name"] for output in document["results"]] == ["f.0001.png", "f.0002.png", "f.0003.png"]
     path = tmp_path / "job.json"
     path.write_text(exported.stdout)
     again = read_job_file(path)

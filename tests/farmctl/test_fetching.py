@@ -26,7 +26,8 @@ class Results:
         self.damaged = False
         self.former: list[bytes] = []
 
-    def list(self, job: str, frames: str) -> dict[str, Any]:
+    def list(self, job: str, frames: str, offset: int) -> dict[str, Any]:
+        """List two tasks at a time."""
         outputs = [
             {
                 "frame": number,
@@ -40,7 +41,8 @@ class Results:
             }
             for number, (name, data) in enumerate(self.files.items(), 1)
         ]
-        return {"outputs": outputs}
+        following = offset + 2 if offset + 2 < len(outputs) else None
+        return {"outputs": outputs[offset : offset + 2], "next": following}
 
     def fetch(self, job: str, task: int) -> dict[str, Any]:
         self.fetches.append(task)
@@ -195,11 +197,12 @@ def test_what_can_be_had_comes_before_what_cannot(tmp_path: Path) -> None:
     results = Results(FILES)
     node = results.node()
 
-    def listed(job: str, frames: str) -> dict[str, Any]:
-        answer = results.list(job, frames)
-        away, afar, _ = answer["outputs"]
-        away |= {"here": False, "nodes": [{"id": "c" * 16, "name": "n03", "alive": False}]}
-        afar["here"] = False
+    def listed(job: str, frames: str, offset: int) -> dict[str, Any]:
+        answer = results.list(job, frames, offset)
+        if not offset:
+            away, afar = answer["outputs"]
+            away |= {"here": False, "nodes": [{"id": "c" * 16, "name": "n03", "alive": False}]}
+            afar["here"] = False
         return answer
 
     node.answers["result.list"] = listed
@@ -223,9 +226,10 @@ def test_each_frame_that_cannot_be_had_is_named_with_its_own_way_out(tmp_path: P
     results = Results({f"f.{number}.png": b"%d" % number for number in range(1, 5)})
     node = results.node()
 
-    def listed(job: str, frames: str) -> dict[str, Any]:
-        answer = results.list(job, frames)
-        for output, names in zip(answer["outputs"], (["n7"], ["n7"], ["n8", "n9"], None), strict=True):
+    def listed(job: str, frames: str, offset: int) -> dict[str, Any]:
+        answer = results.list(job, frames, offset)
+        away = (["n7"], ["n7"], ["n8", "n9"], None)[offset : offset + 2]
+        for output, names in zip(answer["outputs"], away, strict=True):
             if names is not None:
                 output |= {"here": False, "nodes": [{"id": name, "name": name, "alive": False} for name in names]}
         return answer

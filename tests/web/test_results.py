@@ -35,6 +35,21 @@ def download(served: Served, method: str = "GET", name: str | None = None, **hea
     return requests.request(method, f"{served.url}/api/files/download", params=query, headers=given, timeout=10)
 
 
+def test_results_that_fit_into_no_message_are_listed_all_the_same(served: Served) -> None:
+    rows = [{"task": task, "name": f"f.{task}.exr", "blob": BLOB, "size": 1} for task in range(5)]
+
+    def page(args: dict[str, Any]) -> dict[str, Any]:
+        at = args["offset"]
+        following = at + 2 if at + 2 < len(rows) else None
+        return {"schema": "farm.results.v1", "job": "j", "outputs": rows[at : at + 2], "next": following}
+
+    served.table.answers["result.list"] = page
+    answer = requests.get(
+        f"{served.url}/api/v1/jobs/j/results", headers={"Authorization": "Bearer good"}, timeout=10
+    ).json()
+    assert [output["task"] for output in answer["outputs"]] == [0, 1, 2, 3, 4]
+
+
 def test_a_file_comes_whole_with_its_name_and_its_hashes(served: Served) -> None:
     serve(served, 'out/shöt "1".0001.exr')
     answer = download(served)
