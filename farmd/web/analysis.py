@@ -1,7 +1,8 @@
 """Looks at scenes in a process of its own: a scene that somebody sends may be made to harm, or to take for ever.
 
 The process gets one scene, the rules by which written paths are read, and the folders that it may tell of; it has so much
-time and so much memory, and two run at a time. It knows nothing of tokens and of the daemon.
+time and so much memory, and two run at a time. Whatever an analysis needs on the disk is made in its turn, so that what
+waits takes no room. It knows nothing of tokens and of the daemon.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ import json
 import os
 import signal
 import sys
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from farmd.web.errors import Refusal
 from protocol.errors import NotFound, UsageError, UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
     from pathlib import Path
 
 AT_ONCE: Final = 2
@@ -34,38 +35,71 @@ class Analyst:
         self._at_once = asyncio.Semaphore(AT_ONCE)
         self._waiting = 0
 
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[Analysis]:
+        """Wait until an analysis may begin; gives what does one.
+
+        Raises:
+            Refusal: Too many wait.
+        """
+        if self._waiting >= MAX_WAITING:
+            raise Refusal(429, "many scenes are looked at already", "", "try again soon", headers={"Retry-After": "10"})
+        self._waiting += 1
+        try:
+            async with self._at_once:
+                yield _analyse
+        finally:
+            self._waiting -= 1
+
     async def analyse(
+        self, scene: Path, inside: Sequence[Path], rules: Sequence[tuple[str, str]] = ()
+    ) -> dict[str, Any]:
+        """Return the asset.json of a scene that lies on this machine; see `_analyse`.
+
+        Raises:
+            UserError: The scene cannot be read, takes too long, or too many wait.
+        """
+        async with self.turn() as analyse:
+            return await analyse(scene, inside, rules)
+
+
+class Analysis(Protocol):
+    """One analysis, in its turn."""
+
+    def __call__(
         self,
         scene: Path,
         inside: Sequence[Path],
         rules: Sequence[tuple[str, str]] = (),
         shown: Mapping[str, str] | None = None,
-    ) -> dict[str, Any]:
-        """Return the asset.json of a scene.
+    ) -> Awaitable[dict[str, Any]]:
+        """See `_analyse`."""
 
-        Args:
-            scene: The file.
-            inside: Folders that may be told of; what a scene names elsewhere is missing.
-            rules: Prefix as written -> what is read instead.
-            shown: Prefix of a path here -> what it is called in the answer.
 
-        Raises:
-            UserError: The scene cannot be read, or takes too long.
-        """
-        if self._waiting >= MAX_WAITING:
-            raise Refusal(429, "many scenes are looked at already", "", "try again soon", headers={"Retry-After": "10"})
-        asked = {
-            "scene": str(scene),
-            "inside": [str(folder) for folder in inside],
-            "rules": [list(rule) for rule in rules],
-            "shown": dict(shown or {}),
-        }
-        self._waiting += 1
-        try:
-            async with self._at_once:
-                return _told(await _run(json.dumps(asked).encode()))
-        finally:
-            self._waiting -= 1
+async def _analyse(
+    scene: Path,
+    inside: Sequence[Path],
+    rules: Sequence[tuple[str, str]] = (),
+    shown: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Return the asset.json of a scene.
+
+    Args:
+        scene: The file.
+        inside: Folders that may be told of; what a scene names elsewhere is missing.
+        rules: Prefix as written -> what is read instead.
+        shown: Prefix of a path here -> what it is called in the answer.
+
+    Raises:
+        UserError: The scene cannot be read, or takes too long.
+    """
+    asked = {
+        "scene": str(scene),
+        "inside": [str(folder) for folder in inside],
+        "rules": [list(rule) for rule in rules],
+        "shown": dict(shown or {}),
+    }
+    return _told(await _run(json.dumps(asked).encode()))
 
 
 async def _run(asked: bytes) -> bytes:

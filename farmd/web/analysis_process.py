@@ -18,7 +18,7 @@ from farmd.scenes.analyse import Wishes, analyse
 from farmd.scenes.document import asset_document
 from farmd.scenes.readers import read_scene
 from farmd.scenes.report import Missing, Why
-from protocol.errors import FarmError, NotAllowed, UserError
+from protocol.errors import FarmError, NotAllowed, NotFound, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,7 +47,7 @@ def document_of(asked: Mapping[str, Any]) -> dict[str, Any]:
     """Analyse a scene.
 
     Args:
-        asked: See `Analyst.analyse`.
+        asked: See `farmd.web.analysis`.
 
     Raises:
         UserError: It cannot be read.
@@ -56,13 +56,41 @@ def document_of(asked: Mapping[str, Any]) -> dict[str, Any]:
     inside = [os.path.realpath(folder) for folder in asked["inside"]]
 
     def read(path: Path) -> Content:
-        if not _lies_in(path, inside):
-            raise NotAllowed(f"{path} is not read", _OUTSIDE)
-        return read_scene(path)
+        return read_inside(path, inside)
 
     # What variables mean in this process is nobody's business but this machine's.
     report = analyse(Path(asked["scene"]), wishes=Wishes(applied=rules, environment={}, read=read))
     return asset_document(confined(report, inside))
+
+
+def read_inside(path: Path, inside: Sequence[str]) -> Content:
+    """Read a scene that really lies in one of some folders.
+
+    Readers, some of them programs, open a scene by its name, and whoever can write into the folder can let the name mean
+    another file meanwhile. So the file is held open, and is told of only if its name meant it before and after.
+
+    Raises:
+        UserError: It lies elsewhere, cannot be read, or was replaced.
+    """
+    if not _lies_in(path, inside):
+        raise NotAllowed(f"{path} is not read", _OUTSIDE)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError:
+        raise NotFound(f"no scene {path}", "there is no such file", "check the name and the folder") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read", str(error.strerror), "check its permissions") from error
+    try:
+        if not _lies_in(Path(f"/proc/self/fd/{descriptor}").readlink(), inside):
+            raise NotAllowed(f"{path} is not read", _OUTSIDE)
+        content = read_scene(path)
+        if not os.path.samestat(os.fstat(descriptor), path.stat()):
+            raise UserError(f"{path} is not told of", "it was replaced while it was read", "try again")
+    except OSError as error:
+        raise UserError(f"{path} is not told of", f"it went away: {error.strerror}", "try again") from error
+    finally:
+        os.close(descriptor)
+    return content
 
 
 def confined(report: Report, inside: Sequence[str]) -> Report:

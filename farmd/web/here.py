@@ -2,7 +2,8 @@
 
 The daemon's user can read what clients must not, its own keys among it, and who can write into a share can swap a link
 between a look and a read. So every file is opened first and then asked where it really lies; what is hashed and sent is
-read from that very descriptor.
+read from that very descriptor. A scene is analysed by its name, in a process that holds it open and tells of it only if
+it was not replaced (`farmd.web.analysis_process`).
 """
 
 from __future__ import annotations

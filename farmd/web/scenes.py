@@ -24,13 +24,14 @@ from farmd.web.layout import place_in_tree, plain_path, refuse_clashes, rules_in
 from farmd.web.sending import missing
 from farmd.web.spool import Declared
 from protocol.api import MAX_CHUNK_BYTES
-from protocol.human import counted
+from protocol.human import counted, format_size
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
     from farmd.web.endpoints import Asked
     from farmd.web.schemas import FileRow
+    from farmd.web.spool import Mine
     from protocol.ids import BlobAddress
 
 SCHEMA: Final = "farm.upload.v1"
@@ -42,6 +43,7 @@ _MAX_READ_BYTES: Final = 4 << 30
 async def analyse_scene(asked: Asked) -> dict[str, Any]:
     """Say what a scene needs."""
     body = asked.body
+    await asked.call("blob.missing", blobs=[])  # whoever may not send files does not keep this machine busy either
     if body.scene_hash is None:
         declared = await asyncio.to_thread(_declared_for, asked, body.scene_file)
     else:
@@ -65,16 +67,22 @@ def _declared_for(asked: Asked, written: str) -> tuple[str, list[Declared]] | No
 
 async def _analyse_sent(asked: Asked, scene_md5: str, files: Sequence[Declared]) -> dict[str, Any]:
     mine = asked.parts.spool.user(asked.user)
-    arrived = {file: blob for file in files if (blob := mine.arrived(file.md5)) is not None}
+    arrived = await asyncio.to_thread(_arrived, mine, files)
     scene = next(file for file in files if file.md5 == scene_md5)
     if scene not in arrived or await missing(asked, (arrived[scene],)):
         raise Refusal(
             409, "the scene is not here yet", f"{scene.local} was declared", f"PUT /api/files/{scene_md5}, then again"
         )
-    async with _tree(mine.root) as tree:
-        await _fill(asked, tree, files, arrived)
-        rules = rules_into(str(tree), [file.local for file in files])
-        return await asked.parts.analyst.analyse(tree / place_in_tree(scene.local), (tree,), rules, _names(rules))
+    async with asked.parts.analyst.turn() as analyse, _tree(mine.root) as tree:
+        scenes, holes = _sorted_out(scene, files, arrived)
+        async with asked.parts.spool.room.for_tree(tree, sum(blob.size for blob in scenes.values())):
+            await _fill(asked, tree, scenes, holes)
+            rules = rules_into(str(tree), [file.local for file in files])
+            return await analyse(tree / place_in_tree(scene.local), (tree,), rules, _names(rules))
+
+
+def _arrived(mine: Mine, files: Sequence[Declared]) -> dict[Declared, BlobAddress]:
+    return {file: blob for file in files if (blob := mine.arrived(file.md5)) is not None}
 
 
 def _names(rules: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -91,22 +99,55 @@ async def _tree(root: Path) -> AsyncIterator[Path]:
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
-async def _fill(asked: Asked, tree: Path, files: Iterable[Declared], arrived: Mapping[Declared, BlobAddress]) -> None:
-    room = _MAX_READ_BYTES
+def _sorted_out(
+    scene: Declared, files: Iterable[Declared], arrived: Mapping[Declared, BlobAddress]
+) -> tuple[dict[str, BlobAddress], dict[str, int]]:
+    """Tell which files are looked into, and which are only looked for.
+
+    Args:
+        scene: Which is looked into whatever else is.
+        files: All, the scene among them.
+        arrived: Content of those that have been sent.
+
+    Returns:
+        Contents of scenes, and sizes of all others, both by their places in a tree.
+
+    Raises:
+        Refusal: The scene is too large.
+    """
+    scenes = {place_in_tree(scene.local): arrived[scene]}
+    holes: dict[str, int] = {}
+    room = _MAX_READ_BYTES - arrived[scene].size
+    if room < 0:
+        why = f"at most {format_size(_MAX_READ_BYTES)} are looked into"
+        raise Refusal(413, "the scene is too large", why, "analyse it where it lies: farmctl scene analyse")
     for file in files:
-        path, blob = tree / place_in_tree(file.local), arrived.get(file)
-        await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
-        is_scene = re.fullmatch(_ENDINGS, path.suffix.lower()) is not None
-        if is_scene and blob is not None and blob.size <= room:
+        place, blob = place_in_tree(file.local), arrived.get(file)
+        if re.fullmatch(_ENDINGS, Path(place).suffix.lower()) is None:
+            holes[place] = blob.size if blob is not None else 0
+        elif blob is not None and blob.size <= room and place not in scenes:
             room -= blob.size
-            await _bring(asked, blob, path)
-        elif not is_scene:
-            await asyncio.to_thread(_hole, path, blob.size if blob is not None else 0)
+            scenes[place] = blob
+    return scenes, {place: size for place, size in holes.items() if place not in scenes}
 
 
-def _hole(path: Path, size: int) -> None:
-    with path.open("wb") as file:
-        file.truncate(size)
+async def _fill(asked: Asked, tree: Path, scenes: Mapping[str, BlobAddress], holes: Mapping[str, int]) -> None:
+    try:
+        await asyncio.to_thread(_make_holes, tree, holes)
+        for place, blob in scenes.items():
+            (tree / place).parent.mkdir(parents=True, exist_ok=True)
+            await _bring(asked, blob, tree / place)
+    except OSError as error:
+        raise Refusal(
+            409, "the files cannot be laid out", str(error.strerror), "tell the admin of this machine"
+        ) from error
+
+
+def _make_holes(tree: Path, holes: Mapping[str, int]) -> None:
+    for place, size in holes.items():
+        (tree / place).parent.mkdir(parents=True, exist_ok=True)
+        with (tree / place).open("wb") as file:
+            file.truncate(size)
 
 
 async def _bring(asked: Asked, blob: BlobAddress, path: Path) -> None:

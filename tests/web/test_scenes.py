@@ -5,20 +5,24 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
 import xxhash
 
-from farmd.web.analysis import Analyst
-from protocol.errors import UserError
+from farmd.scenes.readers import read_scene
+from farmd.web.analysis import AT_ONCE, Analyst
+from farmd.web.analysis_process import read_inside
+from protocol.errors import NotAllowed, NotFound, UserError
 from protocol.places import process_start
 from tests.e2e.farm import until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from farmd.scenes.content import Content
     from tests.web.serving import Served
 
 AUTH = {"Authorization": "Bearer good"}
@@ -143,3 +147,68 @@ def test_an_analysis_that_takes_too_long_is_ended_with_all_it_started(
 
     grandchild = int(mark.read_text())
     until(lambda: process_start(grandchild) == 0, "what it started is gone", 5)
+
+
+def test_what_an_analysis_needs_on_the_disk_is_made_in_its_turn(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trees: list[int] = []
+    before = 0
+
+    async def held(asked: bytes) -> bytes:
+        del asked
+        async with asyncio.timeout(10):
+            while served.table.checks < before:  # noqa: ASYNC110  # it counts in another thread
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
+        trees.append(len(list(served.settings.spool_dir.glob("tree-*"))))
+        return b'{"document": {}}'
+
+    monkeypatch.setattr("farmd.web.analysis._run", held)
+    declare(served, {"/a/s.pov": b"sphere { 0, 1 }"})
+    before = served.table.checks + 6
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda _: analyse(served, "/a/s.pov").status_code, range(6)))
+    assert answers == [200] * 6
+    assert max(trees) <= AT_ONCE
+
+
+def test_an_analysis_for_which_the_disk_has_no_room_is_refused(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    declare(served, {"/a/s.pov": b"sphere { 0, 1 }"})
+    monkeypatch.setattr("farmd.web.room.RESERVE_BYTES", 1 << 62)
+    answer = analyse(served, "/a/s.pov")
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+    assert list(served.settings.spool_dir.glob("tree-*")) == []
+
+
+def test_scenes_are_looked_at_for_those_only_who_may_send_files(served: Served) -> None:
+    def refuse(_args: dict[str, Any]) -> Any:
+        raise NotAllowed("vera may not send files to the farm")
+
+    served.table.answers["blob.missing"] = refuse
+    assert analyse(served, "/a/s.pov").status_code == 403
+    assert analyse(served, "/a/s.pov", scene_hash="a" * 32).status_code == 403
+
+
+def test_a_scene_that_is_swapped_while_it_is_read_is_not_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside, secret = tmp_path / "shows", tmp_path / "secret.pov"
+    inside.mkdir()
+    scene = inside / "s.pov"
+    scene.write_text("sphere { 0, 1 }")
+    secret.write_text(POV.format("secret.inc", "secret.png"))
+    assert read_inside(scene, [str(inside)]).references == ()
+
+    def swapped(path: Path) -> Content:
+        path.unlink()
+        path.symlink_to(secret)
+        return read_scene(path)
+
+    monkeypatch.setattr("farmd.web.analysis_process.read_scene", swapped)
+    with pytest.raises(UserError, match="is not told of"):
+        read_inside(scene, [str(inside)])
+    with pytest.raises(NotAllowed):
+        read_inside(scene, [str(inside)])
+    with pytest.raises(NotFound):
+        read_inside(inside / "absent.pov", [str(inside)])
