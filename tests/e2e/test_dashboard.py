@@ -23,16 +23,16 @@ PRINTS = "sh -c 'for line in one two three; do echo frame {frame} prints $line; 
 class Screen:
     """A tmux session with a dashboard in it."""
 
-    def __init__(self, farm: Farm, width: int, height: int, *words: str) -> None:
+    def __init__(self, farm: Farm, width: int, height: int, *words: str, command: str = "") -> None:
         self._tmux = ["tmux", "-S", str(farm.folder / "tmux"), "-f", "/dev/null"]
         self._farm = farm
         member = next(iter(farm))
         settings = {"FARM_NODE": str(member.data_dir), "TERM": "xterm-256color", "COLORTERM": "truecolor"}
         kept = {name: value for name, value in farm.environ.items() if name != "NO_COLOR"}
         self._environ = kept | settings
-        command = [sys.executable, "-c", "from farmctl.cli import main; main()", "tui", *words]
+        tui = [sys.executable, "-c", "from farmctl.cli import main; main()", "tui", *words]
         size = ["-x", str(width), "-y", str(height)]
-        self._run("new-session", "-d", "-s", "farm", *size, "-c", str(ROOT), shlex.join(command))
+        self._run("new-session", "-d", "-s", "farm", *size, "-c", str(ROOT), command or shlex.join(tui))
 
     def _run(self, *words: str) -> str:
         done = subprocess.run(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from textual.events import Key
+
 from protocol.errors import NotAllowed
 from protocol.following import Link
 from tests.tui.conftest import dashboard
@@ -568,5 +570,19 @@ def test_tick_and_news_while_the_screens_are_taken_apart_do_nothing() -> None:
         # What a timer and the feed do that come a moment too late.
         session.app._tick()
         session.app._take(LinkTold(Link.DISCONNECTED, "", "nobody answers"))
+
+    play(story)
+
+
+def test_what_is_typed_right_behind_the_slash_is_the_filter() -> None:
+    async def story() -> None:
+        async with dashboard() as session:
+            await session.press("2")
+            for character in "/fx":  # as a terminal sends what is pasted, or typed fast: all at once
+                session.app.post_message(Key("slash" if character == "/" else character, character))
+            await session.settle()
+            assert session.app.front.prompt.line.value == "fx"
+            await session.press("enter")
+            await session.shows("1 of 8")
 
     play(story)

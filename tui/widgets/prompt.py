@@ -90,11 +90,15 @@ class Prompt(Horizontal):
         with self.prevent(Input.Changed):
             self.line.value = text
         self.line.cursor_position = len(text)
-        self.line.focus()
+        # At once, and shown by more than a class, which counts only with the next drawing: what is typed or pasted right
+        # behind the key that opens the line must not be taken for keys of the screen.
+        self.display = True
+        self.screen.set_focus(self.line)
 
     def close(self) -> None:
         """Leave the line."""
         self.screen.remove_class("prompting")
+        self.display = False
         if self.line.has_focus:
             self.screen.set_focus(None)
 
