@@ -14,7 +14,8 @@ import pytest
 
 from tests.e2e.farm import Farm, until
 from tests.e2e.story import FRAMES, HELD, RENDERED, write_shot
-from tests.e2e.test_dashboard import Screen, pytestmark as needs_tmux
+from tests.e2e.test_dashboard import Screen
+from tests.e2e.test_dashboard import pytestmark as needs_tmux
 
 pytestmark = [pytest.mark.povray, needs_tmux]
 
