@@ -1,13 +1,15 @@
 """Reads logs from the node that is asked: from the start, the last lines, what is new, what matches.
 
-An answer holds as many lines as fit into it, so everything here asks again until it has what was wanted.
+An answer holds as many lines as fit into it, so everything here asks again until it has what was wanted. If the machine
+dies meanwhile, its node is answered for with the last lines that the farm knows: these belong to no place of the log, so
+reading ends with an error, and never as if the log had ended.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from protocol.errors import NotFound
+from protocol.errors import NotFound, UserError
 from protocol.human import relative_time
 from protocol.states import JOB_TERMINAL
 
@@ -25,39 +27,66 @@ _POLL_S: Final = 0.5
 
 def tail(session: Session, asked: View, count: int, **how: Any) -> View:
     """Read the last lines; the answer that is returned holds them all."""
-    answer: View = session.call("log.tail", **asked, lines=min(count, PAGE), **how)
+    answer = _read_there(session, "log.tail", asked, lines=min(count, PAGE), **how)
     asked = asked | {"attempt": answer["attempt"]}
     page = answer
     while len(answer["lines"]) < count and not page["complete"] and page["lines"]:
         missing = min(PAGE, count - len(answer["lines"]))
-        page = session.call("log.tail", **asked, lines=missing, before=page["lines"][0]["offset"], **how)
+        page = _read_there(session, "log.tail", asked, lines=missing, before=page["lines"][0]["offset"], **how)
         answer["lines"] = page["lines"] + answer["lines"]
     return answer
 
 
 def read(session: Session, asked: View, **how: Any) -> Iterator[View]:
     """Yield answers from the start of a log to where it ends now."""
-    answer: View = session.call("log.read", **asked, lines=PAGE, **how)
+    answer = _read_there(session, "log.read", asked, lines=PAGE, **how)
     asked = asked | {"attempt": answer["attempt"]}
     yield answer
     how.pop("since_ms", None)
     while not answer["complete"]:
-        answer = session.call("log.read", **asked, lines=PAGE, offset=answer["next"], **how)
+        answer = _read_there(session, "log.read", asked, lines=PAGE, offset=answer["next"], **how)
         yield answer
 
 
 def find(session: Session, asked: View, **how: Any) -> Iterator[View]:
     """Yield answers with what matches, from the start of a log to its end."""
-    answer: View = session.call("log.find", **asked, **how)
+    answer = _read_there(session, "log.find", asked, **how)
     asked = asked | {"attempt": answer["attempt"]}
     yield answer
     while not answer["complete"]:
-        answer = session.call("log.find", **asked, **(how | {"from": answer["next"]}))
+        answer = _read_there(session, "log.find", asked, **(how | {"from": answer["next"]}))
         yield answer
 
 
+def _read_there(session: Session, op: str, asked: View, **how: Any) -> View:
+    """Ask for a part of a log that was there a moment ago.
+
+    Raises:
+        UserError: Its machine does not answer any more, or has removed it.
+    """
+    answer: View = session.call(op, **asked, **how)
+    if answer["away"] or not answer["found"]:
+        raise broke_off(answer)
+    return answer
+
+
+def broke_off(answer: View) -> UserError:
+    """Say that no more of a log can be had, though it is not at its end."""
+    return UserError("the log broke off", why_not(answer), "try again when its machine is back")
+
+
+def why_not(answer: View) -> str:
+    """Say why a log cannot be read."""
+    away = answer["away"]
+    return f"{away['node_name']}: {away['why']}" if away else f"{answer.get('node_name', '')} keeps it no more"
+
+
 def follow(session: Session, asked: View, seen: View, **how: Any) -> Iterator[View]:
-    """Yield what comes after an answer until the attempt has ended."""
+    """Yield what comes after an answer until the attempt has ended.
+
+    Raises:
+        UserError: The log was removed meanwhile. That its machine is away is told by the last answer.
+    """
     asked = asked | {"attempt": seen["attempt"]}
     while not (seen["ended"] and seen["complete"] and not seen.get("partial")):
         if seen["complete"]:
@@ -66,6 +95,8 @@ def follow(session: Session, asked: View, seen: View, **how: Any) -> Iterator[Vi
             )
         else:  # more is there already than fits into an answer
             answer = session.call("log.read", **asked, offset=seen["next"], lines=PAGE, **how)
+        if answer["ended"] and not answer["found"] and not answer["away"]:
+            raise broke_off(answer)
         over = answer["ended"] and not answer["lines"]
         if answer["lines"] or answer["away"]:
             yield answer

@@ -94,7 +94,9 @@ def _one(session: Session, asked: View, printer: LinePrinter, chosen: View) -> N
     session.note(logreading.where(session, answer))
     if answer["away"] or not answer["found"]:
         _print(session, printer, answer)
-        raise UserError("the log cannot be read", _why_not(answer), "farmctl logs JOB --list shows the other tries")
+        raise UserError(
+            "the log cannot be read", logreading.why_not(answer), "farmctl logs JOB --list shows the other tries"
+        )
     if chosen["raw"]:
         from farmctl.lograw import print_raw
 
@@ -103,11 +105,6 @@ def _one(session: Session, asked: View, printer: LinePrinter, chosen: View) -> N
         _find(session, asked, printer, chosen)
     else:
         _show(session, asked, printer, chosen)
-
-
-def _why_not(answer: View) -> str:
-    away = answer["away"]
-    return f"{away['node_name']}: {away['why']}" if away else f"{answer['node_name']} keeps it no more"
 
 
 def _show(session: Session, asked: View, printer: LinePrinter, chosen: View) -> None:
@@ -131,7 +128,7 @@ def _show(session: Session, asked: View, printer: LinePrinter, chosen: View) -> 
         for answer in logreading.follow(session, asked, last, **how):
             printer.answer(answer)
             if answer["away"]:
-                raise UserError("the log broke off", _why_not(answer), "try again when it is back")
+                raise logreading.broke_off(answer)
         printer.end()
 
 

@@ -212,6 +212,35 @@ def test_log_of_a_machine_that_is_off_is_1_with_its_last_lines(tmp_path: Path) -
     assert "the log is on ws07; it was shut down (2h ago)" in result.stderr
 
 
+@pytest.mark.parametrize("is_swept", [False, True])
+@pytest.mark.parametrize(
+    ("words", "op"), [((), "log.read"), (("--tail", "11000"), "log.tail"), (("--grep", "line"), "log.find")]
+)
+def test_log_that_breaks_off_while_it_is_read_is_1_and_its_last_lines_are_not_taken_for_more(
+    tmp_path: Path, words: tuple[str, ...], op: str, is_swept: bool
+) -> None:
+    node = LogNode(tmp_path, b"".join(b"line %d\n" % number for number in range(12_000)))
+    away = {"node": NODE_A, "node_name": "ws07", "since_ms": NOW_MS, "why": "it does not answer"}
+    blank = {"offset": None, "next": None, "number": None, "at_ms": None, "level": "", "cut": 0, "match": False}
+    gossiped = [blank | {"text": "line of the end", "spans": []}]
+    real, times = node.answers[op], count()
+    whole_pages = 2 if op == "log.tail" else 1  # it is asked once, at first, whether the log is there
+
+    def breaks(**args: Any) -> dict[str, Any]:
+        answer: dict[str, Any] = real(**args)
+        if next(times) < whole_pages:
+            return answer
+        gone = {"found": False, "away": None if is_swept else away, "lines": gossiped, "complete": True, "next": 0}
+        return answer | gone
+
+    node.answers[op] = breaks
+    result = run(node, "logs", JOB, *words)
+    assert result.exit_code == 1
+    assert "the log broke off" in result.stderr
+    assert ("ws07 keeps it no more" if is_swept else "it does not answer") in result.stderr
+    assert "line of the end" not in result.stdout
+
+
 def test_log_that_is_not_there_is_5_and_with_follow_waited_for(tmp_path: Path) -> None:
     assert run(FakeNode({"log.tail": NotFound("no log yet")}), "logs", JOB).exit_code == 5
     node = LogNode(tmp_path, b"a\n")
