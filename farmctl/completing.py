@@ -95,7 +95,7 @@ def complete_filter(ctx: click.Context, _param: click.Parameter, incomplete: str
     """Offer the fields that rows can be chosen by; after `state=`, the states. Asks nobody."""
     from click.shell_completion import CompletionItem
 
-    from farmctl.filters import JOB_FIELDS, NODE_FIELDS, TASK_FIELDS, Kind
+    from protocol.filters import JOB_FIELDS, NODE_FIELDS, TASK_FIELDS, Kind
 
     path = ctx.command_path.split()
     fields = NODE_FIELDS if "node" in path else TASK_FIELDS if "task" in path else JOB_FIELDS
@@ -110,7 +110,7 @@ def complete_filter(ctx: click.Context, _param: click.Parameter, incomplete: str
         ]
     else:
         words, bar, last = word.rpartition("|")
-        known_words = fields.known[name].words if name in fields.known else ()
+        known_words = fields.known[name].all_words if name in fields.known else ()
         offered = [f"{head}{name}={words}{bar}{known}" for known in known_words if known.startswith(last)]
     return [CompletionItem(text) for text in offered]
 

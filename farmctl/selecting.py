@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from farmctl.context import Session
-    from farmctl.filters import Fields
     from farmctl.output import View
+    from protocol.filters import Fields
 
 _JOB_ID: Final = re.compile("[0-9a-hjkmnp-tv-z]{16}")
 _TASK_ID: Final = re.compile("[1-9][0-9]{8}")
@@ -41,7 +41,7 @@ def select_jobs(session: Session, words: Sequence[str], *, archived: str = "with
         UserError: A word means no job, or several; or none is named in any way.
     """
     if _is_by_filter(session, "job", words):
-        from farmctl.filters import JOB_FIELDS
+        from protocol.filters import JOB_FIELDS
 
         return _all_ids(session, "job", keep_chosen(session, all_jobs(session, archived=archived)["jobs"], JOB_FIELDS))
     return _named_jobs(session, words)
@@ -86,7 +86,7 @@ def select_nodes(session: Session, words: Sequence[str]) -> list[str]:
         UserError: A word means no node, or several; or none is named in any way.
     """
     if _is_by_filter(session, "node", words):
-        from farmctl.filters import NODE_FIELDS
+        from protocol.filters import NODE_FIELDS
 
         return _all_ids(session, "node", keep_chosen(session, session.call("node.list")["nodes"], NODE_FIELDS))
     given = _given(session, "node", words)
@@ -104,8 +104,8 @@ def keep_chosen(session: Session, rows: list[View], fields: Fields) -> list[View
     """
     if not session.chosen:
         return rows
-    from farmctl.filters import Asking, parse_filter
     from farmctl.submission import user_name
+    from protocol.filters import Asking, parse_filter
 
     keeps = parse_filter(session.chosen, Asking(user_name(), session.now_ms()), fields)
     return [row for row in rows if keeps(row)]

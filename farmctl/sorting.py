@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from farmctl.filters import Kind
 from protocol.errors import UsageError
+from protocol.filters import Kind
 from protocol.human import nearest_word
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     import click
 
-    from farmctl.filters import Field, Fields
     from farmctl.output import View
+    from protocol.filters import Field, Fields
 
 
 def sort_rows(rows: list[View], order: str | None, fields: Fields) -> list[View]:
@@ -60,7 +60,7 @@ def _amount_of(field: Field) -> Callable[[View], Any]:
 
 def complete_order(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """Offer the fields."""
-    from farmctl.filters import JOB_FIELDS, NODE_FIELDS, TASK_FIELDS
+    from protocol.filters import JOB_FIELDS, NODE_FIELDS, TASK_FIELDS
 
     path = ctx.command_path.split()
     fields = NODE_FIELDS if "node" in path else TASK_FIELDS if "task" in path else JOB_FIELDS

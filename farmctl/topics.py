@@ -84,7 +84,7 @@ farmctl scene analyse FILE says which files a scene needs and which of them are 
 
 
 def _filters() -> str:
-    from farmctl.filters import JOB_FIELDS, NODE_FIELDS, TASK_FIELDS
+    from protocol.filters import JOB_FIELDS, NODE_FIELDS, TASK_FIELDS
 
     def known(title: str, fields: dict[str, str]) -> list[str]:
         return [f"{title}:", *(f"  {kind:<10}{names}" for kind, names in fields.items())]
@@ -102,6 +102,7 @@ _FILTERS: Final = """\
 --filter chooses rows by what they show. Tests are joined by commas, and all must hold.
 
   state=failed|cancelled     one of several words; != none of them
+  state=pending              all states that cards count as pending; so running
   owner=me                   whose account runs this command
   name~shot_*                a pattern of shells, without case; no wildcard: anywhere in it; !~ not so
   age>2h, ended<30m          since submission, since the end: s, m, h, d, w

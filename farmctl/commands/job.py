@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 def list_jobs(session: Session, state: tuple[str, ...], sort: str | None, limit: int | None, *, archived: bool) -> None:
     """List jobs, with the reason of those that do not run."""
     from farmctl.columns import JOBS
-    from farmctl.filters import JOB_FIELDS
     from farmctl.listing import all_jobs
     from farmctl.sorting import sort_rows
+    from protocol.filters import JOB_FIELDS
 
     document = all_jobs(session, archived="only" if archived else "without")
     chosen = keep_chosen(session, document["jobs"], JOB_FIELDS)

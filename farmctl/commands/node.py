@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 def list_nodes(session: Session, sort: str | None) -> None:
     """List the machines of the farm: what they have, what they do, and why not."""
     from farmctl.columns import NODES
-    from farmctl.filters import NODE_FIELDS
     from farmctl.sorting import sort_rows
+    from protocol.filters import NODE_FIELDS
 
     document = session.call("node.list")
     document["nodes"] = sort_rows(keep_chosen(session, document["nodes"], NODE_FIELDS), sort, NODE_FIELDS)

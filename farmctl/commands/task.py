@@ -41,8 +41,8 @@ _PAGE: Final = 1_000
 def list_tasks(session: Session, /, job_word: str, state: str | None, sort: str | None, **page: int) -> None:
     """List the tasks of a job: where each stands, on which machine, and why it failed."""
     from farmctl.columns import TASKS
-    from farmctl.filters import TASK_FIELDS
     from farmctl.sorting import sort_rows
+    from protocol.filters import TASK_FIELDS
 
     job = select_job(session, job_word)
     limit, offset = 0 if session.chosen or sort else page["limit"], page["offset"]

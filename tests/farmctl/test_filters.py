@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from farmctl.filters import JOB_FIELDS, NODE_FIELDS, TASK_FIELDS, Asking, Kind, parse_filter
 from protocol.errors import UsageError
+from protocol.filters import JOB_FIELDS, NODE_FIELDS, TASK_FIELDS, Asking, Kind, parse_filter
 from protocol.states import JobState
 from tests.farmctl.fakes import JOB, NOW_MS, FakeNode, farm, job_view, node_view, run
 
@@ -112,3 +112,17 @@ def test_the_tasks_of_a_job_are_chosen_by_a_filter() -> None:
     assert run(node, "task", "list", JOB, "--filter", "state=failed,node=n02", "-q").stdout == "1\n"
     assert run(node, "task", "list", "fire_v3", "--filter", "copies=1", "-q").stdout == "0\n"
     assert run(node, "task", "list", JOB, "--filter", "attempts>9").stderr == "no tasks\n"
+
+
+@pytest.mark.parametrize(
+    ("fields", "text", "states"),
+    [
+        (JOB_FIELDS, "state=pending", {"queued", "preparing", "awaiting_approval", "paused"}),
+        (JOB_FIELDS, "state=running|queued", {"testing", "rendering", "queued"}),
+        (JOB_FIELDS, "state=failed", {"failed"}),  # and not those that cards count with them
+        (TASK_FIELDS, "state!=pending|completed", {"running", "failed", "cancelled"}),
+    ],
+)
+def test_a_group_means_all_its_states_and_a_state_of_that_name_itself(fields: Any, text: str, states: set[str]) -> None:
+    keeps = parse_filter(text, ASKING, fields)
+    assert {state for state in fields.known["state"].words if keeps({"state": state})} == states

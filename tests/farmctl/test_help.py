@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from farmctl.cli import TOPIC_NAMES, TREE
-from farmctl.filters import JOB_FIELDS, NODE_FIELDS, TASK_FIELDS
 from farmctl.lazy import Branch
 from farmctl.topics import TOPICS
 from protocol.exitcodes import MEANINGS
+from protocol.filters import JOB_FIELDS, NODE_FIELDS, TASK_FIELDS
 from protocol.frames import parse_frames
 from tests.farmctl.fakes import FakeNode, run
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from farmctl.filters import Asking, parse_filter
 from protocol.errors import UsageError
+from protocol.filters import Asking, parse_filter
 from protocol.ids import JobId, task_id_of
 from tests.farmctl.fakes import JOB, NODE_A, NOW_MS, OTHER, FakeNode, farm, job_view, run, session_for
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from farmctl.filters import JOB_FIELDS, NODE_FIELDS, TASK_FIELDS, Kind
 from farmctl.sorting import sort_rows
+from protocol.filters import JOB_FIELDS, NODE_FIELDS, TASK_FIELDS, Kind
 from tests.farmctl.fakes import NOW_MS, FakeNode, job_view, node_view, run
 
 JOBS = [

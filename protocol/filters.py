@@ -1,11 +1,13 @@
-"""`--filter state=failed,owner=me,age>2h`: choose rows of a list by what they show.
+"""`state=failed,owner=me,age>2h`: choose rows by what they show, in the same words at the command line and on the dashboard.
 
 Parts are joined by commas and all must hold. Words are compared with `=` and `!=`, several alternatives with `|`
 (state=failed|cancelled), and with a pattern by `~` and `!~` (name~shot_*; without a wildcard: anywhere in it); numbers,
 sizes, durations and ages also with `<`, `<=`, `>` and `>=`. A word that can never match is refused: `state=faild`
-would else choose nothing, silently.
+would else choose nothing, silently. `state=` also takes the groups that cards and badges count (pending, running, …);
+where a state is called like a group, the state is meant.
 
-What each kind of row can be chosen by is a table, from which help and completion are made.
+What each kind of row can be chosen by is a table, from which help and completion are made. Imports the standard library
+and this package only.
 """
 
 from __future__ import annotations
@@ -14,16 +16,18 @@ import operator
 import re
 from enum import Enum
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from protocol.errors import UsageError
 from protocol.human import nearest_word, parse_duration, parse_size
-from protocol.states import JobState, NodeState, TaskState
+from protocol.states import JOB_LOOKS, TASK_LOOKS, JobState, NodeState, TaskState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from farmctl.output import View
+    from protocol.states import Look
+
+    View = dict[str, Any]
 
 _PART: Final = re.compile(r"([a-z_]+(?:\.[a-z0-9_-]+)?)\s*(!=|!~|<=|>=|=|~|<|>)\s*(.*)")
 _ORDERS: Final[dict[str, Callable[[Any, Any], Any]]] = {
@@ -46,6 +50,25 @@ class Kind(Enum):
     AGE = "age"
 
 
+class Onlooker(Protocol):
+    """Who looks and when: what `owner=me` and `age` are relative to."""
+
+    @property
+    def user(self) -> str:
+        """The account of who looks."""
+
+    @property
+    def now_ms(self) -> int:
+        """The wall clock, in milliseconds."""
+
+
+class Asking(NamedTuple):
+    """An onlooker for whom time stands still."""
+
+    user: str
+    now_ms: int
+
+
 class Field(NamedTuple):
     """One thing that rows can be chosen by.
 
@@ -53,11 +76,24 @@ class Field(NamedTuple):
         kind: How it is compared.
         key: Where it stands in a row; of an age, the instant in milliseconds that it counts from.
         words: All words that there are; none named: any.
+        groups: Words that stand for several of them.
+        read: Makes it of a row, where it does not stand there as it is; `key` is then only its name.
     """
 
     kind: Kind
     key: str
     words: tuple[str, ...] = ()
+    groups: Mapping[str, tuple[str, ...]] = {}
+    read: Callable[[View, Onlooker], Any] | None = None
+
+    @property
+    def all_words(self) -> tuple[str, ...]:
+        """Everything that it can be compared with, groups too."""
+        return (*self.words, *self.groups)
+
+    def value(self, row: View, onlooker: Onlooker) -> Any:
+        """Return what a row says."""
+        return row.get(self.key) if self.read is None else self.read(row, onlooker)
 
 
 class Fields(NamedTuple):
@@ -65,6 +101,16 @@ class Fields(NamedTuple):
 
     rows: str
     known: Mapping[str, Field]
+
+
+def _state(looks: Mapping[Any, Look]) -> Field:
+    """Make the field of a state, with the groups that no state is called by."""
+    words = tuple(str(state.value) for state in looks)
+    groups: dict[str, tuple[str, ...]] = {}
+    for state, look in looks.items():
+        if look.group.value not in words:
+            groups[look.group.value] = (*groups.get(look.group.value, ()), str(state.value))
+    return Field(Kind.WORD, "state", words, groups)
 
 
 def _plain(kind: Kind, *names: str) -> dict[str, Field]:
@@ -76,7 +122,7 @@ LABEL: Final = "label."
 JOB_FIELDS: Final = Fields(
     "jobs",
     {
-        "state": Field(Kind.WORD, "state", tuple(state.value for state in JobState)),
+        "state": _state({state: JOB_LOOKS[state] for state in JobState}),
         **_plain(Kind.WORD, "owner", "name", "project", "renderer", "id", "reason"),
         **_plain(Kind.NUMBER, "priority", "progress", "total", "done", "failed", "running", "waiting"),
         "left": Field(Kind.DURATION, "eta_s"),
@@ -101,7 +147,7 @@ NODE_FIELDS: Final = Fields(
 TASK_FIELDS: Final = Fields(
     "tasks",
     {
-        "state": Field(Kind.WORD, "state", tuple(state.value for state in TaskState)),
+        "state": _state({state: TASK_LOOKS[state] for state in TaskState}),
         "node": Field(Kind.WORD, "node_name"),
         **_plain(Kind.WORD, "frames", "text", "result"),
         **_plain(Kind.NUMBER, "index", "attempts", "copies", "generation"),
@@ -111,56 +157,72 @@ TASK_FIELDS: Final = Fields(
 )
 
 
-class Asking(NamedTuple):
-    """Who asks and when: what `owner=me` and `age` are relative to."""
-
-    user: str
-    now_ms: int
-
-
-def parse_filter(text: str, asking: Asking, fields: Fields = JOB_FIELDS) -> Callable[[View], bool]:
-    """Read a filter.
+def parse_filter(text: str, asking: Onlooker, fields: Fields = JOB_FIELDS) -> Callable[[View], bool]:
+    """Read a filter whose parts are joined by commas.
 
     Raises:
         UsageError: It cannot be read, or names what these rows do not have.
     """
-    tests = [_test(part.strip(), asking, fields) for part in text.split(",") if part.strip()]
-    return lambda row: all(test(row) for test in tests)
+    tests = [comparison(part.strip(), fields) for part in text.split(",") if part.strip()]
+    return lambda row: all(test(row, asking) for test in tests)
 
 
-def _test(part: str, asking: Asking, fields: Fields) -> Callable[[View], bool]:
+def comparison(part: str, fields: Fields) -> Callable[[View, Onlooker], bool]:
+    """Read one part.
+
+    Raises:
+        UsageError: It cannot be read, or names what these rows do not have.
+    """
     found = _PART.fullmatch(part)
     if found is None or not found[3]:
         raise UsageError(f"cannot read the filter {part!r}", "it is no comparison", "write state=failed or age>2h")
     name, sign, value = found.groups()
     field = fields.known.get(name)
-    if fields is JOB_FIELDS and name.startswith(LABEL):
+    if fields.rows == JOB_FIELDS.rows and name.startswith(LABEL):
         field = Field(Kind.WORD, name)
     if field is None:
         meant = nearest_word(name, fields.known)
         hint = f"did you mean {meant}?" if meant else f"known are: {', '.join(fields.known)}"
         raise UsageError(f"cannot filter by {name!r}", f"{fields.rows} have no such field", hint)
     if field.kind is Kind.WORD:
-        return _word_test(name, field, sign, value, asking)
-    return _number_test(name, field, sign, value, asking)
+        return _word_test(name, field, sign, value)
+    return _number_test(name, field, sign, value)
 
 
-def _word_test(name: str, field: Field, sign: str, value: str, asking: Asking) -> Callable[[View], bool]:
+def _word_test(name: str, field: Field, sign: str, value: str) -> Callable[[View, Onlooker], bool]:
     if sign not in ("=", "!=", "~", "!~"):
         raise UsageError(f"cannot compare {name} with {sign}", "it is a word", f"write {name}={value}")
-    wanted = [asking.user if name == "owner" and word == "me" else word for word in value.split("|")]
-    positive = not sign.startswith("!")
+    words, positive = value.split("|"), not sign.startswith("!")
+    mine = name == "owner" and "me" in words
     if sign.endswith("~"):
-        patterns = [_pattern(word) for word in wanted]
-        return lambda row: (
-            any(fnmatchcase(text.lower(), p) for p in patterns for text in _texts(row, field)) is positive
-        )
-    for word in wanted:
-        if field.words and word not in field.words:
-            meant = nearest_word(word, field.words)
-            hint = f"did you mean {meant}?" if meant else f"known are: {', '.join(field.words)}"
+        return _pattern_test(field, [word for word in words if not (mine and word == "me")], positive, mine=mine)
+    _refuse_unknown(name, field, words)
+    wanted = frozenset(one for word in words for one in field.groups.get(word, (word,)) if not (mine and one == "me"))
+
+    def holds(row: View, onlooker: Onlooker) -> bool:
+        texts = _texts(row, field, onlooker)
+        return any(text in wanted or (mine and text == onlooker.user) for text in texts) is positive
+
+    return holds
+
+
+def _pattern_test(field: Field, words: list[str], positive: bool, *, mine: bool) -> Callable[[View, Onlooker], bool]:
+    patterns = [_pattern(word) for word in words]
+
+    def holds(row: View, onlooker: Onlooker) -> bool:
+        wanted = [*patterns, _pattern(onlooker.user)] if mine else patterns
+        texts = [text.lower() for text in _texts(row, field, onlooker)]
+        return any(fnmatchcase(text, pattern) for pattern in wanted for text in texts) is positive
+
+    return holds
+
+
+def _refuse_unknown(name: str, field: Field, words: list[str]) -> None:
+    for word in words if field.words else ():
+        if word not in field.all_words:
+            meant = nearest_word(word, field.all_words)
+            hint = f"did you mean {meant}?" if meant else f"known are: {', '.join(field.all_words)}"
             raise UsageError(f"no {name} is called {word!r}", f"no {name} can ever be that", hint)
-    return lambda row: any(text in wanted for text in _texts(row, field)) is positive
 
 
 def _pattern(word: str) -> str:
@@ -169,25 +231,27 @@ def _pattern(word: str) -> str:
     return small if any(letter in small for letter in "*?[") else f"*{small}*"
 
 
-def _texts(row: View, field: Field) -> list[str]:
+def _texts(row: View, field: Field, onlooker: Onlooker) -> tuple[str, ...]:
     """List the words of a field: of a reason its code and its text, of a list the names in it."""
     if field.key.startswith(LABEL):
-        return [str((row.get("labels") or {}).get(field.key.removeprefix(LABEL), ""))]
-    value = row.get(field.key)
+        return (str((row.get("labels") or {}).get(field.key.removeprefix(LABEL), "")),)
+    value = field.value(row, onlooker)
+    if isinstance(value, str):
+        return (value,)
     if isinstance(value, dict):
-        return [str(value.get(key) or "") for key in ("code", "text")]
+        return tuple(str(value.get(key) or "") for key in ("code", "text"))
     if isinstance(value, list):
-        return [str(item.get("name") or "") if isinstance(item, dict) else str(item) for item in value]
-    return ["" if value is None else str(value)]
+        return tuple(str(item.get("name") or "") if isinstance(item, dict) else str(item) for item in value)
+    return ("" if value is None else str(value),)
 
 
-def _number_test(name: str, field: Field, sign: str, value: str, asking: Asking) -> Callable[[View], bool]:
+def _number_test(name: str, field: Field, sign: str, value: str) -> Callable[[View, Onlooker], bool]:
     if sign in ("~", "!~"):
         raise UsageError(f"cannot compare {name} with {sign}", f"it is a {field.kind.value}", f"write {name}>{value}")
     compare, limit = _ORDERS[sign], _limit(name, field, sign, value)
 
-    def holds(row: View) -> bool:
-        number = _number(row, field, asking)
+    def holds(row: View, onlooker: Onlooker) -> bool:
+        number = _number(row, field, onlooker)
         return number is not None and bool(compare(number, limit))
 
     return holds
@@ -204,11 +268,11 @@ def _limit(name: str, field: Field, sign: str, value: str) -> float:
         raise UsageError(f"cannot compare {name} with {value!r}", "it is a number", f"write {name}{sign}10") from error
 
 
-def _number(row: View, field: Field, asking: Asking) -> float | None:
+def _number(row: View, field: Field, onlooker: Onlooker) -> float | None:
     """Return the number of a row; a duration, size or age that a row does not have matches nothing."""
-    value = row.get(field.key)
+    value = field.value(row, onlooker)
     if field.kind is Kind.AGE:
-        return (asking.now_ms - int(value)) / 1000 if value else None
+        return (onlooker.now_ms - int(value)) / 1000 if value else None
     if isinstance(value, list):
         return float(len(value))
     if value is None:
