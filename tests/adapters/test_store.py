@@ -165,6 +165,36 @@ def test_event_log_forgets_lines_older_than_90_days(tmp_path: Path, monkeypatch:
     assert [line.text for _, line in run(story())] == ["10", "95"]
 
 
+def test_clock_that_is_years_ahead_for_a_while_does_not_empty_the_event_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_sqlite, "TRIM_EVERY", 10)
+
+    async def story() -> int:
+        async with SqliteStore(tmp_path) as store:
+            await store.open()
+            for n in range(100):
+                await store.commit([], [note(str(n), 1_000 + n)])
+            for n in range(20):
+                await store.commit([], [note(str(n), 10 * store_sqlite.NOTES_KEPT_MS + n)])
+            return len(await store.notes(1000))
+
+    assert run(story()) > 70
+
+
+def test_event_log_of_lives_that_are_short_is_trimmed_too(tmp_path: Path) -> None:
+    async def story() -> list[tuple[int, Note]]:
+        for at_ms in (0, store_sqlite.NOTES_KEPT_MS, 2 * store_sqlite.NOTES_KEPT_MS):
+            async with SqliteStore(tmp_path) as store:
+                await store.open()
+                await store.commit([], [note(str(at_ms), at_ms + 5)])
+        async with SqliteStore(tmp_path) as store:
+            await store.open()
+            return await store.notes(1000)
+
+    assert len(run(story())) == 2
+
+
 # -- one at a time, and only what we understand
 
 

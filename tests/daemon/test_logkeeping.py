@@ -45,9 +45,11 @@ def left(tmp_path: Path) -> list[int]:
 
 
 def swept(tmp_path: Path, keep: Keep, *spared: Path, forgotten: bool = False) -> Swept:
-    return sweep(
-        tmp_path / "logs", keep, time.time(), spared=lambda: frozenset(spared), forgotten=lambda _job: forgotten
-    )
+    return swept_at(tmp_path, keep, time.time(), *spared, forgotten=forgotten)
+
+
+def swept_at(tmp_path: Path, keep: Keep, now: float, *spared: Path, forgotten: bool = False) -> Swept:
+    return sweep(tmp_path / "logs", keep, now, spared=lambda: frozenset(spared), forgotten=lambda _job: forgotten)
 
 
 @pytest.mark.parametrize(
@@ -81,6 +83,25 @@ def test_logs_of_a_deleted_job_go(tmp_path: Path, logs: JobLogs) -> None:
     assert logs.path(ref_of()).exists()
     assert swept(tmp_path, Keep(0, 0), forgotten=True).logs == 5
     assert left(tmp_path) == []
+
+
+def test_clock_that_is_years_ahead_for_an_hour_costs_a_day_of_logs_and_not_all(tmp_path: Path, logs: JobLogs) -> None:
+    keep, now = Keep(3.5 * DAY, 0), time.time()
+    swept_at(tmp_path, keep, now + 4000 * DAY)
+    assert left(tmp_path) == [0, 1, 2]
+    os.utime(logs.path(ref_of(0)), (now + 4000 * DAY,) * 2)  # a frame ended meanwhile
+    swept_at(tmp_path, keep, now)
+    assert left(tmp_path) == [0, 1, 2]
+
+
+def test_machine_that_was_off_for_long_catches_up_with_the_age_of_its_logs(tmp_path: Path, logs: JobLogs) -> None:
+    assert logs.path(ref_of()).exists()
+    keep, now = Keep(30 * DAY, 0), time.time() + 60 * DAY
+    sweeps = 0
+    while left(tmp_path):
+        swept_at(tmp_path, keep, now + sweeps * 3600)
+        sweeps += 1
+    assert 25 < sweeps < 40, "a day an hour"
 
 
 def test_folder_that_is_not_there_is_no_fault(tmp_path: Path) -> None:

@@ -61,7 +61,11 @@ _NOTE = (
 )
 """A line whose key is there already is the same event, and is left out."""
 _TRIM_BY_COUNT = "DELETE FROM note WHERE id <= (SELECT max(id) FROM note) - ?"
-_TRIM_BY_AGE = "DELETE FROM note WHERE id < (SELECT id FROM note WHERE at_ms >= ? ORDER BY id LIMIT 1)"
+_TRIM_BY_AGE = (
+    "DELETE FROM note WHERE id < (SELECT id FROM note WHERE at_ms >= ? ORDER BY id LIMIT 1)"
+    " AND id <= (SELECT min(id) FROM note) + ?"
+)
+"""No more than twice what came since the last trim: an hour with a clock that is years ahead must not take them all."""
 
 
 class SqliteStore:
@@ -85,6 +89,7 @@ class SqliteStore:
         self._lock: int | None = None
         self._writer: aiosqlite.Connection | None = None
         self._untrimmed = 0
+        self._is_trimmed = False  # lives may be too short to come to their first trim
         self._is_marked = False
         self._noted: asyncio.Future[None] | None = None
         self.added = 0
@@ -173,6 +178,7 @@ class SqliteStore:
         if not self._is_marked:  # the core has made a note of the power cut: it need not be told again
             self._mark_running()
         self._untrimmed = (self._untrimmed + len(notes)) % TRIM_EVERY
+        self._is_trimmed = self._is_trimmed or bool(notes)
         self.added += len(notes)
         if notes and self._noted is not None:
             self._noted.set_result(None)
@@ -215,9 +221,9 @@ class SqliteStore:
             return []
         lines = [astuple(note) for note in notes]
         steps: list[Step] = [(_NOTE, lines)]
-        if self._untrimmed + len(notes) >= TRIM_EVERY:
+        if self._untrimmed + len(notes) >= TRIM_EVERY or not self._is_trimmed:
             oldest_ms = notes[-1].at_ms - NOTES_KEPT_MS
-            steps += [(_TRIM_BY_COUNT, [(NOTES_KEPT,)]), (_TRIM_BY_AGE, [(oldest_ms,)])]
+            steps += [(_TRIM_BY_COUNT, [(NOTES_KEPT,)]), (_TRIM_BY_AGE, [(oldest_ms, 2 * TRIM_EVERY)])]
         return steps
 
     def _unlock(self) -> None:
