@@ -99,7 +99,7 @@ async def _answer(parts: Parts, gate: Gate, endpoint: Endpoint, request: Request
     query = _checked(endpoint.query, _query_of(request, endpoint.query))
     body = None
     if endpoint.body is not None:
-        body = _checked(endpoint.body, await json_object(request, endpoint.most_bytes))
+        body = _checked(endpoint.body, await json_object(request, endpoint.most_bytes, user))
     told = await endpoint.handler(Asked(parts, request, user, path, query, body))
     return told if isinstance(told, Response) else JSONResponse(told, endpoint.status)
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.requests import ClientDisconnect
@@ -17,14 +20,18 @@ from farmd.web.settings import GRACE_S, IDLE_S, LEAST_BYTES_S
 from protocol.human import format_size
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from starlette.requests import Request
 
 _JSON: Final = ("application/json", "")
-_LARGE_AT_ONCE: Final = asyncio.Semaphore(4)
-"""So many large JSON bodies are held in memory at a time; each may take tens of megabytes when it is read."""
 _LARGE_BYTES: Final = 1 << 20
+MAX_LARGE_EACH: Final = 4
+"""So many large JSON bodies of one user may be on their way: each takes tens of megabytes."""
+_JSON_S: Final = 300.0
+"""So long a JSON body may take in all."""
+_large_of: Counter[str] = Counter()
+_parsers: Final = ThreadPoolExecutor(2, thread_name_prefix="large-json")
 _DRAIN_S: Final = 2.0
 
 
@@ -82,15 +89,16 @@ def too_large(most: int) -> Refusal:
     return Refusal(413, "the body is too large", f"at most {format_size(most)} are taken", "send less at a time")
 
 
-async def json_object(request: Request, most: int) -> dict[str, Any]:
+async def json_object(request: Request, most: int, user: str) -> dict[str, Any]:
     """Read a JSON object.
 
     Args:
         request: Whose body.
         most: Bytes.
+        user: Who sends it.
 
     Raises:
-        Refusal: It is too large, too slow, of another kind, or no object.
+        Refusal: It is too large, too slow, of another kind, no object, or one of too many large ones.
     """
     size = declared_bytes(request)
     if size is not None and size > most:
@@ -98,14 +106,47 @@ async def json_object(request: Request, most: int) -> dict[str, Any]:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in _JSON:
         raise Refusal(415, "the body is no JSON", f"its type is {kind[:60]!r}", "send Content-Type: application/json")
-    if (size or most) <= _LARGE_BYTES:
-        return _object_in(await _all_of(request, most))
-    async with _LARGE_AT_ONCE:
-        return await asyncio.to_thread(_object_in, await _all_of(request, most))
+    with ExitStack() as stack:
+        try:
+            async with asyncio.timeout(_JSON_S):
+                data = await _all_of(request, most, lambda: stack.enter_context(_large_one(user)))
+        except TimeoutError:
+            raise _too_slow(f"not all of it came in {_JSON_S:.0f} s") from None
+        if len(data) <= _LARGE_BYTES:
+            return _object_in(data)
+        return await asyncio.get_running_loop().run_in_executor(_parsers, _object_in, data)
 
 
-async def _all_of(request: Request, most: int) -> bytes:
-    return b"".join([piece async for piece in pieces(request, most)])
+async def _all_of(request: Request, most: int, on_large: Callable[[], None]) -> bytes:
+    """Gather a body; `on_large` is called as soon as it is known to be large."""
+    gathered, size, declared = [], 0, declared_bytes(request) or 0
+    is_large = False
+    async for piece in pieces(request, most):
+        size += len(piece)
+        if not is_large and max(size, declared) > _LARGE_BYTES:
+            is_large = True
+            on_large()
+        gathered.append(piece)
+    return b"".join(gathered)
+
+
+@contextmanager
+def _large_one(user: str) -> Iterator[None]:
+    """Count a large body of a user until it is read.
+
+    Raises:
+        Refusal: Too many are on their way.
+    """
+    if _large_of[user] >= MAX_LARGE_EACH:
+        why = f"{MAX_LARGE_EACH} of yours are on their way already"
+        raise Refusal(429, "too many large bodies at once", why, "wait", headers={"Retry-After": "5"})
+    _large_of[user] += 1
+    try:
+        yield
+    finally:
+        _large_of[user] -= 1
+        if not _large_of[user]:
+            del _large_of[user]
 
 
 def _object_in(data: bytes) -> dict[str, Any]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 import time
-from contextlib import suppress
-from typing import TYPE_CHECKING
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
 
+from farmd.web.bodies import MAX_LARGE_EACH
 from tests.e2e.farm import until
 from tests.web.serving import Hasty, read_all
 
@@ -159,3 +161,21 @@ def test_requests_that_two_servers_could_read_differently_are_refused(served: Se
         client.sendall(f"{head}Content-Length: 5\r\nContent-Length: 6\r\n\r\n{{}}    ".encode())
         assert read_all(client).startswith(b"HTTP/1.1 400")
     assert served.is_well()
+
+
+def test_large_lists_that_come_slowly_stop_nobody_else_s(served: Served) -> None:
+    head = f"POST /api/scene/upload HTTP/1.1\r\nHost: x\r\n{AUTH}Content-Type: application/json\r\nContent-Length: "
+    rows = [{"local": f"/show/{'x' * 200}/{n}.png", "hash": f"{n:032x}", "xxhash": "1"} for n in range(5000)]
+    body = json.dumps({"files": rows, "scene_hash": f"{0:032x}"}).encode()
+
+    def declare(token: str, data: Any) -> int:
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        return requests.post(f"{served.url}/api/scene/upload", data=data, timeout=10, headers=headers).status_code
+
+    with ExitStack() as stack:
+        for _ in range(MAX_LARGE_EACH):
+            stack.enter_context(served.connect()).sendall(f"{head}{32 << 20}\r\n\r\n{{".encode())
+        until(lambda: declare("good", body) == 429, "anna has as many on their way as may be", 5)
+        assert declare("good", b'{"files": []}') == 422, "small ones go on"
+        assert declare("other", iter([body[:900_000], body[900_000:]])) == 200
+    until(lambda: declare("good", body) == 200, "those that were broken off are counted no longer", 5)
