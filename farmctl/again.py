@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -13,9 +13,10 @@ from farmctl.options import wait_options
 from farmctl.output import fields
 from farmctl.revising import WORDS, with_words
 from farmctl.submission import NODE_FILLS_IN, prepare_folder, user_name
+from farmctl.submitted import NOTHING_SENT, document_of
 from protocol.errors import UsageError
 from protocol.human import counted, printable
-from protocol.jobspec import GateMode, spec_to_bytes
+from protocol.jobspec import spec_to_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from protocol.exitcodes import ExitCode
     from protocol.jobspec import JobSpec
 
-SCHEMA: Final = "farm.submitted.v1"
 Waiting = tuple[bool, float | None, bool]
 """Whether to wait, how long, and whether a person's turn ends it."""
 
@@ -45,14 +45,14 @@ def submit_again(session: Session, spec: JobSpec, waiting: Waiting, *, ack: str 
     """
     spec = replace(spec, owner=user_name(), submitted_at_ms=0, submit_node=NODE_FILLS_IN)
     if session.dry_run:
-        session.printer.one(_document(spec, {}) | {"dry_run": True}, spec.name, _lines)
+        session.printer.one(document_of(spec, {}, NOTHING_SENT) | {"dry_run": True}, spec.name, _lines)
         session.note("dry run: nothing was submitted")
         return None
     if spec.manifest is not None:
         session.begin_transfer()  # the node may have to fetch the files from another first
     deliver = spec.output_dir is not None
     answer: View = session.call("job.submit", spec=spec_to_bytes(spec), ack=ack, deliver=deliver)
-    session.printer.one(_document(spec, answer), str(answer["job"]), _lines)
+    session.printer.one(document_of(spec, answer, NOTHING_SENT), str(answer["job"]), _lines)
     if answer.get("stored") == "here" and not answer.get("alone"):
         session.warn("stored here only: no other machine has the job yet; it spreads as soon as one answers")
     wait, timeout_s, stop_at_gate = waiting
@@ -100,32 +100,6 @@ def _words_of(given: Mapping[str, Any]) -> dict[str, str]:
                 f"--{word} says nothing of a job file", "its files are in the farm already", "leave it out"
             )
     return said
-
-
-def _document(spec: JobSpec, answer: View) -> View:
-    """Say what was submitted, in the words of `farmctl submit`; no file was sent."""
-    frames = spec.frame_set()
-    tests = () if spec.gate.mode is GateMode.OFF else spec.gate.test_frames
-    rest = len([frame for frame in tests if frame in frames])
-    return {
-        "schema": SCHEMA,
-        "job": answer.get("job"),
-        "name": spec.name,
-        "stored": answer.get("stored"),
-        "nodes": answer.get("nodes", []),
-        "deliver": answer.get("deliver", "none"),
-        "renderer": spec.renderer,
-        "frames": spec.frames,
-        "total": len(frames) + len(tests) - rest,
-        "tasks": len(tests) + -(-(len(frames) - rest) // spec.chunk),
-        "gate": {"mode": spec.gate.mode.value, "test_frames": list(spec.gate.test_frames)},
-        "output_dir": spec.output_dir,
-        "analysis": None,
-        "remarks": [],
-        "files": 0,
-        "total_bytes": 0,
-        "sent_bytes": 0,
-    }
 
 
 def _lines(document: View, _now_ms: int) -> Iterable[str]:

@@ -64,21 +64,6 @@ class Order:
         found = self.look.report.found if self.look is not None else ()
         return (*self.inputs, *(one.path for one in found))
 
-    @property
-    def total(self) -> int:
-        """How many frames the job has, test frames outside the range included."""
-        return len(self.frames | self._tests)
-
-    @property
-    def tasks(self) -> int:
-        """How many tasks the node will make of them: each test frame is one, the others go in chunks."""
-        return len(self._tests) + -(-len(self.frames - self._tests) // self.spec.chunk)
-
-    @property
-    def _tests(self) -> FrameSet:
-        gate = self.spec.gate
-        return FrameSet.of(() if gate.mode == GateMode.OFF else gate.test_frames)
-
 
 def order_of(given: Mapping[str, Any], after: tuple[str, ...], analyse: Analyse) -> Order:
     """Check what was asked for.

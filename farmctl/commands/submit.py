@@ -20,6 +20,7 @@ from farmctl.options import existing_option
 from farmctl.output import fields
 from farmctl.selecting import select_jobs
 from farmctl.submission import Order, order_of
+from farmctl.submitted import document_of
 from protocol.existing import ExistingFile
 from protocol.frames import Dialect
 from protocol.human import counted, format_size, parse_duration, parse_size, printable
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from farmctl.upload import Sent
     from protocol.exitcodes import ExitCode
 
-SCHEMA: Final = "farm.submitted.v1"
 _FATES: Final = {
     ExistingFile.RENAME: "those that differ are moved aside (.~1~)",
     ExistingFile.KEEP: "those that differ stay, and this job's are not written",
@@ -194,26 +194,17 @@ def same_files_warning(other: View, existing: ExistingFile) -> str:
 
 
 def _document(order: Order, answer: View, sent: Sent | None) -> View:
-    spec = order.spec
-    return {
-        "schema": SCHEMA,
-        "job": answer.get("job"),
-        "name": spec.name,
-        "stored": answer.get("stored"),
-        "nodes": answer.get("nodes", []),
-        "deliver": answer.get("deliver", "none"),
-        "renderer": spec.renderer,
-        "frames": spec.frames,
-        "total": order.total,
-        "tasks": order.tasks,
-        "gate": {"mode": spec.gate.mode.value, "test_frames": list(spec.gate.test_frames)},
-        "output_dir": spec.output_dir,
-        "analysis": told(order.look),
-        "remarks": [{"code": code, "text": text} for code, text in order.remarks],
-        "files": sent.files if sent else 0,
-        "total_bytes": sent.total_bytes if sent else 0,
-        "sent_bytes": sent.sent_bytes if sent else 0,
-    }
+    return document_of(
+        order.spec,
+        answer,
+        {
+            "analysis": told(order.look),
+            "remarks": [{"code": code, "text": text} for code, text in order.remarks],
+            "files": sent.files if sent else 0,
+            "total_bytes": sent.total_bytes if sent else 0,
+            "sent_bytes": sent.sent_bytes if sent else 0,
+        },
+    )
 
 
 def _lines(document: View, _now_ms: int) -> Iterable[str]:
