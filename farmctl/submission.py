@@ -46,7 +46,6 @@ class Order:
         spec: Still without manifest, and with the scene's name only.
         scene: The scene here.
         inputs: Further files and folders.
-        frames: The frames of the spec.
         look: What the analysis of the scene found, if there was one.
         remarks: What of an imported task cannot be had: codes and sentences.
     """
@@ -54,7 +53,6 @@ class Order:
     spec: JobSpec
     scene: Path | None
     inputs: tuple[Path, ...]
-    frames: FrameSet
     look: Look | None = None
     remarks: tuple[tuple[str, str], ...] = ()
 
@@ -114,7 +112,7 @@ def order_of(given: Mapping[str, Any], after: tuple[str, ...], analyse: Analyse)
         after=tuple(map(JobId, after)),
         path_rules=(*rules, *(look.rules if look is not None else ())),
     )
-    return Order(with_imported(spec, given), scene, inputs, frames, look, tuple(given.get("remarks", ())))
+    return Order(with_imported(spec, given), scene, inputs, look, tuple(given.get("remarks", ())))
 
 
 def user_name() -> str:
