@@ -18,7 +18,7 @@ from tui.filters import Filter, parse_filter
 from tui.model import Sort, TableModel
 from tui.orders import ORDERS, Order, PendingOrders, Subject
 from tui.standing import Standing
-from tui.tables import EVENT_COLUMNS, JOB_COLUMNS, JOB_FIELDS, NODE_COLUMNS, TASK_COLUMNS
+from tui.tables import EVENT_COLUMNS, JOB_COLUMNS, JOBS, NODE_COLUMNS, TASK_COLUMNS
 from tui.tasks import TaskRows
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from protocol.feed import Changes, FarmPicture, JobPicture
 
-UNFINISHED: Final[Filter] = parse_filter("state!=completed|failed|cancelled|rejected", JOB_FIELDS)
+UNFINISHED: Final[Filter] = parse_filter("state!=completed|failed|cancelled|rejected", JOBS)
 """What the overview lists."""
 KEPT_EVENTS: Final = 5_000
 _SHOWN_DOING: Final = 3

@@ -10,20 +10,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from protocol.filters import JOB_FIELDS, NODE_FIELDS, TASK_FIELDS, Field, Fields, Kind
 from protocol.human import format_age, format_duration, format_size, printable
 from protocol.states import ColourGroup
 from tui.columns import Column, Moment, Order, Row, by_number, by_word
-from tui.filters import Fields
+from tui.filters import Filterable
 from tui.looks import Run, Runs, bar_runs, fitted, job_look, node_look, plain, state_runs, styled, task_look
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from protocol.filters import Onlooker
     from protocol.states import Look
 
 _DONE, _RUNNING, _FAILED = ColourGroup.COMPLETED.value, ColourGroup.RUNNING.value, ColourGroup.FAILED.value
 _BUSY_SHARE, _FULL_SHARE = 0.75, 0.92
 """From these shares on, a bar of something that is used up turns yellow, then red."""
+_NEVER_MS: Final = 1e15
+"""Later than any clock says."""
 
 
 def text(name: str, style: str = "plain") -> Callable[[Row, Moment, int], Runs]:
@@ -121,14 +125,14 @@ def used_bar(used: float | None, whole: float | None, width: int) -> Runs:
     return (Run("█" * cells, style), Run("·" * (width - cells), "muted"))
 
 
-def _is_away(row: Row) -> bool:
+def is_away(row: Row) -> bool:
     """Tell whether what a machine said of itself is history."""
     return row.get("state") in ("lost", "left", "reconnecting")
 
 
 def _ram(row: Row, _moment: Moment, width: int) -> Runs:
     whole, free = row.get("ram_bytes"), row.get("free_ram_bytes")
-    used = None if free is None or not whole or _is_away(row) else int(whole) - int(free)
+    used = None if free is None or not whole or is_away(row) else int(whole) - int(free)
     size = format_size(int(whole)) if whole else ""
     bar = width - 6
     return (*fitted(used_bar(used, whole, bar), bar), Run(f" {size:>5}", "muted")) if bar >= 3 else plain(size)
@@ -137,7 +141,7 @@ def _ram(row: Row, _moment: Moment, width: int) -> Runs:
 def _load(row: Row, _moment: Moment, width: int) -> Runs:
     cores = int(row.get("cores") or 0)
     bar = width - 4
-    load = None if _is_away(row) else row.get("load")
+    load = None if is_away(row) else row.get("load")
     return (*fitted(used_bar(load, cores, bar), bar), Run(f" {cores:>3}", "muted")) if bar >= 3 else plain(cores)
 
 
@@ -152,11 +156,21 @@ def gpu_text(row: Row) -> str:
     return ", ".join(f"{models.count(model)}x {model}" for model in dict.fromkeys(models))
 
 
-def _seen(row: Row, moment: Moment, _width: int) -> Runs:
-    if not _is_away(row):
-        return styled("now", "muted")
+def away_s(row: Row, moment: Onlooker) -> float:
+    """Return for how long a machine has not been seen: nothing while it is there, whenever it spoke of itself last."""
     at_ms = row.get("last_seen_at_ms")
-    return styled(format_age((moment.now_ms - int(at_ms)) / 1000) if at_ms else "?", "warning")
+    return max(0.0, (moment.now_ms - int(at_ms)) / 1000) if at_ms and is_away(row) else 0.0
+
+
+def _seen(row: Row, moment: Moment, _width: int) -> Runs:
+    if not is_away(row):
+        return styled("now", "muted")
+    return styled(format_age(away_s(row, moment)) if row.get("last_seen_at_ms") else "?", "warning")
+
+
+def _absence(row: Row) -> Order:
+    """Sort by absence without a clock: those that are there, then who was seen last, and so on."""
+    return (_NEVER_MS - int(row.get("last_seen_at_ms") or 0) if is_away(row) else 0.0, "")
 
 
 def _present(row: Row, _moment: Moment, _width: int) -> Runs:
@@ -188,7 +202,7 @@ NODE_COLUMNS: Final = (
     Column("present", "DOES NOW, OR WHY NOT", _present, lambda row: (0.0, reason_text(row)), 24, 1, 6, letter="W"),
     Column("renderers", "RENDERERS", lambda row, _m, _w: styled(renderer_text(row), "muted"), by_word("id"), 14, 8, 2),
     Column("version", "VERSION", text("software", "muted"), by_word("software"), 10, 7, most=14, letter="V"),
-    Column("seen", "SEEN", _seen, by_number("last_seen_s"), 4, 2, right=True, letter="L"),
+    Column("seen", "SEEN", _seen, _absence, 4, 2, right=True, letter="L"),
 )
 
 # -- tasks ------------------------------------------------------------------------------------------------------------
@@ -258,55 +272,35 @@ def _word(name: str) -> Callable[[Row], str]:
     return lambda row: str(row.get(name) or "")
 
 
-def _number(name: str) -> Callable[[Row], float]:
-    return lambda row: float(row.get(name) or 0)
+def _also(fields: Fields, **more: Field) -> Fields:
+    """Add what only the dashboard knows of its rows, or knows otherwise."""
+    return Fields(fields.rows, {**fields.known, **more})
 
 
-def _group(look: Callable[[str], Look | None]) -> Callable[[str], str]:
-    def group(state: str) -> str:
-        found = look(state)
-        return found.group.value if found is not None else ""
-
-    return group
-
-
-def _words(*names: str, **others: Callable[[Row], str]) -> dict[str, Callable[[Row], str]]:
-    return {name: _word(name) for name in names} | others
-
-
-def _numbers(*names: str, **others: Callable[[Row], float]) -> dict[str, Callable[[Row], float]]:
-    return {name: _number(name) for name in names} | others
-
-
-JOB_FIELDS: Final = Fields(
-    _words("state", "owner", "name", "renderer", "id", reason=reason_text),
-    _numbers("priority", "progress", "total", "done", "failed", "running"),
-    {},
-    {"age": _number("submitted_ms")},
-    _group(job_look),
-    ("name", "id", "owner", "state", "reason"),
+JOBS: Final = Filterable(JOB_FIELDS, (*map(_word, ("name", "id", "owner", "state", "project")), reason_text))
+NODES: Final = Filterable(
+    # A machine says of itself when it was seen once; from then on, time passes here.
+    _also(NODE_FIELDS, seen=Field(Kind.DURATION, "seen", read=away_s)),
+    (*map(_word, ("name", "id", "state", "address")), reason_text, renderer_text, gpu_text),
 )
-NODE_FIELDS: Final = Fields(
-    _words("state", "name", "id", "address", reason=reason_text, renderers=renderer_text, gpus=gpu_text),
-    _numbers("cores", "running", "load", seen=_number("last_seen_s")),
-    {"ram": _number("ram_bytes"), "free_ram": _number("free_ram_bytes"), "disk": _number("free_disk_bytes")},
-    {},
-    _group(node_look),
-    ("name", "id", "state", "reason", "renderers", "gpus"),
+TASKS: Final = Filterable(
+    _also(
+        TASK_FIELDS,
+        index=Field(Kind.NUMBER, "task"),
+        frame=Field(Kind.NUMBER, "first"),
+        test=Field(Kind.WORD, "test", ("yes", "no"), read=lambda row, _: "yes" if row.get("test") else "no"),
+    ),
+    tuple(map(_word, ("frames", "state", "node_name", "text"))),
 )
-TASK_FIELDS: Final = Fields(
-    _words("state", "frames", "text", node=_word("node_name"), test=lambda row: "yes" if row.get("test") else "no"),
-    _numbers("attempts", "seconds", frame=_number("first")),
-    {"ram": _number("peak_ram_bytes")},
-    {},
-    _group(task_look),
-    ("frames", "state", "node", "text"),
-)
-EVENT_FIELDS: Final = Fields(
-    _words("what", "actor", "job", "text", node=_word("node_name"), by=_word("actor")),
-    {},
-    {},
-    {"age": _number("at_ms")},
-    lambda _state: "",
-    ("what", "actor", "job", "node", "text"),
+EVENTS: Final = Filterable(
+    Fields(
+        "events",
+        {
+            **{name: Field(Kind.WORD, name) for name in ("what", "actor", "job", "text", "why")},
+            "by": Field(Kind.WORD, "actor"),
+            "node": Field(Kind.WORD, "node_name"),
+            "age": Field(Kind.AGE, "at_ms"),
+        },
+    ),
+    tuple(map(_word, ("what", "actor", "job", "node_name", "text"))),
 )

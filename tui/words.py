@@ -12,7 +12,7 @@ from protocol.human import counted, format_duration, format_progress, format_siz
 from protocol.reasons import REASON_WORDS, ReasonCode
 from protocol.states import FailureClass, word_of
 from tui.looks import Run, Runs, job_look, node_look, plain, state_runs, styled, task_look
-from tui.tables import gpu_text, reason_text, renderer_text
+from tui.tables import gpu_text, is_away, reason_text, renderer_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -100,7 +100,9 @@ def node_lines(node: Row, moment: Moment) -> list[Runs]:
 
 def _seen(node: Row, moment: Moment) -> str:
     at_ms = node.get("last_seen_at_ms")
-    return relative_time(int(at_ms), moment.now_ms) if at_ms else ""
+    if not at_ms or not is_away(node):
+        return "now" if at_ms else ""
+    return relative_time(int(at_ms), moment.now_ms)
 
 
 def _store(node: Row) -> str:

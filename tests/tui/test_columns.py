@@ -85,3 +85,13 @@ def test_order_on_its_way_stands_in_place_of_the_state() -> None:
     state = next(column for column in JOB_COLUMNS if column.id == "state")
     assert text_of(state.cell({"id": "j1", "state": "rendering"}, MOMENT, 19)) == "⧗ cancelling…"
     assert text_of(state.cell({"id": "j2", "state": "rendering"}, MOMENT, 19)) == "◐ rendering"
+
+
+def test_machines_are_sorted_by_absence_and_not_by_what_was_told_once() -> None:
+    seen = next(column for column in NODE_COLUMNS if column.id == "seen")
+    rows = [
+        {"name": "gone for a day", "state": "lost", "last_seen_s": 10.0, "last_seen_at_ms": NOW_MS - 86_400_000},
+        {"name": "there", "state": "idle", "last_seen_s": 0.0, "last_seen_at_ms": NOW_MS - 3_600_000},
+        {"name": "gone just now", "state": "lost", "last_seen_s": 12.0, "last_seen_at_ms": NOW_MS - 12_000},
+    ]
+    assert [row["name"] for row in sorted(rows, key=seen.order)] == ["there", "gone just now", "gone for a day"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tui.columns import Column, Moment, Row, by_number, by_word
 from tui.filters import parse_filter
 from tui.model import FEW, Sort, TableModel
-from tui.tables import JOB_FIELDS
+from tui.tables import JOBS as JOB_ROWS
 
 COLUMNS = (
     Column("name", "NAME", lambda *_: (), by_word("name"), 4),
@@ -54,7 +54,7 @@ def carry_out(model: TableModel[str], rows: dict[str, Row], step: tuple[Any, ...
         case "sort", column:
             model.sort_by(column)
         case "filter", text:
-            model.set_filter(parse_filter(text, JOB_FIELDS))
+            model.set_filter(parse_filter(text, JOB_ROWS))
         case "move", lines:
             model.move(lines)
         case ("mark",):

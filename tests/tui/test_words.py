@@ -120,3 +120,15 @@ def test_theme_that_does_not_exist_is_refused_with_the_one_that_was_meant() -> N
     with pytest.raises(UsageError, match="no theme is called 'farm-lite'") as caught:
         Dashboard(RecordedSource(), theme="farm-lite")
     assert caught.value.hint == "did you mean farm-light?"
+
+
+def test_details_of_a_machine_that_is_there_say_that_it_was_seen_now() -> None:
+    hour_ago = {"last_seen_at_ms": NOW_MS - 3_600_000}
+    told = [
+        "\n".join(map(text_of, details_of(NODES[0] | hour_ago | {"state": state}, MOMENT)))
+        for state in ("idle", "lost")
+    ]
+    assert [line.split()[1:] for text in told for line in text.splitlines() if line.startswith("seen")] == [
+        ["now"],
+        ["1h", "ago"],
+    ]

@@ -206,7 +206,7 @@ class FarmScreen(TableScreen):
             case "edit":
                 return [*(f"{word}=" for word in EDIT_WORDS), LABEL_WORD]
             case "filter":
-                return [f"{name}=" for name in (self.FIELDS.names if self.FIELDS is not None else ())]
+                return [*self.complete_part(""), *self.complete_part("state=")]
             case _:
                 return []
 

@@ -13,7 +13,7 @@ from tui.keymap import Place
 from tui.looks import Run, Runs, job_look, plain, state_runs, task_look
 from tui.screens.base import FarmScreen
 from tui.screens.gallery import Gallery
-from tui.tables import TASK_FIELDS, job_bar, reason_text
+from tui.tables import TASKS, job_bar, reason_text
 from tui.widgets.grid import GridView
 from tui.widgets.painting import RunBox, split_line
 from tui.widgets.pictures import Pictures
@@ -40,7 +40,7 @@ class JobScreen(FarmScreen):
     """The opened job."""
 
     PLACE: ClassVar[Place] = Place.JOB
-    FIELDS = TASK_FIELDS
+    FIELDS = TASKS
 
     def __init__(self, opened: OpenJob, *, pictures: bool) -> None:
         super().__init__()

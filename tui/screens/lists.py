@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from tui.keymap import Place
 from tui.screens.base import FarmScreen
-from tui.tables import EVENT_FIELDS, JOB_FIELDS, NODE_FIELDS
+from tui.tables import EVENTS, JOBS, NODES
 from tui.widgets.table import Table
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ class JobsScreen(FarmScreen):
     """All jobs."""
 
     PLACE: ClassVar[Place] = Place.JOBS
-    FIELDS = JOB_FIELDS
+    FIELDS = JOBS
 
     def body(self) -> Iterable[Any]:
         """Make the table."""
@@ -37,7 +37,7 @@ class NodesScreen(FarmScreen):
     """All machines."""
 
     PLACE: ClassVar[Place] = Place.NODES
-    FIELDS = NODE_FIELDS
+    FIELDS = NODES
 
     def body(self) -> Iterable[Any]:
         """Make the table."""
@@ -56,7 +56,7 @@ class EventsScreen(FarmScreen):
     """Who did what, and when."""
 
     PLACE: ClassVar[Place] = Place.EVENTS
-    FIELDS = EVENT_FIELDS
+    FIELDS = EVENTS
 
     def body(self) -> Iterable[Any]:
         """Make the table."""

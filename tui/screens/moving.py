@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual.screen import Screen
 
 from protocol.errors import UserError
-from tui.filters import Fields, parse_filter
+from tui.filters import Filterable, parse_filter
 from tui.looks import Run, Runs
 from tui.widgets.prompt import Prompt
 from tui.widgets.table import Table
@@ -25,7 +25,7 @@ class TableScreen(Screen[None]):
         is_made: All widgets are there; a screen may be told something before.
     """
 
-    FIELDS: ClassVar[Fields | None] = None
+    FIELDS: ClassVar[Filterable | None] = None
     AUTO_FOCUS = ""
     _filter_before = ""
     is_made = False
@@ -150,8 +150,13 @@ class TableScreen(Screen[None]):
 
     def _complete_filter(self, text: str) -> list[str]:
         head, sep, last = text.rpartition(" " if " " in text else ",")
-        names = self.FIELDS.names if self.FIELDS is not None else ()
-        return [f"{head}{sep}{name}=" for name in names if name.startswith(last.removeprefix("!"))]
+        return [f"{head}{sep}{part}" for part in self.complete_part(last)]
+
+    def complete_part(self, begun: str) -> list[str]:
+        """Return what one part of a filter could become."""
+        inverse = "!" if begun.startswith("!") else ""
+        parts = self.FIELDS.completions(begun.removeprefix("!")) if self.FIELDS is not None else []
+        return [inverse + part for part in parts]
 
     def set_filter(self, text: str) -> bool:
         """Filter the table and tell whether the filter could be read; if not, say why and leave the table as it is."""

@@ -20,7 +20,7 @@ from tui.overview import (
     status_word,
 )
 from tui.screens.base import FarmScreen
-from tui.tables import JOB_FIELDS
+from tui.tables import JOBS
 from tui.widgets.painting import RunBox
 from tui.widgets.table import Table
 
@@ -62,7 +62,7 @@ class OverviewScreen(FarmScreen):
     """The farm at a glance."""
 
     PLACE: ClassVar[Place] = Place.OVERVIEW
-    FIELDS = JOB_FIELDS
+    FIELDS = JOBS
 
     def body(self) -> Iterable[Any]:
         """Make cards, pace, alerts and the jobs that are not over."""
