@@ -55,6 +55,10 @@ class Copies:
         rows = self._rows.items()
         return tuple(sorted(node for (what, node), row in rows if what == HoldingWhat.ASSETS and row.complete))
 
+    def keepers(self) -> tuple[NodeId, ...]:
+        """List the nodes that say that they keep, or kept, outputs of others."""
+        return tuple([node for what, node in self._rows if what == HoldingWhat.OUTPUTS])
+
     def is_delivered(self, task: TaskIndex) -> bool:
         """Tell whether any node has written the task's outputs into the output folder."""
         return any(in_runs(runs, task) for runs in self._delivered())

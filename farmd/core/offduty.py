@@ -12,35 +12,36 @@ one that is off helps nobody tonight.
 Only the machine itself knows what it has not told anybody, so a question about another machine is carried there and
 back. Of one that does not answer, this tells what the rows say, and that this is not all.
 
+A farm with many results is looked through in steps, a turn each (`farmd.core.loneresults`).
+
 Called by `farmd.core.door` and `dispatch`. Writes nothing.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from farmd.core.arguments import find_node
 from farmd.core.effects import Reply
+from farmd.core.loneresults import lone_results
 from farmd.core.questions import first_number
-from protocol.frames import FrameSet
 from protocol.human import counted
 from protocol.jobspec import DeliverBy
 from protocol.messages import Finding, SafeAsk, SafeIs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
 
     from farmd.core.events import ClientAsked
     from farmd.core.job import Job
     from farmd.core.node import Node
     from farmd.core.turn import Turn
-    from protocol.ids import NodeId, TaskIndex
+    from protocol.ids import NodeId
 
 PATIENCE_S = 5.0
 MOST_FINDINGS = 200
-MOST_LETTERS = 200
-"""So much of a list of frames is told."""
 
 
 @dataclass(slots=True)
@@ -52,22 +53,31 @@ class _Asked:
     due: float
 
 
+@dataclass(slots=True)
+class _Search:
+    """A look through all results, and who is told what was found."""
+
+    steps: Generator[None, None, list[Finding]]
+    tell: Callable[[Turn, list[Finding]], None]
+    client: int = 0
+
+
 class OffDuty:
     """Answers `node.safe`, here and for others."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
         self._asked: dict[int, _Asked] = {}
+        self._searches: list[_Search] = []
+        self._search_at = inf
         self._number = first_number(node.epoch)
         self.operations: Mapping[str, Callable[[Turn, ClientAsked], None]] = {"node.safe": self._ask}
 
     def _ask(self, turn: Turn, event: ClientAsked) -> None:
         node = self._node
         which = find_node(node, str(event.args.get("node") or node.id))
-        if which == node.id:
-            self._answer(turn, event.client, which, findings_of(node, which))
-        elif not node.membership.is_alive(which):
-            self._answer(turn, event.client, which, [_silent(node, which), *findings_of(node, which)])
+        if which == node.id or not node.membership.is_alive(which):
+            self._look(turn, event.client, which)
         else:
             self._number += 1
             self._asked[self._number] = _Asked(event.client, which, turn.now.mono + PATIENCE_S)
@@ -75,8 +85,11 @@ class OffDuty:
 
     def on_ask(self, turn: Turn, sender: NodeId, message: SafeAsk) -> None:
         """Another machine asks for one of its clients."""
-        found = findings_of(self._node, self._node.id)
-        turn.send(sender, SafeIs(message.ask, tuple(found[:MOST_FINDINGS])), volatile=True)
+
+        def tell(turn: Turn, found: list[Finding]) -> None:
+            turn.send(sender, SafeIs(message.ask, tuple(found[:MOST_FINDINGS])), volatile=True)
+
+        self._begin(turn, _Search(look_through(self._node, self._node.id), tell))
 
     def on_is(self, turn: Turn, sender: NodeId, message: SafeIs) -> None:
         """Another machine says what only it has."""
@@ -88,18 +101,41 @@ class OffDuty:
     def left(self, client: int) -> None:
         """A client no longer waits."""
         self._asked = {number: asked for number, asked in self._asked.items() if asked.client != client}
+        self._searches = [search for search in self._searches if search.client != client]
 
     def next_deadline(self) -> float | None:
-        """When somebody has waited long enough."""
-        return min((asked.due for asked in self._asked.values()), default=None)
+        """When somebody has waited long enough, or a search goes on."""
+        due = min((asked.due for asked in self._asked.values()), default=inf)
+        due = min(due, self._search_at) if self._searches else due
+        return due if due < inf else None
 
     def on_timer(self, turn: Turn) -> None:
-        """Answer those who have waited long enough with what is known here."""
+        """Go one step with one search; answer those who have waited long enough with what is known here."""
+        if self._searches:
+            self._begin(turn, self._searches.pop(0))
         for number, asked in list(self._asked.items()):
             if asked.due <= turn.now.mono:
                 del self._asked[number]
-                known = [_silent(self._node, asked.node), *findings_of(self._node, asked.node)]
-                self._answer(turn, asked.client, asked.node, known)
+                self._look(turn, asked.client, asked.node)
+
+    def _look(self, turn: Turn, client: int, which: NodeId) -> None:
+        """Answer with what is known here; of another machine that is not all."""
+        silent = [] if which == self._node.id else [_silent(self._node, which)]
+
+        def tell(turn: Turn, found: list[Finding]) -> None:
+            self._answer(turn, client, which, [*silent, *found])
+
+        self._begin(turn, _Search(look_through(self._node, which), tell, client))
+
+    def _begin(self, turn: Turn, search: _Search) -> None:
+        """Go one step, and let the rest wait for the next turn."""
+        try:
+            next(search.steps)
+        except StopIteration as ended:
+            search.tell(turn, ended.value)
+        else:
+            self._searches.append(search)
+        self._search_at = turn.now.mono
 
     def _answer(self, turn: Turn, client: int, which: NodeId, findings: list[Finding]) -> None:
         data: dict[str, Any] = {
@@ -113,11 +149,26 @@ class OffDuty:
 
 
 def findings_of(node: Node, which: NodeId) -> list[Finding]:
-    """List what a machine alone has or does, as far as it is known here; what keeps it from being switched off first."""
+    """List at once what a machine alone has or does, as far as it is known here: for orders, which are rare."""
+    steps = look_through(node, which)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as ended:
+            found: list[Finding] = ended.value
+            return found
+
+
+def look_through(node: Node, which: NodeId) -> Generator[None, None, list[Finding]]:
+    """List what a machine alone has or does, what keeps it from being switched off first; yields after each step.
+
+    What ran at the beginning counts as running: its results may be of tasks that were passed before they were done.
+    """
     here = {other: None for other in node.membership.alive() if other != which}
-    found = [*_running(node, which), *_records(node, which, here)]
+    running = list(_running(node, which))
+    results = yield from lone_results(node, which, here)
+    found = [*(running or _running(node, which)), *_records(node, which, here), *results]
     for job in node.jobs:
-        found += _results(node, job, which, here)
         found += _files(node, job, which, here)
     found += _remarks(node, which, here)
     return sorted(found, key=lambda finding: not finding.blocks)
@@ -148,35 +199,6 @@ def _records(node: Node, which: NodeId, here: Mapping[NodeId, None]) -> Iterator
     else:
         text = "no other machine answers: nobody else has what is new here, and nobody goes on with the work"
         yield Finding("records", True, 0, text, "switch another machine on first: farmctl node list")
-
-
-def _results(node: Node, job: Job, which: NodeId, here: Mapping[NodeId, None]) -> Iterator[Finding]:
-    alone = [task for task in _candidates(node, job, which) if _is_alone(job, task, which, here)]
-    home = [task for task in alone if job.copies.is_delivered(task)]
-    away = [task for task in alone if not job.copies.is_delivered(task)]
-    if away:
-        frames = _frames(job, away)
-        text = f"{counted(len(away), 'result')} of {job.spec.name} with no copy on a machine that answers"
-        hint = f"wait: another machine copies them; or fetch them: farmctl job download {job.id}"
-        yield Finding("results", True, len(away), text, hint, job.id, frames)
-    if home and node.outputs.home_of(job) == which and job.spec.deliver is DeliverBy.NODE:
-        text = f"{counted(len(home), 'result')} of {job.spec.name} delivered into {job.spec.output_dir}"
-        hint = "if that is a disk of this machine, they cannot be read while it is off"
-        yield Finding("delivered", False, len(home), text, hint, job.id, _frames(job, home))
-
-
-def _candidates(node: Node, job: Job, which: NodeId) -> Iterable[TaskIndex]:
-    """List the tasks whose results may be on one machine alone: while all answer, only those without a second copy."""
-    if not job.spec.leaves_outputs:
-        return ()
-    is_alive = node.membership.is_alive
-    others = (other for other in node.registry.bodies if other != which and node.registry.is_admitted(other))
-    return job.lonely_tasks() if all(map(is_alive, others)) else job.done_tasks()
-
-
-def _is_alone(job: Job, task: TaskIndex, which: NodeId, here: Mapping[NodeId, None]) -> bool:
-    holders, result = job.copies_of(task), job.result_of(task)
-    return which in holders and not any(holder in here for holder in holders) and bool(result and result.body.outputs)
 
 
 def _files(node: Node, job: Job, which: NodeId, here: Mapping[NodeId, None]) -> Iterator[Finding]:
@@ -212,8 +234,3 @@ def _waits_for_delivery(node: Node, job: Job, which: NodeId) -> bool:
     ):
         return False
     return spec.leaves_outputs and (node.is_open(job.id) or job.copies.delivered_count() < job.done_count)
-
-
-def _frames(job: Job, tasks: list[TaskIndex]) -> str:
-    shown = str(FrameSet.of(frame for task in tasks for frame in job.plan.frames_of(task)))
-    return shown if len(shown) <= MOST_LETTERS else shown[:MOST_LETTERS].rpartition(",")[0] + ",…"

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from farmd.core import loneresults
+from farmd.core.events import ClientAsked
+from farmd.core.offduty import OffDuty, findings_of
+from farmd.core.turn import Instant, Turn
 from protocol.frames import FrameSet
 from protocol.jobspec import GateMode, GateSpec
 from tests.core.small_farm import Farm, play
@@ -84,6 +90,54 @@ def test_results_whose_only_other_copy_is_on_a_machine_that_is_off_are_named() -
         assert blocking(gone) == ["unknown"]
 
     play(scene, 3)
+
+
+def test_results_are_looked_through_a_few_in_each_turn_and_all_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loneresults, "STEP", 2)
+    turns: list[int] = []
+    begin = OffDuty._begin
+
+    def counted(self: OffDuty, turn: Turn, search: Any) -> None:
+        turns.append(turn.cause)
+        begin(self, turn, search)
+
+    monkeypatch.setattr(OffDuty, "_begin", counted)
+
+    async def scene(farm: Farm) -> None:
+        first, second, _ = farm.machines
+        job = await farm.submit(gate=GateSpec(GateMode.OFF), output_dir=None)
+        await farm.until_state(job, "completed")
+        await farm.until(lambda: not list(first.node.jobs.get(job).lonely_tasks()))  # type: ignore[union-attr,arg-type]
+        second.crash()
+        await farm.until(lambda: not first.node.membership.is_alive(second.id), 60)
+        assert turns == []
+        answer = await farm.data("node.safe", node="n00")
+        assert len(set(turns)) == len(turns) == 11, "twenty results, two a turn, and one to end"
+        known = findings_of(first.node, first.id)
+        assert answer["findings"] == [finding._asdict() for finding in known]
+        assert "results" in blocking(answer)
+        assert "results" in blocking(await farm.data("node.safe", on=2, node="n00")), "asked from elsewhere"
+
+    play(scene, 3)
+
+
+def test_nobody_looks_on_for_a_client_that_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loneresults, "STEP", 2)
+
+    async def scene(farm: Farm) -> None:
+        first, second = farm.machines
+        job = await farm.submit(gate=GateSpec(GateMode.OFF), output_dir=None)
+        await farm.until_state(job, "completed")
+        second.crash()
+        await farm.until(lambda: not first.node.membership.is_alive(second.id), 60)
+        turn, duty = Turn(Instant(0.0, 0)), first.node.door.off_duty
+        duty.operations["node.safe"](turn, ClientAsked(77, "node.safe", {}, "anna@n00"))
+        assert duty.next_deadline() == 0.0
+        duty.left(77)
+        assert duty.next_deadline() is None
+        assert turn.effects == []
+
+    play(scene, 2)
 
 
 def test_files_of_a_job_that_no_other_machine_has_are_named_until_the_job_is_over() -> None:
