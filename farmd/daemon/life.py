@@ -21,7 +21,7 @@ from farmd.adapters.allocation import keep_freed_memory
 from farmd.adapters.client_door import Caller, ClientDoor
 from farmd.adapters.clock import BootClock, boot_id
 from farmd.adapters.discovery import Discovery
-from farmd.adapters.identity import judge_token, waiting_token
+from farmd.adapters.identity import waiting_token
 from farmd.adapters.joblog import JobLogs, Keep, Seeker
 from farmd.adapters.notify import Notifier
 from farmd.adapters.runner import Runner, RunnerSettings, Tools
@@ -38,6 +38,7 @@ from farmd.core.node import Node
 from farmd.daemon.eventlog import recaller
 from farmd.daemon.hands import RealHands
 from farmd.daemon.joining import Joining
+from farmd.daemon.judging import judged
 from farmd.daemon.logkeeping import LogKeeping
 from farmd.daemon.loglooking import LogLooking
 from farmd.daemon.operations import Operations
@@ -317,10 +318,8 @@ class Daemon:
     # -- finding and joining --------------------------------------------------------------------------------------
 
     def _judge(self, token: bytes) -> Verdict:
-        farm = self._identity.farm
         known = self._core.registry.signing_keys() if self._core is not None else []
-        signers = [signer.verify_key for signer in known if signer.good] if known else [farm.verify_key]
-        return Verdict(*judge_token(farm, token, self._clock.now().wall_ms, signers))
+        return Verdict(*judged(self._identity.farm, token, self._clock.now().wall_ms, known))
 
     def _hear_of_seeds(self, node: Node) -> None:
         """Members named on the command line: by the key that their address had, where it is known."""
