@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from farmctl.columns import JOBS, duration, job_state
 from farmctl.output import Column, fields, paint
 from protocol.farmword import farm_word
-from protocol.feed import FarmPicture
+from protocol.feed import FarmPicture, away_s
 from protocol.human import counted, format_duration, printable, relative_time
 from protocol.states import JOB_TERMINAL, JobState
 
@@ -71,12 +71,16 @@ class Overview:
 def document_of(picture: FarmPicture) -> View:
     """Make the document: that of `farm.status`, with what the feed knows besides."""
     farm = picture.farm
-    nodes = sorted(picture.nodes.values(), key=lambda node: (str(node.get("name")), node["id"]))
+    seen = [node | {"last_seen_s": away_s(node, picture.as_of_ms)} for node in picture.nodes.values()]
+    nodes = sorted(seen, key=lambda node: (str(node.get("name")), node["id"]))
     jobs = picture.jobs.values()
     # Without lists of frames they are no whole documents, so they do not say that they are.
     active = [{k: v for k, v in job.items() if k != "schema"} for job in jobs if job.get("state") not in JOB_TERMINAL]
     active.sort(key=lambda job: (_urgency(job), -int(job.get("priority") or 0), int(job.get("submitted_ms") or 0)))
-    same = ("node", "node_name", "leader", "leader_name", "term", "jobs", "tasks", "disk_fault", "alerts", "pace")
+    same = (
+        "node", "node_name", "leader", "leader_name", "term", "jobs", "tasks", "disk_fault", "alerts", "alert_count",
+        "pace",
+    )  # fmt: skip
     return {
         "schema": SCHEMA,
         "farm": farm.get("name", ""),
@@ -149,8 +153,9 @@ def _alerts(farm: View) -> Iterator[str]:
         yield paint(f"{mark} {printable(str(alert.get('text') or ''))}", colour)
         if alert.get("hint"):
             yield f"    try: {printable(str(alert['hint']))}"
-    if len(alerts) > SHOWN_ALERTS:
-        yield f"  … and {len(alerts) - SHOWN_ALERTS} more: farmctl status -o json"
+    count = max(len(alerts), int(farm.get("alert_count") or 0))
+    if count > SHOWN_ALERTS:
+        yield f"  … and {count - SHOWN_ALERTS} more: farmctl status -o json"
 
 
 def _jobs(printer: Printer, farm: View, most: int) -> Iterator[str]:

@@ -38,11 +38,13 @@ from typing import Any, NamedTuple
 
 from protocol.errors import PeerError
 from protocol.frames import parse_frames
+from protocol.states import NodeState
 
 MAX_TASKS = 16 << 20
 """Tasks of one job that are taken: an answer that unpacks to more is refused."""
 
 
+_AWAY = (NodeState.LOST, NodeState.LEFT, NodeState.RECONNECTING)
 Views = dict[str, dict[str, Any]]
 
 
@@ -122,6 +124,15 @@ def _told(answer: dict[str, Any], jobs: Views, nodes: Views) -> Changes:
         nodes[node["id"]] = node | {"last_seen_at_ms": answer["as_of_ms"] - int(1000 * node["last_seen_s"])}
     changed = tuple(job["id"] for job in answer["jobs"])
     return Changes(changed, removed, tuple(node["id"] for node in answer["nodes"]), gone)
+
+
+def away_s(node: dict[str, Any], now_ms: int) -> float:
+    """Return for how long a machine of a picture has not been seen, in seconds; 0 while it is there.
+
+    That it goes on being away is no change that would be told, so `last_seen_s` is as old as the telling.
+    """
+    at_ms = node.get("last_seen_at_ms")
+    return max(0.0, (now_ms - int(at_ms)) / 1000) if at_ms and node.get("state") in _AWAY else 0.0
 
 
 class JobPicture:

@@ -86,7 +86,8 @@ DOCUMENTS: Final[dict[str, Schema]] = {
         {
             "disk_fault": text("what is wrong with the disk of the machine that answered"),
             "tasks": {"type": "object", "description": "tasks of all jobs by state"},
-            "alerts": items(_ALERT, "what a person should know"),
+            "alerts": items(_ALERT, "what a person should know, at most 100 of them"),
+            "alert_count": count("all that there are"),
             "pace": thing(
                 {"bucket_s": number("seconds"), "frames": items(count("frames"), "oldest first")},
                 meaning="frames that were finished lately",

@@ -12,6 +12,7 @@ from farmctl.overview import SHOWN_ALERTS, SHOWN_JOBS, Overview, overview_lines
 from protocol.errors import Unreachable
 from tests.farmctl.fakes import (
     JOB,
+    NODE_B,
     NOW_MS,
     OTHER,
     Clock,
@@ -73,6 +74,22 @@ def test_a_large_farm_stays_on_one_screen() -> None:
     assert "machines     200: 200 busy" in lines
     assert any("and 488 more" in line for line in lines)
     assert any("and 34 more" in line for line in lines)
+
+
+def test_more_alerts_than_are_told_are_counted() -> None:
+    alerts = [{"level": "warning", "text": f"n{number} is sick", "hint": ""} for number in range(100)]
+    answer = of_farm(alerts=alerts, alert_count=250)
+    assert any(f"and {250 - SHOWN_ALERTS} more" in line for line in shown(answer).splitlines())
+    assert json.loads(shown(answer, "--json"))["alert_count"] == 250
+
+
+def test_how_long_a_machine_is_away_goes_on_though_it_is_told_once() -> None:
+    lost, here = node_view(state="lost", last_seen_s=10.0), node_view(id=NODE_B, name="n02", last_seen_s=0.0)
+    later = feed_answer(reset=False, nodes=[], as_of_ms=feed_answer()["as_of_ms"] + 86_400_000)
+    answers = iter([feed_answer(nodes=[lost, here]), later, KeyboardInterrupt()])
+    lines = run(FakeNode(farm() | {"farm.feed": answers}), "status", "-w", "-o", "json").stdout.splitlines()
+    told = [{node["name"]: node["last_seen_s"] for node in json.loads(line)["nodes"]} for line in lines]
+    assert told == [{"ws07": 10.0, "n02": 0.0}, {"ws07": 86_410.0, "n02": 0.0}]
 
 
 def test_all_pages_of_the_feed_are_read() -> None:
