@@ -10,8 +10,8 @@ A target is a data dir, or HOST:PORT of a node; without one it is $FARM_NODE, or
 daemon on this machine leads to its Unix socket. A daemon elsewhere is asked over its node socket with the person's own
 keys (`protocol.places.user_key_path`), or else with those of the caller's data dir ($FARM_DATA_DIR or the default one):
 either must be known there; the other's public key comes
-from the local daemon (operation `node.key`, args {"address": HOST:PORT} -> {"public_key": 32 bytes}), so an impostor
-at that address is never spoken to.
+from the local daemon (operation `node.key`, args {"address": HOST:PORT} -> {"public_key": 32 bytes, "address": where it
+listens}), so an impostor at that address is never spoken to. HOST may be a node's name, a host's name or an address.
 
 A door that serves people of its own (HTTP) asks in the name of one with `acting_for="anna"`: with that person's role,
 and the events name that person. Only the daemon's own user and root may.
@@ -44,7 +44,7 @@ from protocol.api import (
 )
 from protocol.errors import PeerError, Unreachable, UserError
 from protocol.pacing import Drain
-from protocol.targets import Target, find_target
+from protocol.targets import Known, Target, find_target
 
 if TYPE_CHECKING:
     import asyncio
@@ -357,21 +357,22 @@ class _Wire:
 
 
 def _find(named: str | Path | None, timeout_s: float) -> Target:
-    def key_of(data_dir: Path, address: str) -> bytes | None:
+    def key_of(data_dir: Path, address: str) -> Known | None:
         with Client(data_dir, timeout_s) as local:
             answer = local.call("node.key", address=address)
         key = answer.get("public_key") if isinstance(answer, dict) else None
-        return key if isinstance(key, bytes) and len(key) == 32 else None
+        return Known(key, str(answer.get("address") or "")) if isinstance(key, bytes) and len(key) == 32 else None
 
     return find_target(named, key_of)
 
 
 def _silence(target: Target, wait_s: float) -> UserError:
-    return Unreachable(
-        f"no answer from {target.name}",
-        f"it said nothing for {wait_s:g} s: it is off, cut off, or very busy" if wait_s else "its queue is full",
-        "try again with a longer --timeout; farmctl --node HOST:PORT asks another node",
-    )
+    hint = "try again with a longer --timeout; farmctl --node HOST:PORT asks another node"
+    why = f"it said nothing for {wait_s:g} s: it is off, cut off, or very busy" if wait_s else "its queue is full"
+    if target.own_file and wait_s:  # whoever shows a key that is not known is never answered
+        why += f"; or it does not know the key in {target.own_file}"
+        hint = f"if that key was revoked: farmctl user key --new; else {hint}"
+    return Unreachable(f"no answer from {target.name}", why, hint)
 
 
 def _broken(target: Target) -> UserError:

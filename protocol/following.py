@@ -29,8 +29,10 @@ from typing import Any, Protocol
 from protocol.client import AsyncClient
 from protocol.errors import PeerError, Unreachable, UserError
 from protocol.feed import Changes, FarmPicture, JobPicture
-from protocol.targets import Target, find_target
+from protocol.targets import Known, Target, find_target
 
+UNREADABLE = (PeerError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+"""What comes of an answer of another version of this program, whatever is different in it."""
 PATIENCE_S = 2.0
 """An answer comes at least so often, so that its age says whether the node is there."""
 SILENCE_S = 1.5
@@ -112,7 +114,7 @@ async def _dial(candidate: Candidate) -> Asker:
     """Connect to a node; of a remote one the key is known from the picture, or from this machine's daemon."""
     named: str | Path | Target | None = candidate.target
     if candidate.public_key:
-        named = await asyncio.to_thread(find_target, candidate.target, lambda *_: candidate.public_key)
+        named = await asyncio.to_thread(find_target, candidate.target, lambda *_: Known(candidate.public_key))
     return await AsyncClient(named, PATIENCE_S + SILENCE_S).open()
 
 
@@ -201,9 +203,11 @@ class Following:
             if found is None:
                 await asyncio.sleep(next(pauses, AGAIN_S[-1]))
                 continue
-            pauses = iter(AGAIN_S)
             self._last, self._client = found[:2]
+            before = self.answered_at
             why = await self._listen(found[2])
+            if self.answered_at > before:
+                pauses = iter(AGAIN_S)
             client, self._client = self._client, None
             await self._say(Link.RECONNECTING, why)
             await _ended(self._job_task)
@@ -224,8 +228,10 @@ class Following:
                 await self._events.put(Answer(changes))
                 patience = 0.0 if self.picture.wants_more else self._patience_s
                 answer = await client.call("farm.feed", **self.picture.question(patience))
-        except (UserError, PeerError, OSError, KeyError, TypeError, ValueError) as error:
+        except (UserError, OSError) as error:
             return str(error)
+        except UNREADABLE as error:
+            return f"what {self.node_name or 'the node'} answers cannot be read: {error!r}"
 
     async def _find(self) -> tuple[Candidate, Asker, Any] | None:
         """Ask one candidate after another; the first that answers is taken, the others are let go."""
@@ -259,11 +265,15 @@ class Following:
         try:
             async with asyncio.timeout(DIAL_S):
                 client = await self._dial(candidate)
-                answer = await client.call("farm.feed", **self.picture.question(0.0))
+                given = await client.call("farm.feed", **self.picture.question(0.0))
+                FarmPicture().apply(given)  # a node of another version is not taken, since the next one may do
+                answer = given
         except TimeoutError:
             return f"no answer from {candidate.name or 'the node of this machine'} within {DIAL_S:g} s"
         except (UserError, OSError) as error:
             return str(error)
+        except UNREADABLE as error:
+            return f"what {candidate.name or 'the node'} answers cannot be read: {error!r}"
         finally:
             if client is not None and answer is None:
                 await client.close()
@@ -272,10 +282,11 @@ class Following:
     def _candidates(self) -> list[Candidate]:
         """List whom to ask: the last that answered, the one that was named, then all others, those alive first."""
         others = []
-        for node in sorted(self.picture.nodes.values(), key=lambda node: node["state"] in ("lost", "left")):
-            key = bytes.fromhex(node.get("public_key") or "")
-            if key and node["address"]:
-                others.append(Candidate(node["name"], node["address"], key))
+        for node in sorted(self.picture.nodes.values(), key=lambda node: node.get("state") in ("lost", "left")):
+            with suppress(ValueError, TypeError):
+                key, address = bytes.fromhex(node.get("public_key") or ""), node.get("address")
+                if key and address:
+                    others.append(Candidate(str(node.get("name") or node["id"]), str(address), key))
         return list(dict.fromkeys([self._last, self._home, *others]))
 
     # -- one job --------------------------------------------------------------------------------------------------
@@ -305,8 +316,8 @@ class Following:
             is_new = picture.apply(answer)
         except UserError as error:
             return error
-        except (PeerError, KeyError, TypeError, ValueError, OSError) as error:
-            return UserError("the job cannot be shown", str(error))
+        except (*UNREADABLE, OSError) as error:
+            return UserError("the job cannot be shown", repr(error))
         await self._events.put(JobAnswer(picture, is_new))
         return None
 

@@ -251,6 +251,5 @@ def read_key_file(path: Path) -> tuple[bytes, bytes]:
 
 def damaged(path: Path) -> UserError:
     """Say that a key file holds something else than a key."""
-    return UserError(
-        f"{path} is damaged", "it does not hold a key", "restore it from a backup; or delete it and join the farm anew"
-    )
+    whose = "delete it and join the farm anew" if path.name != USER_KEY_NAME else "farmctl user key --new"
+    return UserError(f"{path} is damaged", "it does not hold a key", f"restore it from a backup; or {whose}")

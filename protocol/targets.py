@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from protocol.errors import NotAllowed, NotFound, Unreachable
 from protocol.places import (
@@ -42,6 +43,8 @@ class Target:
     own_keys: tuple[bytes, bytes] = field(default=(b"", b""), repr=False)
     own_name: str = ""
     """For the machine's own keys: which person asks, for the history."""
+    own_file: str = ""
+    """For a person's keys: where they lie, for who has to be told that nobody knows them."""
 
     @property
     def remote(self) -> bool:
@@ -49,8 +52,15 @@ class Target:
         return bool(self.server_key)
 
 
-KeyOf = Callable[[Path, str], bytes | None]
-"""Data dir of the local daemon, HOST:PORT -> raw public key of the node there, if it is known."""
+class Known(NamedTuple):
+    """What the local daemon knows of a node: its raw public key, and HOST:PORT where it listens (empty: as named)."""
+
+    public_key: bytes
+    address: str = ""
+
+
+KeyOf = Callable[[Path, str], Known | None]
+"""Data dir of the local daemon, HOST:PORT as it was named -> the node there, if it is known."""
 
 
 def find_target(target: str | Path | None, key_of: KeyOf) -> Target:
@@ -155,26 +165,52 @@ def _same_host(one: str, other: str) -> bool:
 def _remote(address: str, key_of: KeyOf) -> Target:
     data_dir = _default_data_dir()
     hint = f"run farmctl on {address.rpartition(':')[0]}, or start the daemon of this machine and try again"
-    own_keys, own_name = _own_keys(data_dir, address, hint)
+    own_keys, own_name, own_file = _own_keys(data_dir, address, hint)
     try:
-        key = key_of(data_dir, address)
+        known = _look_up(data_dir, address, key_of)
     except Unreachable as error:
         why = "its public key would come from the daemon of this machine, which is not running"
         raise Unreachable(f"cannot talk to {address} from here", why, hint) from error
-    if key is None:
+    if known is None:
         raise Unreachable(
             f"cannot talk to {address} from here", "no node of this farm listens there", "farmctl node list"
         )
-    return Target(address, f"tcp://{address}", key, own_keys, own_name)
+    return Target(address, f"tcp://{known.address or address}", known.public_key, own_keys, own_name, own_file)
 
 
-def _own_keys(data_dir: Path, address: str, hint: str) -> tuple[tuple[bytes, bytes], str]:
+def _look_up(data_dir: Path, address: str, key_of: KeyOf) -> Known | None:
+    """Ask for the node that was named; if the farm knows no such name, by the addresses that the host has here.
+
+    Raises:
+        NotFound: The local daemon knows none of them.
+    """
+    try:
+        return key_of(data_dir, address)
+    except NotFound:
+        for other in _addresses_of(address):
+            with suppress(NotFound):
+                return key_of(data_dir, other)
+        raise
+
+
+def _addresses_of(address: str) -> list[str]:
+    """Return HOST:PORT with each numeric address of the host, but for the one that was named."""
+    host, _, port = address.rpartition(":")
+    try:
+        found = [str(item[4][0]) for item in socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)]
+    except (OSError, UnicodeError):
+        return []
+    numeric = [f"[{one}]:{port}" if ":" in one else f"{one}:{port}" for one in dict.fromkeys(found)]
+    return [one for one in numeric if one != address]
+
+
+def _own_keys(data_dir: Path, address: str, hint: str) -> tuple[tuple[bytes, bytes], str, str]:
     """Read the keys to ask with, the person's own if there are any; for the machine's, also say which person asks."""
     own = user_key_path()
     if own.exists():
-        return read_key_file(own), ""
+        return read_key_file(own), "", str(own)
     try:
-        return read_key_file(data_dir / KEY_NAME), _who_asks()
+        return read_key_file(data_dir / KEY_NAME), _who_asks(), ""
     except NotFound as error:
         why = f"{data_dir} has no key that this farm knows"
         raise Unreachable(f"cannot talk to {address} from here", why, hint) from error

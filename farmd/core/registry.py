@@ -141,6 +141,18 @@ class Registry:
         """List the nodes whose key is good and that have never said what they are."""
         return [node for node in self.keys if node not in self.bodies]
 
+    def listening_at(self, text: str) -> list[NodeId]:
+        """Return the admitted nodes that HOST:PORT may mean: by their address, or by the name of the host and the port."""
+        exact = [node for node in self.admitted() if text in (self.body_of(node).address, self.name_of(node), node)]
+        host, _, port = text.lower().rpartition(":")
+        label = host.partition(".")[0]
+        names = {host, "" if label.isdecimal() else label} - {""}
+        return exact or [
+            node
+            for node, body in self.bodies.items()
+            if node in self.keys and body.name.lower() in names and body.address.rpartition(":")[2] == port
+        ]
+
     def find(self, text: str) -> list[NodeId]:
         """Return the nodes that a person may mean: by id, by name, by a prefix of the id."""
         known = dict.fromkeys([*self.bodies, *self._admitted])

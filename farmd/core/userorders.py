@@ -155,7 +155,8 @@ class UserOrders:
             raise UserError("this is the key of a machine", "people have keys of their own", "farmctl user key")
         holder = self._node.users.holder_of(KEY, key)
         if holder not in (None, name):
-            raise UserError("this key is registered already", f"it belongs to {holder}", "make another one")
+            hint = "make another one: farmctl user key --new"
+            raise UserError("this key is registered already", f"it belongs to {holder}", hint)
         self._write_credential(turn, event, (name, KEY, key), {})
 
     def revoke(self, turn: Turn, event: ClientAsked) -> None:
@@ -192,7 +193,8 @@ class UserOrders:
         body = CredentialBody(what, proof, event.actor, _line(event, "label"), turn.now.wall_ms, users.life_of(name))
         rec = self._write(turn, credential_pk(name, credential), body)
         if rec.rank != Rank.NORMAL:
-            raise UserError(f"this {what} was revoked", "that is for ever", "make another one")
+            hint = f"make another one: farmctl user {what}{' --new' if what == KEY else ''}"
+            raise UserError(f"this {what} was revoked", "that is for ever", hint)
         self._answer(turn, event, name, data, rec)
 
     # -- writing and answering -----------------------------------------------------------------------------------------

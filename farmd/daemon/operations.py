@@ -8,6 +8,7 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from farmd.adapters.client_door import GO_ON
+from farmd.core.arguments import text_of
 from farmd.daemon.eventlog import EventLog
 from farmd.daemon.reserving import reserving
 from farmd.daemon.uploads import Uploads, address_of
@@ -56,12 +57,17 @@ class Operations:
         return {"data": data, "size": blob.size}
 
     async def _node_key(self, asked: ClientAsked) -> dict[str, Any]:
-        address = asked.args.get("address")
-        for node, body in self._node.registry.bodies.items():
-            key = self._node.registry.keys.get(node)
-            if key is not None and address in (body.address, body.name, node):
-                return {"node": node, "public_key": key.public_key, "address": body.address}
-        raise NotFound(f"no node listens at {address}", "this node knows no such address", "farmctl node list -o wide")
+        address, registry = text_of(asked, "address"), self._node.registry
+        found = registry.listening_at(address)
+        if len(found) != 1:
+            why = f"{len(found)} nodes have that name" if found else "this node knows no such address, and no such name"
+            raise NotFound(f"no node listens at {address}", why, "farmctl node list -o wide")
+        node = found[0]
+        return {
+            "node": node,
+            "public_key": registry.keys[node].public_key,
+            "address": registry.body_of(node).address,
+        }
 
     async def _user_token(self, asked: ClientAsked) -> object:
         """Draw the token that the core keeps the hash of: its own randomness can be foretold."""

@@ -11,7 +11,8 @@ import pytest
 
 from farmd.core.events import JoinAsked
 from farmd.core.heirs import Heirs
-from protocol.bodies import ControlBody
+from farmd.core.registry import Registry
+from protocol.bodies import ControlBody, KeyBody
 from protocol.ids import NodeId, node_id_of
 from protocol.schemas import SCHEMAS
 from protocol.states import MemberState
@@ -232,6 +233,29 @@ def test_a_machine_that_was_admitted_and_never_described_itself_is_listed_told_e
         assert len((await farm.data("node.list"))["nodes"]) == 2
 
     play(scene, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("10.0.0.1:7777", [A]),
+        ("ws01:7777", [A]),
+        ("WS01.studio.example:7777", [A]),
+        ("ws01", [A]),
+        ("ws01:7778", []),
+        ("ws02:7777", []),
+        ("ws01:", []),
+        ("twins:7777", [B, C]),
+        ("twins:7779", []),
+        ("10.0.0.9:7777", []),
+    ],
+)
+def test_a_node_is_meant_by_its_address_or_by_its_name_and_port(text: str, found: list[NodeId]) -> None:
+    registry = Registry()
+    for node, called, address in ((A, "ws01", "10.0.0.1:7777"), (B, "twins", "[fe80::1]:7777"), (C, "Twins", "h:7777")):
+        registry.bodies[node] = registry.body_of(node)._replace(name=called, address=address)
+        registry.keys[node] = KeyBody(b"", "node", "")
+    assert registry.listening_at(text) == found
 
 
 def test_a_farm_of_one_is_alone_again_once_a_key_that_nobody_has_is_evicted() -> None:

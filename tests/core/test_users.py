@@ -198,6 +198,22 @@ def test_every_answer_is_as_its_schema_says() -> None:
     play(scene)
 
 
+def test_what_was_revoked_is_not_taken_again_and_it_is_said_how_another_is_made() -> None:
+    async def scene(farm: Farm) -> None:
+        await farm.data("user.add", name="anna")
+        for op, proof, hint in (
+            ("user.token", {"token": DRAWN}, "farmctl user token"),
+            ("user.key", {"public_key": KEY_BYTES}, "farmctl user key --new"),
+        ):
+            made = await farm.data(op, name="anna", **proof)
+            await farm.data("user.revoke", name="anna", id=made["id"])
+            again = await farm.ask(op, name="anna", **proof)
+            assert again.error is not None
+            assert again.error[2:] == ("that is for ever", f"make another one: {hint}")
+
+    play(scene)
+
+
 def test_a_token_revoked_in_one_half_stays_so_whatever_the_other_half_wrote_of_the_person() -> None:
     async def scene(farm: Farm) -> None:
         await farm.data("user.add", name="anna")

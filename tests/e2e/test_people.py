@@ -85,8 +85,10 @@ def test_a_persons_key_asks_a_remote_node_with_that_persons_role_until_it_is_rev
     user_key_path().parent.mkdir(parents=True)
     write_secret(user_key_path(), format_key_file(public, secret))
 
-    with Client(b.address, timeout_s=1.0) as stranger, pytest.raises(Unreachable):
+    by_name = b.address.replace("127.0.0.1", "b")
+    with Client(b.address, timeout_s=1.0) as stranger, pytest.raises(Unreachable) as unknown:
         stranger.call("user.me")
+    assert "does not know the key" in unknown.value.why
     made = a.ctl_json("user", "key", "anna", "--public", public.hex())
 
     def hears() -> dict[str, str]:
@@ -99,7 +101,7 @@ def test_a_persons_key_asks_a_remote_node_with_that_persons_role_until_it_is_rev
     }  # fmt: skip
     job = a.submit("--command", "sleep 60", "--frames", "1-3")
     until(lambda: b.job(job), "b knows the job")
-    with Client(b.address) as anna:
+    with Client(by_name) as anna:
         refused(lambda: anna.call("job.control", job=job, action="pause"))
         refused(lambda: anna.call("user.check", token="farm_x"))
         a.ctl_json("user", "role", "anna", "wrangler")

@@ -39,7 +39,7 @@ from protocol.errors import (
     UserError,
     VersionError,
 )
-from protocol.targets import find_target
+from protocol.targets import Known, find_target
 from tests.protocol.answering import Answerer, Daemon
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ def test_connection_for_which_there_is_no_socket_left_is_unreachable(
     asyncio.run(run())
 
 
-def unasked(data_dir: Path, address: str) -> bytes | None:
+def unasked(data_dir: Path, address: str) -> Known | None:
     raise AssertionError("no need to ask")
 
 
@@ -296,19 +296,72 @@ def test_remote_node_is_spoken_to_with_its_key_and_ours(tmp_path: Path, daemons:
         assert client.target.remote
 
 
+def test_a_node_that_is_named_is_dialled_where_the_farm_reaches_it(
+    tmp_path: Path, daemons: Callable[..., Daemon]
+) -> None:
+    public, secret = (z85.decode(key) for key in zmq.curve_keypair())
+    remote = daemons("tcp://127.0.0.1:*", secret_key=secret)
+    told = {"public_key": public, "address": remote.address}
+    local = daemons(f"ipc://{tmp_path}/own/client.sock", lambda r: [Response(r.id, told)])
+    _own_key(tmp_path)
+    with Client("ws08:7777") as client:
+        assert client.call("farm.status") == ["farm.status", {}]
+        assert client.target.name == "ws08:7777"
+    assert [request.args["address"] for request in local.heard] == ["ws08:7777"]
+
+
+def test_a_host_that_no_node_is_called_by_is_looked_for_by_its_addresses(tmp_path: Path) -> None:
+    _own_key(tmp_path)
+    asked: list[str] = []
+
+    def key_of(data_dir: Path, address: str) -> Known | None:
+        asked.append(address)
+        if address == "127.0.0.1:7000":
+            return Known(bytes(32), address)
+        raise NotFound(f"no node listens at {address}", "", "")
+
+    assert find_target("localhost:7000", key_of).endpoint == "tcp://127.0.0.1:7000"
+    assert asked[0] == "localhost:7000"
+    with pytest.raises(NotFound, match=r"no node listens at 127\.0\.0\.9:7000"):
+        find_target("127.0.0.9:7000", key_of)
+    assert asked[-1] == "127.0.0.9:7000"
+
+
 def test_own_key_of_a_person_goes_before_that_of_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     _own_key(tmp_path)
-    machine = find_target("ws07:7000", lambda *_: bytes(32))
+    machine = find_target("ws07:7000", lambda *_: Known(bytes(32)))
     assert machine.own_name.endswith(f"@{socket.gethostname().partition('.')[0]}")
     public, secret = new_key_pair()
     places.user_key_path().parent.mkdir(parents=True)
     places.write_secret(places.user_key_path(), places.format_key_file(public, secret))
-    person = find_target("ws07:7000", lambda *_: bytes(32))
+    person = find_target("ws07:7000", lambda *_: Known(bytes(32)))
     assert (person.own_keys, person.own_name) == ((public, secret), "")
     places.user_key_path().chmod(0o644)
     with pytest.raises(UserError, match="is not secret"):
-        find_target("ws07:7000", lambda *_: bytes(32))
+        find_target("ws07:7000", lambda *_: Known(bytes(32)))
+
+
+def test_a_person_whose_key_may_be_unknown_is_told_so_and_how_to_make_another(
+    tmp_path: Path, daemons: Callable[..., Daemon]
+) -> None:
+    public, secret = (z85.decode(key) for key in zmq.curve_keypair())
+    remote = daemons("tcp://127.0.0.1:*", secret_key=secret)
+    daemons(f"ipc://{tmp_path}/own/client.sock", lambda r: [Response(r.id, {"public_key": public})])
+    _own_key(tmp_path)
+    with Client(remote.address, timeout_s=0.1) as machine, pytest.raises(Unreachable) as caught:
+        machine.call("silence")
+    assert "user.key" not in caught.value.why
+    places.user_key_path().parent.mkdir(parents=True)
+    places.write_secret(places.user_key_path(), places.format_key_file(*new_key_pair()))
+    with Client(remote.address, timeout_s=0.1) as person, pytest.raises(Unreachable) as caught:
+        person.call("silence")
+    assert caught.value.why.endswith(f"or it does not know the key in {places.user_key_path()}")
+    assert caught.value.hint.startswith("if that key was revoked: farmctl user key --new")
+    places.write_secret(places.user_key_path(), "nonsense")
+    with pytest.raises(UserError, match="is damaged") as damaged:
+        find_target("ws07:7000", lambda *_: Known(bytes(32)))
+    assert damaged.value.hint.endswith("farmctl user key --new")
 
 
 @pytest.mark.parametrize("answer", [None, {}, {"public_key": b"short"}, {"public_key": "text"}])
