@@ -1,7 +1,8 @@
 """Takes jobs in: checks a submission completely, waits until its files are here, then writes its row.
 
 A job whose row is written has all its files on this node, so what is acknowledged can be rendered; one whose files do
-not come in time is refused and leaves nothing behind. Called by `farmd.core.door`.
+not come in time is refused and leaves nothing behind. A submitter that may have to ask again, since no answer came,
+chooses the id of its job: asked twice, there is one job. Called by `farmd.core.door`.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from farmd.core.arguments import text_of
 from farmd.core.clashes import clashing_jobs
 from farmd.core.effects import Reply
 from farmd.core.eventlog import key_of, submitter_of
-from protocol.errors import NotFound, UsageError, UserError
+from protocol.errors import NotFound, PeerError, UsageError, UserError
 from protocol.human import nearest_word
-from protocol.ids import new_job_id
+from protocol.ids import JobId, new_job_id, pack_job
 from protocol.jobspec import BUILT_IN_RENDERERS, DeliverBy, JobSpec, spec_from_bytes, spec_to_bytes
 from protocol.records import Kind, job_pk
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from farmd.core.events import ClientAsked
     from farmd.core.node import Node
     from farmd.core.turn import Turn
-    from protocol.ids import JobId
 
 SUBMIT_PATIENCE_S = 20.0
 """A job is refused when none of its files has come nearer for so long."""
@@ -110,7 +110,9 @@ class Submitting:
             submitted_by=event.actor[:MAX_TEXT] if event.actor != owner else "",
             deliver=DeliverBy.NODE if deliver else DeliverBy.CLIENT,
         )
-        job_id = new_job_id(turn.now.wall_ms, self._rng)
+        job_id = self._id_of(turn, event)
+        if self._is_answered_again(turn, event, job_id, spec.owner):
+            return
         if spec.manifest is None:
             self._accept(turn, event, job_id, spec)
             return
@@ -120,6 +122,35 @@ class Submitting:
         waiting = self._submissions.get(job_id)
         if waiting is not None:
             waiting.lacking = self._node.assets.missing_bytes(job_id)
+
+    def _id_of(self, turn: Turn, event: ClientAsked) -> JobId:
+        chosen = JobId(text_of(event, "job", ""))
+        if not chosen:
+            return new_job_id(turn.now.wall_ms, self._rng)
+        try:
+            pack_job(chosen)
+        except PeerError as error:
+            raise UsageError("the request carries no id for its job", str(error), "leave it to the farm") from error
+        return chosen
+
+    def _is_answered_again(self, turn: Turn, event: ClientAsked, job_id: JobId, owner: str) -> bool:
+        """Answer a submitter whose job is here already; tells whether it is.
+
+        Raises:
+            UserError: The id is that of somebody else's job, or of one whose files are being looked for.
+        """
+        if job_id in self._submissions:
+            raise UserError(f"job {job_id} is being submitted already", "another request waits for its files", "wait")
+        rec = self._node.replica.get(Kind.JOB, job_pk(job_id))
+        if rec is None:
+            return False
+        job = self._node.jobs.get(job_id)
+        if job is None or job.submitted.owner != owner:
+            raise UserError(f"there is a job {job_id} already", "its id is taken", "choose another one")
+        data = {"job": job_id, "deliver": self._delivery_of(job.submitted), "same_files": []}
+        level = text_of(event, "ack", "peer")
+        self._acknowledge.reply(turn, event.client, data, stamp=(rec.origin, rec.seq), level=level)
+        return True
 
     def on_assets_held(self, turn: Turn, job_id: JobId) -> None:
         """All files of a job are here: if it waits for that, write its row."""

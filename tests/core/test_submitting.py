@@ -1,0 +1,89 @@
+"""A submitter that chooses the id of its job may ask as often as it likes: there is one job."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from random import Random
+from typing import TYPE_CHECKING
+
+import pytest
+
+from protocol.ids import BlobAddress, JobId, new_job_id
+from protocol.jobspec import GateMode, GateSpec, spec_to_bytes
+from tests.core.small_farm import SPEC, play
+
+if TYPE_CHECKING:
+    from tests.core.small_farm import Farm
+
+CHOSEN = new_job_id(1_800_000_000_000, Random(1))
+ONE = spec_to_bytes(replace(SPEC, frames="1", gate=GateSpec(GateMode.OFF)))
+
+
+def test_a_job_submitted_twice_under_one_id_is_one_job() -> None:
+    async def scene(farm: Farm) -> None:
+        first = await farm.data("job.submit", spec=ONE, job=CHOSEN)
+        assert first["job"] == CHOSEN
+        assert (await farm.data("job.submit", spec=ONE, job=CHOSEN))["job"] == CHOSEN
+        await farm.until_state(CHOSEN, "completed")
+        assert (await farm.data("job.submit", spec=ONE, job=CHOSEN))["job"] == CHOSEN
+        assert len(farm.machines[0].node.jobs) == 1
+
+    play(scene)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_submission_that_is_repeated_after_a_crash_leaves_one_job(seed: int) -> None:
+    rng = Random(seed)
+
+    async def scene(farm: Farm) -> None:
+        victim = farm.machines[0]
+        farm.world.ask(victim, "job.submit", spec=ONE, job=CHOSEN, ack="peer")
+        await asyncio.sleep(rng.choice([0.0, 0.001, 0.01, 0.1, 1.0]))
+        victim.crash(power_cut=rng.random() < 0.5)
+        await asyncio.sleep(rng.uniform(0.1, 5.0))
+        victim.start()
+        await asyncio.sleep(rng.uniform(0.0, 5.0))
+        again = await farm.data("job.submit", wait_s=30.0, spec=ONE, job=CHOSEN, ack="peer")
+        assert again["job"] == CHOSEN
+        for index, machine in enumerate(farm.machines):
+            await farm.until(lambda machine=machine: machine.node.jobs.get(CHOSEN) is not None)  # type: ignore[misc]
+            await farm.until_state(CHOSEN, "completed", index)
+            assert len(machine.node.jobs) == 1
+
+    play(scene, 3)
+
+
+def test_an_id_that_is_taken_or_is_none_is_refused() -> None:
+    async def scene(farm: Farm) -> None:
+        await farm.data("job.submit", spec=ONE, job=CHOSEN)
+        bens = spec_to_bytes(replace(SPEC, owner="ben"))
+        taken = await farm.ask_as("ben", "job.submit", spec=bens, job=CHOSEN)
+        assert taken.error is not None
+        assert taken.error[:2] == (1, f"there is a job {CHOSEN} already")
+        for wrong in ("", "abc", "!" * 16, 7, b"x" * 16):
+            answer = await farm.ask("job.submit", spec=b"junk", job=wrong)
+            assert answer.error is not None
+            assert answer.error[0] == 2
+            if wrong:
+                answer = await farm.ask("job.submit", spec=ONE, job=wrong)
+                assert answer.error is not None
+                assert answer.error[0] == 2
+        assert len(farm.machines[0].node.jobs) == 1
+
+    play(scene)
+
+
+def test_an_id_whose_files_are_looked_for_is_not_submitted_beside_itself() -> None:
+    async def scene(farm: Farm) -> None:
+        spec = spec_to_bytes(replace(SPEC, manifest=BlobAddress(1, 100, bytes(16)), scene="s"))
+        first = farm.world.ask(farm.machines[0], "job.submit", spec=spec, job=JobId(CHOSEN))
+        second = await farm.ask("job.submit", spec=spec, job=CHOSEN)
+        assert second.error is not None
+        assert second.error[1] == f"job {CHOSEN} is being submitted already"
+        await farm.until(lambda: first in farm.world.answers, 60)
+        refused = farm.world.answers[first].error
+        assert refused is not None
+        assert refused[1] == "the job was not accepted"
+
+    play(scene)
