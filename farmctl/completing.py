@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from farmctl.output import View
 
 BUDGET_S: Final = 0.3
+NEWEST: Final = 500
+"""So many jobs are offered; thousands of them would not come within the budget."""
 
 
 def complete_jobs(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Offer ids and names of jobs."""
-    rows = _rows(ctx, "job.list", "jobs")
+    rows = _rows(ctx, "job.list", "jobs", limit=NEWEST)
     offered = [(str(row["id"]), f"{row.get('name', '')} {row.get('state', '')}") for row in rows]
     offered += [(str(row["name"]), str(row.get("state", ""))) for row in rows if row.get("name")]
     return _items(offered, incomplete)
@@ -126,13 +128,18 @@ def _items(offered: list[tuple[str, str]], incomplete: str) -> list[CompletionIt
     ]
 
 
-def _rows(ctx: click.Context, op: str, key: str, name: str = "id") -> list[View]:
+def _rows(ctx: click.Context, op: str, key: str, name: str = "id", limit: int = 0) -> list[View]:
+    """Ask the node for a list, or for its last `limit` rows."""
     session = ctx.find_object(Session) or Session()
     try:
         apply_settings(session)  # the command itself is not run, so nothing has read the files
         client = session.connect(session.node, BUDGET_S)
         try:
-            rows: list[View] = client.call(op)[key]
+            answer: View = client.call(op, limit=limit) if limit else client.call(op)
+            rows: list[View] = answer[key]
+            unseen = int(answer.get("total") or 0) - len(rows)
+            if unseen > 0:
+                rows = client.call(op, offset=unseen, limit=limit)[key]
         finally:
             client.close()
     except (FarmError, OSError, LookupError, TypeError):

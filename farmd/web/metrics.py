@@ -1,16 +1,18 @@
 """`/metrics`: the farm as this node sees it, for Prometheus, in its text exposition format 0.0.4.
 
-https://prometheus.io/docs/instrumenting/exposition_formats/. Two questions to the daemon a scrape, besides the one for the
-token; names have their unit, nothing has a label that grows without end (no job ids).
+https://prometheus.io/docs/instrumenting/exposition_formats/. Two questions to the daemon a scrape (one more for each
+500 jobs), besides the one for the token; names have their unit, nothing has a label that grows without end (no job ids).
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import Response
 
+from farmd.web.joblist import all_jobs
 from protocol.errors import Unreachable
 from protocol.states import JobState, NodeState
 
@@ -41,7 +43,7 @@ async def show_metrics(asked: Asked) -> Response:
     own = asked.parts.farm
     try:
         status = await own.call(asked.user, "farm.status", limit_s=ANSWER_S)
-        jobs = (await own.call(asked.user, "job.list", limit_s=ANSWER_S))["jobs"]
+        jobs = (await all_jobs(partial(own.call, asked.user), limit_s=ANSWER_S))["jobs"]
     except Unreachable:
         return farm_is_down()
     lines = [line for family in _families(status, jobs) for line in family]

@@ -164,6 +164,15 @@ def test_completion_is_silent_when_nobody_answers(error: Exception) -> None:
     assert completed(FakeNode({"job.list": error}), "farmctl why ") == []
 
 
+def test_of_thousands_of_jobs_the_newest_are_offered() -> None:
+    def page(limit: int, offset: int = 0) -> dict[str, Any]:
+        jobs = [job_view(id=f"{number:016d}", name="s") for number in range(offset, min(1_203, offset + limit))]
+        return {"jobs": jobs, "total": 1_203}
+
+    offered = completed(FakeNode({"job.list": page}), "farmctl why 0000")
+    assert (len(offered), offered[-1]) == (500, f"{1_202:016d}")
+
+
 def test_completion_has_a_budget() -> None:
     budgets = []
 

@@ -12,6 +12,7 @@ import requests
 from farmd.web import app, metrics
 from farmd.web.documents import document
 from farmd.web.errors import CODES, Refusal, error_document, status_of
+from farmd.web.joblist import PAGE
 from farmd.web.table import ENDPOINTS
 from protocol.errors import NotAllowed, NotFound, Unreachable, UsageError, UserError
 from tests.web.serving import Served
@@ -185,6 +186,31 @@ def test_metrics_are_in_the_text_format_of_prometheus(served: Served) -> None:
     assert 'farm_node_cores{node="a\\"b"} 2' in answer.text
     assert answer.text.endswith("\n")
     assert requests.get(f"{served.url}/metrics", timeout=10).status_code == 401
+
+
+def test_thousands_of_jobs_are_asked_for_in_pages_and_each_is_told_once(served: Served) -> None:
+    jobs = [
+        {"id": f"{number:016d}", "name": "s", "owner": "ada", "state": "rendering", "waiting": 1, "running": 2}
+        | {"done_tasks": 3, "failed": 0, "done": 3}
+        for number in range(2 * PAGE + 3)
+    ]
+    asked: list[tuple[int, int]] = []
+
+    def page(args: dict[str, Any]) -> dict[str, Any]:
+        asked.append((args["offset"], args["limit"]))
+        gone = 1 if args["offset"] else 0  # a job that was deleted meanwhile moves those behind it
+        first = args["offset"] - gone
+        return {"schema": "farm.jobs.v1", "jobs": jobs[first : args["offset"] + args["limit"]], "total": len(jobs)}
+
+    served.table.answers["job.list"] = page
+    answer = get(served, "/api/v1/jobs?limit=5000").json()
+    assert (answer["total"], len(answer["jobs"])) == (len(jobs), len(jobs))
+    assert answer["jobs"][0]["id"] == jobs[-1]["id"]
+    assert len(asked) == 3
+    served.table.answers["farm.status"] = lambda _args: {
+        "farm": "f", "node_name": "a", "leader_name": "a", "term": 1, "nodes": [],
+    }  # fmt: skip
+    assert f'farm_jobs{{state="rendering"}} {len(jobs)}' in get(served, "/metrics").text
 
 
 def test_metrics_need_no_token_when_that_is_said(tmp_path: Path) -> None:
