@@ -114,7 +114,7 @@ def error_response(error: UserError, *, close: bool = False) -> Response:
     """
     headers = dict(error.headers) if isinstance(error, Refusal) else {}
     status = status_of(error)
-    if status == 503:
+    if status == 503 and not (isinstance(error, Refusal) and "may_be_done" in error.more):
         headers.setdefault("Retry-After", "2")
     if close:
         headers["Connection"] = "close"

@@ -9,7 +9,8 @@ from starlette.responses import Response
 from farmd.ingest.manifest import encode_manifest
 from farmd.web.errors import Refusal
 from farmd.web.sending import send_bytes
-from farmd.web.tasks import NODE_FILLS_IN, lay_out_files, scene_of, submit
+from farmd.web.submitting import submit
+from farmd.web.tasks import NODE_FILLS_IN, lay_out_files, scene_of
 from protocol.frames import parse_frames
 from protocol.jobform import spec_from_user
 

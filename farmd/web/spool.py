@@ -5,12 +5,13 @@ only of files that its owner has sent. Names on disk are made here, of the user'
 client writes never becomes a path.
 
 Layout below the spool: `u-<user>/parts/<md5>.part`, `u-<user>/arrived/<md5>.json` (the blob's address), `u-<user>/sets/
-<scene md5>.json` (the list that was declared for a scene).
+<scene md5>.json` (the list that was declared for a scene), `u-<user>/keys/<sha256>.json` (the job of an Idempotency-Key).
 """
 
 from __future__ import annotations
 
 import json
+import random
 import re
 import secrets
 import shutil
@@ -24,7 +25,7 @@ from farmd.web.errors import Refusal
 from farmd.web.room import Room
 from farmd.web.settings import SPOOL_DAYS
 from protocol.errors import PeerError
-from protocol.ids import BlobAddress, parse_blob_address
+from protocol.ids import BlobAddress, JobId, new_job_id, parse_blob_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,7 +69,8 @@ class Spool:
         """Make the folder, for this user alone, and clean up what nobody went on with."""
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._root.chmod(0o700)
-        for pattern, days in (("u-*/parts/*.part", SPOOL_DAYS), ("u-*/arrived/*.json", _KNOWN_DAYS)):
+        kept = ("u-*/parts/*.part", SPOOL_DAYS), ("u-*/keys/*.json", SPOOL_DAYS), ("u-*/arrived/*.json", _KNOWN_DAYS)
+        for pattern, days in kept:
             oldest = time.time() - days * 86_400
             for path in self._root.glob(pattern):
                 with suppress(OSError):
@@ -87,7 +89,7 @@ class Spool:
         if not _USER.fullmatch(name):
             raise Refusal(403, "nothing can be sent", f"{name[:40]!r} is no name of a user", "ask an admin")
         folder = self._root / f"u-{name}"
-        for part in ("", "parts", "arrived", "sets"):
+        for part in ("", "parts", "arrived", "sets", "keys"):
             (folder / part).mkdir(mode=0o700, exist_ok=True)
         return Mine(folder, self._root)
 
@@ -112,6 +114,20 @@ class Spool:
                 self._hashes.pop(name, None)  # they are of lists that are gone, too: read what is left
             else:
                 hashes |= {file.md5: file.xxh64 for file in files}
+
+    def job_of_key(self, name: str, key: str, request: str) -> JobId:
+        """Return the id of the job that a request with a key makes, the same each time.
+
+        Args:
+            name: Of the user.
+            key: Hash of the key.
+            request: Hash of all that is asked.
+
+        Raises:
+            Refusal: The key came with another request, or the name is none that a user can have.
+        """
+        with self._lock_of(name):
+            return self.user(name).job_of_key(key, request)
 
     def _lock_of(self, name: str) -> threading.Lock:
         return self._locks.setdefault(name, threading.Lock())
@@ -200,6 +216,20 @@ class Mine:
             files = self.get_set(path.stem)
             if files is not None:
                 yield path.stem, files
+
+    # -- submissions ------------------------------------------------------------------------------------------------
+
+    def job_of_key(self, key: str, request: str) -> JobId:
+        """See `Spool.job_of_key`."""
+        path = self._folder / "keys" / f"{key}.json"
+        try:
+            known = _read(path)
+        except (FileNotFoundError, ValueError):
+            known = {"job": new_job_id(time.time_ns() // 1_000_000, random.SystemRandom()), "request": request}
+            _write(path, known)
+        if known.get("request") != request:
+            raise Refusal(422, "the Idempotency-Key was used before", "with another request", "take a new one")
+        return JobId(str(known.get("job")))
 
 
 def _digits(md5: str) -> str:

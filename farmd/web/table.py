@@ -10,7 +10,11 @@ from farmd.web.settings import MAX_LIST_BYTES
 
 SERVICE, JOBS, FARM, ABOUT = "Render service", "Jobs", "Farm", "About"
 
-_RANGE_HEADERS: Final = {"Content-Range": "part of the file that this is: bytes 0-1048575/5000000; none = all of it"}
+_RANGE_HEADERS: Final = {
+    "Content-Range": "part of the file that this is: bytes 0-1048575/5000000; none = all of it; "
+    "bytes */5000000 without a body = all of it was sent before"
+}
+_KEY_HEADERS: Final = {"Idempotency-Key": "any new name: the same one with the same request makes no second job"}
 
 
 def _order(action: str, summary: str, body: type[farmschemas.OrderBody] = farmschemas.OrderBody) -> Endpoint:
@@ -52,6 +56,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         "POST", "/api/task/create", "create_task",
         "Make a job of a task.json; its files must have been sent.",
         tasks.create_task, SERVICE, body=schemas.TaskBody, answer=schemas.TaskCreated, status=201, refusals=(404, 409),
+        headers=_KEY_HEADERS,
     ),
     _get("/api/task/{id}", "show_task", "Give back the task.json.", tasks.show_task, gives=(SERVICE, schemas.TaskDocument)),
     _get(
@@ -74,6 +79,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     Endpoint(
         "POST", "/api/v1/jobs", "create_job", "Submit a job in the farm's own words.",
         jobs.create_job, JOBS, body=farmschemas.JobBody, answer=farmschemas.Submitted, status=201, refusals=(404, 409),
+        headers=_KEY_HEADERS,
     ),
     Endpoint(
         "GET", "/api/v1/jobs/{job}", "show_job", "Show a job, at once or when it has changed.",

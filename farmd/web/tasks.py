@@ -24,9 +24,10 @@ from farmd.web.here import files_here
 from farmd.web.layout import Laid, lay_out
 from farmd.web.scenes import lacking, lacking_refusal
 from farmd.web.sending import send_bytes
+from farmd.web.submitting import submit
 from protocol.frames import FrameSet, parse_frames, test_frame_choice
 from protocol.ids import JobId, NodeId, task_id_of
-from protocol.jobspec import GateMode, GateSpec, JobSpec, spec_from_bytes, spec_to_bytes
+from protocol.jobspec import GateMode, GateSpec, JobSpec, spec_from_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,7 +57,6 @@ _NOT_SAID_HERE: Final = frozenset(
 )
 """Fields of a specification that this door decides, whatever a task carries among ours."""
 MAX_LISTED: Final = 100_000
-SUBMIT_S: Final = 40.0
 NODE_FILLS_IN: Final = NodeId("0" * 16)
 
 
@@ -83,15 +83,6 @@ async def create_task(asked: Asked) -> dict[str, Any]:
         "job": answer["job"],
         "remarks": [{"code": one.code, "text": one.text} for one in remarks if one.code != "stop_after_test"],
     }
-
-
-async def submit(asked: Asked, spec: JobSpec) -> Any:
-    """Hand a job to the farm.
-
-    Raises:
-        UserError: The daemon refuses it.
-    """
-    return await asked.call("job.submit", spec=spec_to_bytes(spec), ack="peer", deliver=False, limit_s=SUBMIT_S)
 
 
 def task_of(given: Mapping[str, Any]) -> Document:
