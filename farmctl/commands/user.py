@@ -59,7 +59,16 @@ _LABEL: Final = click.option("--label", default="", metavar="TEXT", help="What f
 @pass_session
 def list_users(session: Session) -> None:
     """List the people of the farm, and the role of everybody who is not listed."""
-    session.printer.listing(session.call("user.list"), _USERS)
+    session.printer.listing(_all_users(session), _USERS)
+
+
+def _all_users(session: Session) -> View:
+    """Ask for all people, in as many parts as they take."""
+    document: View = session.call("user.list")
+    while after := document.get("next"):
+        part = session.call("user.list", after=after)
+        document = part | {"users": [*document["users"], *part["users"]]}
+    return document
 
 
 @click.command("show", cls=Verb, examples=("farmctl user show anna", "farmctl user show anna -o json"))
@@ -85,17 +94,20 @@ def me(session: Session) -> None:
     examples=("farmctl user add anna", "farmctl user add ben --role wrangler --full-name 'Ben Ohm'"),
 )
 @click.argument("name")
-@click.option("--role", type=_ROLE, default="artist", show_default=True, help="What the person may do.")
+@click.option("--role", type=_ROLE, help="What the person may do; artist unless it is said.")
 @click.option("--full-name", default="", metavar="TEXT", help="For people.")
 @DRY_RUN
 @pass_session
-def add(session: Session, name: str, role: str, full_name: str) -> None:
+def add(session: Session, name: str, role: str | None, full_name: str) -> None:
     """List the person whose account on the machines is called NAME.
 
     viewer only reads; artist submits, and steers the own jobs and the machine at hand; wrangler steers all jobs and
-    machines and makes path rules; admin decides about people and machines. Each may what the ones before may.
+    machines and makes path rules; admin decides about people and machines. Each may what the ones before may. Somebody
+    who is listed is given another full name in the same way.
     """
-    asked = {"name": name, "role": role, "full_name": full_name, "dry_run": session.dry_run}
+    asked: dict[str, Any] = {"name": name, "full_name": full_name, "dry_run": session.dry_run}
+    if role is not None:
+        asked["role"] = role
     _print(session, session.call("user.add", **asked))
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from farmd.core.arguments import job_of
 from protocol.errors import NotAllowed
-from protocol.people import ROLES, person_of
+from protocol.people import ROLES, is_user_name, person_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -179,6 +179,12 @@ class Permissions:
         role = users.role_of(event.user)
         whose = f"{event.user} is {role}" if users.is_listed(event.user) else f"who is not listed is {role}"
         least = ROLES[min(_LEAST[need], ARTIST) if need in (Need.OWN_JOB, Need.OWN_NODE) else _LEAST[need]]
-        hint = f"an admin can change that: farmctl user {'role' if users.is_listed(event.user) else 'add'}"
-        hint += f" {event.user} {least}" if users.is_listed(event.user) else f" {event.user} --role {least}"
+        hint = f"an admin can change that: {_raising(event.user, least, is_listed=users.is_listed(event.user))}"
         return NotAllowed(f"{event.user} may not {doing}", f"it takes {need.value}, and {whose}", hint)
+
+
+def _raising(user: str, role: str, *, is_listed: bool) -> str:
+    """Return the command that gives somebody a role; accounts that cannot be listed have that of all who are not."""
+    if is_listed:
+        return f"farmctl user role {user} {role}"
+    return f"farmctl user add {user} --role {role}" if is_user_name(user) else f"farmctl user role '*' {role}"

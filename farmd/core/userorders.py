@@ -8,6 +8,7 @@ nobody can read one out of a replica. Called by `farmd.core.door`, after `farmd.
 from __future__ import annotations
 
 import hashlib
+from itertools import accumulate, takewhile
 from typing import TYPE_CHECKING, Any
 
 from farmd.core.acknowledge import answer_order
@@ -31,6 +32,12 @@ if TYPE_CHECKING:
 
 MAX_USERS = 10_000
 MAX_CREDENTIALS = 100
+MAX_ROWS = 1_000
+"""Tokens and keys of a person since it was listed, those included that were revoked."""
+LIST_BYTES = 3 << 20
+"""So much of the people fits into an answer."""
+_MOST_BYTES = 2_000
+"""Of a person in an answer, or of one of its tokens or keys."""
 MAX_TEXT = 200
 MIN_TOKEN_CHARS = 32
 
@@ -56,8 +63,17 @@ class UserOrders:
     # -- reading -----------------------------------------------------------------------------------------------------
 
     def list(self, turn: Turn, event: ClientAsked) -> None:
-        """Answer with all people."""
-        turn.effects.append(Reply(event.client, {"schema": "farm.users.v1", "users": self._node.users.views()}))
+        """Answer with the people after a name, as many as an answer holds, and last with everybody who is not listed."""
+        users, after = self._node.users, text_of(event, "after", "")
+        left = [name for name in users.names() if name > after]
+        sizes = accumulate(_MOST_BYTES * (1 + len(users.credentials(name))) for name in left)
+        told = left[: max(1, sum(1 for _ in takewhile(lambda size: size <= LIST_BYTES, sizes)))]
+        data: dict[str, Any] = {"schema": "farm.users.v1", "users": [users.view(name) for name in told]}
+        if len(told) < len(left):
+            data["next"] = told[-1]
+        else:
+            data["users"].append(users.view(EVERYBODY))
+        turn.effects.append(Reply(event.client, data))
 
     def show(self, turn: Turn, event: ClientAsked) -> None:
         """Answer with one of them."""
@@ -84,22 +100,25 @@ class UserOrders:
     # -- people ------------------------------------------------------------------------------------------------------
 
     def add(self, turn: Turn, event: ClientAsked) -> None:
-        """List a person."""
-        name = _name(event)
-        role, full_name = _role(event, DEFAULT_ROLE), _line(event, "full_name")
+        """List a person; one that is listed with this role may be given another full name."""
+        name, full_name = _name(event), _line(event, "full_name")
         if not is_user_name(name):
             why = "a name has 1 to 64 of a-z, 0-9, dot, underscore and hyphen: that of the account on the machines"
             raise UsageError(f"nobody can be listed as {name[:80]!r}", why, "farmctl user add --help")
         users = self._node.users
         known = users.get(name)
-        if known is not None and (known.body.role, known.body.full_name) != (role, full_name or known.body.full_name):
-            raise UserError(
-                f"{name} is listed already", f"as {known.body.role}", f"farmctl user role {name} {role} changes that"
-            )
-        if known is None and len(users.names()) >= MAX_USERS:
-            raise UserError(f"the farm lists {MAX_USERS} people", "more are not kept", "remove those who have left")
-        body = UserBody(role, event.actor[:MAX_TEXT], full_name, life=users.life_of(name) + 1)
-        self._write_user(turn, event, name, body, changed=known is None)
+        role = _role(event, DEFAULT_ROLE if known is None else known.body.role)
+        if known is None:
+            if len(users.names()) >= MAX_USERS:
+                raise UserError(f"the farm lists {MAX_USERS} people", "more are not kept", "remove those who have left")
+            body = UserBody(role, event.actor, full_name, life=users.life_of(name) + 1)
+        elif role != known.body.role:
+            hint = f"farmctl user role {name} {role} changes that"
+            raise UserError(f"{name} is listed already", f"as {known.body.role}", hint)
+        else:
+            body = known.body._replace(full_name=full_name or known.body.full_name, actor=event.actor)
+        changed = known is None or body.full_name != known.body.full_name
+        self._write_user(turn, event, name, body, changed=changed)
 
     def role(self, turn: Turn, event: ClientAsked) -> None:
         """Give a person, or everybody who is not listed, another role."""
@@ -186,10 +205,7 @@ class UserOrders:
         if credential in held or event.args.get("dry_run"):
             self._answer(turn, event, name, data)
             return
-        if len(held) >= MAX_CREDENTIALS:
-            raise UserError(
-                f"{name} has {len(held)} tokens and keys", "more are not kept", f"farmctl user revoke {name} ID"
-            )
+        _refuse_more(name, len(held), users.revoked_count(name))
         body = CredentialBody(what, proof, event.actor, _line(event, "label"), turn.now.wall_ms, users.life_of(name))
         rec = self._write(turn, credential_pk(name, credential), body)
         if rec.rank != Rank.NORMAL:
@@ -203,9 +219,11 @@ class UserOrders:
         name, users = _name(event), self._node.users
         if users.is_listed(name) or (everybody and name == EVERYBODY):
             return name
-        meant = nearest_word(name, users.names())
+        is_own = name in (event.user, person_of(event.actor))
+        meant = None if is_own else nearest_word(name, users.names())
         hint = f"did you mean {meant}?" if meant else f"an admin can list {name[:80]}: farmctl user add {name[:80]}"
-        raise NotFound(f"nobody is listed as {name[:80]!r}", "the farm knows no such name", hint)
+        why = "only who is listed has tokens and keys" if is_own else "the farm knows no such name"
+        raise NotFound(f"nobody is listed as {name[:80]!r}", why, hint)
 
     def _write_user(self, turn: Turn, event: ClientAsked, name: str, body: UserBody, *, changed: bool) -> None:
         dry = bool(event.args.get("dry_run"))
@@ -223,6 +241,20 @@ class UserOrders:
             turn.effects.append(Reply(event.client, data | {"dry_run": True}))
             return
         answer_order(self._node, turn, event, data, [] if rec is None else [rec])
+
+
+def _refuse_more(name: str, held: int, revoked: int) -> None:
+    """Refuse what would let the rows of a person grow without end: those that are revoked stay.
+
+    Raises:
+        UserError: The person has, or had, too many.
+    """
+    if held >= MAX_CREDENTIALS:
+        raise UserError(f"{name} has {held} tokens and keys", "more are not kept", f"farmctl user revoke {name} ID")
+    if held + revoked >= MAX_ROWS:
+        hint = f"make one for long; an admin can begin anew: farmctl user remove {name}, farmctl user add {name}"
+        why = "revoked ones are remembered for ever, so more are not made"
+        raise UserError(f"{name} has had {held + revoked} tokens and keys", why, hint)
 
 
 def _name(event: ClientAsked) -> str:

@@ -48,6 +48,7 @@ class Users:
         self._rows: dict[str, User] = {}
         self._ended: dict[str, int] = {}
         self._credentials: dict[str, dict[str, CredentialBody]] = {}
+        self._revoked: dict[str, dict[str, int]] = {}
         self._owners: dict[bytes, dict[tuple[str, str], None]] = {}
         self._dirty = False
         self._told: tuple[tuple[bytes, str], ...] = ()
@@ -88,7 +89,9 @@ class Users:
             body = unpack_body(CredentialBody, rec.body)
         except PeerError:
             return
-        if rec.rank < Rank.ENDED and len(body.proof) == PROOF_BYTES:
+        if rec.rank >= Rank.ENDED:
+            self._revoked.setdefault(name, {})[credential] = body.life
+        elif len(body.proof) == PROOF_BYTES:
             known[credential] = body
             self._owners.setdefault(body.proof, {})[name, credential] = None
 
@@ -140,6 +143,11 @@ class Users:
         if user is None:
             return {}
         return {found: body for found, body in sorted(known.items()) if body.life == user.body.life}
+
+    def revoked_count(self, name: str) -> int:
+        """Count what was revoked of a person in its present life."""
+        life = self.life_of(name)
+        return sum(revoked == life for revoked in self._revoked.get(name, {}).values())
 
     def holder_of(self, what: str, proof: bytes) -> str | None:
         """Return whose token (by its SHA-256) or key this is; of several, which only a split can bring, the first."""

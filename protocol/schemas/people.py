@@ -52,7 +52,14 @@ _SIGNER: Final = thing(
 )
 DOCUMENTS: Final[dict[str, Schema]] = {
     "farm.users.v1": document(
-        "farm.users.v1", "All people.", {"users": items(_USER, "by name; last who is not listed")}
+        "farm.users.v1",
+        "All people.",
+        {"users": items(_USER, "by name; last who is not listed")},
+        {
+            "next": text(
+                "where to go on (`after`), if one answer of a node does not hold all; farmctl asks for the rest"
+            )
+        },
     ),
     "farm.user.v1": document("farm.user.v1", "One person, and what became of an order.", {"user": _USER}, _CHANGED),
     "farm.eviction.v1": document(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import pytest
+from typing import TYPE_CHECKING, Any
 
 from farmd.core import loneresults
 from farmd.core.events import ClientAsked
@@ -14,6 +12,9 @@ from protocol.frames import FrameSet
 from protocol.jobspec import GateMode, GateSpec
 from tests.core.small_farm import Farm, play
 from tests.sim.world import RenderPlan
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def blocking(answer: Any) -> list[str]:

@@ -160,6 +160,21 @@ def test_a_refusal_says_whose_job_it_is_and_whom_to_ask() -> None:
     assert error.hint == "ask anna or a wrangler (farmctl user list)"
 
 
+@pytest.mark.parametrize(
+    ("user", "command"),
+    [
+        ("ben", "farmctl user add ben --role wrangler"),
+        ("anna", "farmctl user role anna wrangler"),
+        ("Ben@corp", "farmctl user role '*' wrangler"),
+    ],
+)
+def test_a_refusal_names_a_command_that_can_be_given(user: str, command: str) -> None:
+    node: Any = _Node({"anna": "artist"})
+    with pytest.raises(NotAllowed) as refused:
+        Permissions(node).check(ClientAsked(1, "path.add", {}, f"{user}@x", user=user))
+    assert refused.value.hint == f"an admin can change that: {command}"
+
+
 def test_a_refused_order_writes_nothing_and_a_role_takes_effect_at_once() -> None:
     async def scene(farm: Farm) -> None:
         job = await farm.submit()

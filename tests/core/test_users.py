@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import jsonschema_rs
 import pytest
 
+from farmd.core import userorders
 from farmd.core.users import KEY, TOKEN, Users
 from protocol.bodies import CredentialBody, UserBody, pack_body
 from protocol.records import Kind, Rank, Rec, credential_pk, user_pk
@@ -153,6 +154,76 @@ def test_asking_for_what_holds_already_writes_nothing() -> None:
         assert not (await farm.data("user.role", name="anna", role="artist"))["changed"]
         assert (await farm.data("user.role", name="anna", role="viewer", dry_run=True))["changed"]
         assert farm.machines[0].node.replica.seq == seq
+
+    play(scene)
+
+
+def test_who_is_listed_is_given_a_full_name_by_being_added_again() -> None:
+    async def scene(farm: Farm) -> None:
+        await farm.data("user.add", name="anna", role="wrangler")
+        made = await farm.data("user.token", name="anna", token=DRAWN)
+        named = await farm.data("user.add", name="anna", full_name="Anna Ems")
+        assert (named["changed"], named["user"]["role"], named["user"]["full_name"]) == (True, "wrangler", "Anna Ems")
+        assert [token["id"] for token in named["user"]["tokens"]] == [made["id"]]
+        assert not (await farm.data("user.add", name="anna"))["changed"]
+        other = await farm.ask("user.add", name="anna", role="artist", full_name="Anna")
+        assert other.error is not None
+        assert other.error[2:] == ("as wrangler", "farmctl user role anna artist changes that")
+
+    play(scene)
+
+
+def test_who_is_not_listed_is_told_that_tokens_are_for_who_is() -> None:
+    async def scene(farm: Farm) -> None:
+        await farm.data("user.add", name="ann")
+        answer = await farm.ask_as("anna", "user.token", name="anna", token=DRAWN)
+        assert answer.error is not None
+        assert answer.error[2:] == (
+            "only who is listed has tokens and keys",
+            "an admin can list anna: farmctl user add anna",
+        )
+
+    play(scene)
+
+
+def test_people_are_listed_in_parts_that_fit_into_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(userorders, "LIST_BYTES", 5_000)
+    names = ["anna", "ben", "cleo", "dora", "emil"]
+
+    async def scene(farm: Farm) -> None:
+        for name in names:
+            await farm.data("user.add", name=name)
+        for letter in "xyz":
+            await farm.data("user.token", name="cleo", token=f"farm_{letter * 40}")
+        parts, after = [], ""
+        while True:
+            answer = await farm.data("user.list", after=after)
+            jsonschema_rs.validate(SCHEMAS["farm.users.v1"], answer)
+            parts.append([row["name"] for row in answer["users"]])
+            after = answer.get("next", "")
+            if not after:
+                break
+        assert parts == [["anna", "ben"], ["cleo"], ["dora", "emil", "*"]], "one who is too large alone is told alone"
+
+    play(scene)
+
+
+def test_making_and_revoking_tokens_does_not_let_the_rows_of_a_person_grow_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(userorders, "MAX_ROWS", 3)
+
+    async def scene(farm: Farm) -> None:
+        await farm.data("user.add", name="anna")
+        for letter in "xyz":
+            made = await farm.data("user.token", name="anna", token=f"farm_{letter * 40}")
+            await farm.data("user.revoke", name="anna", id=made["id"])
+        refused = await farm.ask("user.token", name="anna", token=DRAWN[:-1] + "w")
+        assert refused.error is not None
+        assert refused.error[1] == "anna has had 3 tokens and keys"
+        await farm.data("user.remove", name="anna")
+        await farm.data("user.add", name="anna")
+        assert (await farm.data("user.token", name="anna", token=DRAWN[:-1] + "w"))["changed"]
 
     play(scene)
 

@@ -79,6 +79,18 @@ def test_me_says_name_role_and_actor(node: FakeNode) -> None:
     assert run(node, "user", "me").stdout == "anna is wrangler here (anna@ws07 in the history)\n"
 
 
+def test_list_asks_until_it_has_all_people(node: FakeNode) -> None:
+    first = {"schema": "farm.users.v1", "users": [ANNA], "next": "anna"}
+    node.answers["user.list"] = iter([first, {"schema": "farm.users.v1", "users": [ANNA | {"name": "ben"}, EVERYBODY]}])
+    assert run(node, "user", "list", "-q").stdout == "anna\nben\n*\n"
+    assert node.asked("user.list") == [{}, {"after": "anna"}]
+
+
+def test_add_leaves_the_role_to_the_node_unless_it_is_said(node: FakeNode) -> None:
+    run(node, "user", "add", "anna", "--full-name", "Anna Ems")
+    assert node.asked("user.add") == [{"name": "anna", "full_name": "Anna Ems", "dry_run": False}]
+
+
 def test_add_asks_the_node_and_says_what_holds_now(node: FakeNode) -> None:
     result = run(node, "user", "add", "ben", "--role", "viewer", "--full-name", "Ben Ohm")
     assert (result.exit_code, result.stdout) == (0, "ben is viewer\n")
