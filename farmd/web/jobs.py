@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from farmd.ingest.manifest import encode_manifest
 from farmd.web.errors import Refusal
+from farmd.web.joblist import all_jobs
 from farmd.web.sending import send_bytes
 from farmd.web.submitting import submit
 from farmd.web.tasks import NODE_FILLS_IN, lay_out_files, scene_of
@@ -34,7 +35,7 @@ _NOT_SAID_HERE = (
 async def list_jobs(asked: Asked) -> dict[str, Any]:
     """List jobs, the newest first."""
     query = asked.query
-    answer = await asked.call("job.list", archived=query.archived)
+    answer = await all_jobs(asked.call, archived=query.archived)
     jobs = [
         job
         for job in reversed(answer["jobs"])
