@@ -32,6 +32,7 @@ LOOK_S: Final = 0.25
 MAX_OPEN: Final = 32
 """Jobs that are followed task by task at once, for all pages together; those that were opened first."""
 CROWDED: Final = f"its frames are not shown while {MAX_OPEN} other jobs are open"
+HINT: Final = "They appear here as soon as somebody submits one: farmctl submit SCENE"
 STOPPED: Final = "The farm is not followed at the moment. Its jobs are shown as they were."
 
 
@@ -137,7 +138,7 @@ def farm_app(data_dir: Path | None, address: str) -> ASGIApp:
         data_dir: Of the daemon to ask first; None = the one of this machine.
         address: HOST:PORT where it is served; the caller listens there.
     """
-    model = BoardModel("Render farm")
+    model = BoardModel("Render farm", hint=HINT)
     host, _, port = address.strip("/").rpartition(":")
     board = Board(model, host.strip("[]") or "127.0.0.1", secret())
     bridge = FarmBridge(model, Following(data_dir))

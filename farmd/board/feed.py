@@ -117,6 +117,7 @@ class Viewer:
             "seq": self._seq,
             "title": self._model.title,
             "note": self._model.note,
+            "hint": self._model.hint,
             "grouped": self._grouped,
             "counts": self._model.counts,
             "groups": self._model.group_views(),

@@ -107,7 +107,8 @@ def _task(picture: JobPicture, number: int, state: int, detail: Detail) -> Task:
     first, last = picture.first[number], picture.last[number]
     frames = f"Frame {first}" if first == last else f"Frames {first}–{last}"
     name = f"Test f{frames[1:]}" if number < picture.tests else frames
-    task = Task(f"{key}/{number}", str(number), key, name, state=_GROUPS[state])
+    which = f"{picture.id}/{first}" if first == last else f"{picture.id}/{first}-{last}"
+    task = Task(f"{key}/{number}", which, key, name, state=_GROUPS[state])
     now = picture.running.get(number)
     if now is not None and task.state == RUNNING:
         task.about = f"on {now['node_name']}"

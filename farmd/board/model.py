@@ -55,8 +55,10 @@ class Changes:
 class BoardModel:
     """Everything on one board."""
 
-    def __init__(self, title: str = "Task board", *, max_tasks: int = MAX_TASKS) -> None:
+    def __init__(self, title: str = "Task board", *, hint: str = "", max_tasks: int = MAX_TASKS) -> None:
         self.title = title
+        self.hint = hint
+        """What to do when nothing is there, if it is another thing than adding tasks by a program."""
         self.note = ""
         self.max_tasks = max_tasks
         self.seq = 0

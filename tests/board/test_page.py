@@ -258,18 +258,20 @@ def test_past_five_hundred_tasks_groups_are_shown_and_opened(page: Browser, boar
 
 
 def test_group_that_an_address_names_is_opened_when_the_board_hears_of_it(page: Browser) -> None:
-    model = BoardModel("Render farm")
+    model = BoardModel("Render farm", hint="farmctl submit SCENE")
     serving = Serving(Board(model), bind("127.0.0.1", 0))
     try:
         counts = no_counts() | {"completed": 1}
-        model.put_group("job:j0", "shot000", "farm", counts, {})
         go(page, f"http://127.0.0.1:{serving.port}/?group=job%3Aj1")
-        page.wait_for(f"{CARDS} === 1")
+        assert (page.text("#empty-what"), page.text("#empty-hint")) == ("No jobs yet", "farmctl submit SCENE")
+        model.put_group("job:j0", "shot000", "farm", counts, {})
+        page.wait_for("document.querySelector('#found').innerText === '1 job · 1 task'")
         page.press("4")
         page.wait_for("location.search === '?state=completed&group=job%3Aj1'")
         model.put_group("job:j1", "shot010", "farm", counts, {"tasks": "its frames are not shown"})
         page.wait_for("document.querySelector('#found').innerText === 'its frames are not shown'")
         assert page.text("#crumb-title") == "shot010"
+        assert page.text("#back") == "← All jobs"
         until(lambda: model.watched == ("job:j1",), 5, "the group to be opened")
         model.put_group("job:j1", "shot010", "farm", counts, {})
         model.put_tasks("job:j1", [Task("job:j1/0", "0", "job:j1", "Frame 1", state="completed")])

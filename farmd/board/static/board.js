@@ -40,7 +40,7 @@ function glyph(state) {
 
 // -- what is known ---------------------------------------------------------------------------------------------------
 
-const known = { seq: -1, grouped: false, counts: null, groups: new Map(), tasks: new Map(), loaded: new Set(), filled: new Set() };
+const known = { seq: -1, grouped: false, hint: "", counts: null, groups: new Map(), tasks: new Map(), loaded: new Set(), filled: new Set() };
 // wanted: a group that the address names and the board does not know yet, which it will after its start
 const view = { state: "all", query: "", group: null, wanted: null, sort: "added" };
 let shown = [];              // keys of what the list shows, in order
@@ -51,6 +51,7 @@ function countsNow() {
   return group ? group.counts : known.counts ?? { pending: 0, running: 0, completed: 0, failed: 0 };
 }
 
+const counted = (count, what) => `${number.format(count)} ${what}${count === 1 ? "" : "s"}`;
 const totalOf = (counts) => STATES.reduce((sum, state) => sum + (counts[state] ?? 0), 0);
 
 function percent(done, total) {
@@ -196,6 +197,7 @@ function takeSnapshot(message) {
   link.asked = false;
   known.seq = message.seq;
   known.grouped = message.grouped;
+  known.hint = message.hint ?? "";
   known.counts = message.counts;
   known.groups = new Map(message.groups.map((group) => [group.key, group]));
   known.tasks = new Map(message.tasks.map((task) => [task.key, task]));
@@ -429,22 +431,28 @@ function drawWords() {
   if (group) {
     setText($("crumb-title"), group.title);
     setText($("crumb-facts"), factsText(group));
-    setText($("back"), known.grouped ? "← All groups" : "← All tasks");
+    setText($("back"), known.grouped ? `← All ${groupWord()}s` : "← All tasks");
   }
-  const what = isListOfGroups() ? "group" : "task";
+  const what = isListOfGroups() ? groupWord() : "task";
   const all = isListOfGroups() ? known.groups.size : totalOf(countsNow());
   const isLoading = group && known.grouped && isAwaited(group);
   const some = shown.length === all ? number.format(all) : `${number.format(shown.length)} of ${number.format(all)}`;
-  const tail = isListOfGroups() ? ` · ${number.format(totalOf(countsNow()))} tasks` : "";
+  const tail = isListOfGroups() ? ` · ${counted(totalOf(countsNow()), "task")}` : "";
   setText($("found"), known.seq < 0 ? "" : isLoading ? group.facts?.tasks ?? "Loading the tasks…" : `${some} ${what}${all === 1 ? "" : "s"}${tail}`);
   $("order").hidden = isListOfGroups();
-  $("list").setAttribute("aria-label", what === "group" ? "Groups" : "Tasks");
+  $("list").setAttribute("aria-label", `${what[0].toUpperCase()}${what.slice(1)}s`);
   $("empty").hidden = shown.length > 0 || known.seq < 0 || isLoading;
   const isFiltered = view.query || view.state !== "all";
-  setText($("empty-what"), isFiltered ? `No ${what} is like that` : "No tasks yet");
+  setText($("empty-what"), isFiltered ? `No ${what} is like that` : `No ${known.hint ? groupWord() : what}s yet`);
   setText($("empty-hint"), isFiltered
     ? "Search for something else, or press 1 to see all."
-    : "They appear here as soon as a program adds one: get_task_board().add_task(…)");
+    : known.hint || "They appear here as soon as a program adds one: get_task_board().add_task(…)");
+}
+
+// What is fetched when it is opened are the jobs of a farm; programs have groups.
+function groupWord() {
+  for (const group of known.groups.values()) if (!group.on_demand) return "group";
+  return known.groups.size || known.hint ? "job" : "group";
 }
 
 function isAwaited(group) {
