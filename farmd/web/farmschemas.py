@@ -129,6 +129,34 @@ class PriorityBody(OrderBody):
     value: Annotated[int, Field(ge=0, le=100)]
 
 
+class JobsFilter(Body):
+    """Which jobs an order is for: those of which all of this is true."""
+
+    state: JobState | None = None
+    owner: Annotated[str | None, Field(max_length=200)] = None
+    name: Annotated[str | None, Field(max_length=200, description="a part of the name")] = None
+    has_failed: bool | None = Field(None, description="true: some of its frames have failed")
+
+
+class OrdersBody(OrderBody):
+    """One order for many jobs: for those that are named, or those that a filter finds."""
+
+    action: Literal["pause", "resume", "cancel", "approve", "reject", "retry", "priority", "archive", "unarchive"]
+    jobs: Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=1000)] | None = None
+    filter: JobsFilter | None = None
+    dry_run: bool = Field(False, description="look only: which jobs are meant")
+    now: bool | None = Field(None, description="with pause: stop what renders, too")
+    frames: Frames | None = Field(None, description="with retry; none = all that failed")
+    value: Annotated[int | None, Field(ge=0, le=100, description="with priority")] = None
+
+
+class OrdersDocument(Answer):
+    """What became of an order, job by job: an error of its own where one was refused."""
+
+    schema_: str = Field(alias="schema")
+    results: list[dict[str, Any]]
+
+
 class EditBody(OrderBody):
     """Fields to change, by their names in a job; null takes a change back."""
 

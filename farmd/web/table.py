@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from farmd.web import documents, farmschemas, files, jobs, logs, metrics, nodes, results, scenes, schemas, tasks
+from farmd.web import bulk, documents, farmschemas, files, jobs, logs, metrics, nodes, results, scenes, schemas, tasks
 from farmd.web.endpoints import Answer, Endpoint, Handler
 from farmd.web.settings import MAX_LIST_BYTES
 
@@ -135,6 +135,10 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     _order("priority", "Change the priority of a job.", farmschemas.PriorityBody),
     _order("archive", "Take a job that has ended out of the usual lists."),
     _order("unarchive", "Put it back."),
+    Endpoint(
+        "POST", "/api/v1/orders", "order_jobs", "Give one order to many jobs: each has its own result.",
+        bulk.order_jobs, JOBS, body=farmschemas.OrdersBody, answer=farmschemas.OrdersDocument, refusals=(409,),
+    ),
     _get("/api/v1/farm", "show_farm", "Show the farm.", nodes.show_farm, gives=(FARM, farmschemas.FarmDocument)),
     Endpoint(
         "GET", "/api/v1/feed", "follow_farm", "Tell what changes, as it does: jobs, machines, counts, alerts.",
