@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from hypothesis import given
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from farmd.board import ops
 from farmd.board.hub import KEPT_MS, Hub
 from farmd.board.ledger import MESSAGE_BYTES, Ledger
-from farmd.board.model import ENDED, BoardModel
+from farmd.board.model import ENDED, BoardModel, Program
 from farmd.board.ops import Op
 from tests.board.test_ops import CALLS
 
@@ -26,6 +27,7 @@ STEPS = st.lists(
         st.tuples(st.just("send"), st.tuples(st.integers(0, 2), st.sampled_from(["arrives", "answer lost", "lost"]))),
         st.tuples(st.just("end"), st.just(None)),
         st.tuples(st.just("new board"), st.just(None)),
+        st.tuples(st.just("serve"), st.integers(0, 2)),
     ),
     max_size=40,
 )
@@ -45,7 +47,13 @@ class Process:
         hello = {"kind": "program", "program": self.program, "process": self.name, "name": self.program}
         self.ledger.resume(hub.enter(hello)[2])
 
+    def serve(self) -> None:
+        """Serve a board of its own, until it leaves its port to another and joins that."""
+        self.hub = None
+        self.ledger.lead_to(partial(BoardModel().apply, Program(self.program, self.program)))
+
     def send(self, hub: Hub, fate: str) -> None:
+        self.ledger.lead_nowhere()
         if self.hub is not hub:
             self.connect(hub)
         number, said = self.ledger.next_message()
@@ -61,6 +69,12 @@ class Process:
 
 def shown(model: BoardModel) -> dict[str, dict[str, Any]]:
     return {task["key"]: task for task in model.views()}
+
+
+def end_all(hub: Hub, processes: list[Process]) -> None:
+    """Give up those that are away for long."""
+    for process in processes:
+        hub.end(process.program, 99)
 
 
 @given(STEPS)
@@ -82,9 +96,11 @@ def test_board_shows_in_the_end_what_was_said_however_connections_broke(steps: l
             case "send", (who, fate):
                 processes[who].send(hub, fate)
             case "end", _:
-                for process in processes:  # those that are away for long
-                    hub.end(process.program, 99)
+                end_all(hub, processes)
             case "new board", _:
+                hub = Hub(BoardModel())
+            case "serve", who:  # it has the port, so that there is no other board before it leaves
+                processes[who].serve()
                 hub = Hub(BoardModel())
     for process in processes:
         while process.hub is not hub or not process.ledger.is_told:
