@@ -109,7 +109,7 @@ def _exit_codes() -> str:
 
 def _frame_ranges() -> str:
     rows = [
-        (code(dialect.value), "  ".join(map(code, re.split(r"  +(?!\()| {2,}", frames._GRAMMARS[dialect].example))))  # noqa: SLF001  # the table is what this page is drawn from
+        (code(dialect.value), "  ".join(map(code, re.split(r"  +(?!\()| {2,}", frames.example_of(dialect)))))
         for dialect in frames.Dialect
     ]
     return page(
