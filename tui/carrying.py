@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from protocol.errors import NotFound, UsageError
 from protocol.jobwords import read_edits
@@ -12,6 +12,9 @@ from tui.orders import ORDERS, edit_order, priority_order, retry_order
 if TYPE_CHECKING:
     from tui.app import Dashboard
     from tui.commands import Intent
+
+_SHOWN: Final = 3
+"""Ids that are named where a word could mean several."""
 
 
 def carry_out(dashboard: Dashboard, intent: Intent) -> None:
@@ -27,7 +30,8 @@ def carry_out(dashboard: Dashboard, intent: Intent) -> None:
         case "show":
             dashboard.show(Place(words[0]))
         case "job":
-            dashboard.open_job(_only(dashboard.console_model.find_job(words[0]), "job", words[0]))
+            wanted = " ".join(words)  # names have blanks
+            dashboard.open_job(_only(dashboard.console_model.find_job(wanted), "job", wanted))
         case "node":
             dashboard.go_to_node(_only(dashboard.console_model.find_node(words[0]), "machine", words[0]))
         case "log":
@@ -74,8 +78,11 @@ def _order(dashboard: Dashboard, intent: Intent) -> None:
 
 
 def _only(found: list[str], kind: str, word: str) -> str:
-    if len(found) != 1:
-        raise NotFound(f"{'no' if not found else 'more than one'} {kind} is called {word!r}", "", "")
+    if not found:
+        raise NotFound(f"no {kind} is called {word!r}, or begins so", "", "")
+    if len(found) > 1:
+        more = ", …" if len(found) > _SHOWN else ""
+        raise NotFound(f"{word!r} could be {len(found)} {kind}s", ", ".join(found[:_SHOWN]) + more, "")
     return found[0]
 
 

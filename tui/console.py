@@ -242,12 +242,13 @@ class Console:
             table.unmark(keys)
 
     def find_job(self, word: str) -> list[str]:
-        """Return the jobs that a word means: an id, the begin of one, or a name."""
+        """Return the jobs that a word means: an id or a name, or the begin of one."""
         if word in self.jobs.rows:
             return [word]
         wanted = word.casefold()
-        named = [key for key, row in self.jobs.rows.items() if str(row.get("name", "")).casefold() == wanted]
-        return named or [key for key in self.jobs.rows if key.startswith(word)]
+        names = {key: str(row.get("name", "")).casefold() for key, row in self.jobs.rows.items()}
+        named = [key for key, name in names.items() if name == wanted]
+        return named or [key for key, name in names.items() if key.startswith(word) or name.startswith(wanted)]
 
     def find_node(self, word: str) -> list[str]:
         """Return the machines that a word means: a name, an id, or the begin of one."""

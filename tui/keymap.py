@@ -90,7 +90,7 @@ _ANYWHERE: Final = [
         ("nodes", "3", "show('nodes')", "Nodes", ""),
         ("events", "4", "show('events')", "Events", ""),
         ("farm", "5", "show('farm')", "Farm", ""),
-        ("back", "escape", "back", "back: close, clear filter or marks; never quits", ""),
+        ("back", "escape", "back", "back: close, or clear; never quits", ""),
     ),
     *_keys(
         Place.ANYWHERE,
@@ -98,8 +98,8 @@ _ANYWHERE: Final = [
         ("command", "colon", "command", "command line", ""),
         ("palette", "ctrl+p", "palette", "find a command, a job or a machine", ""),
         ("help", "question_mark f1", "help", "this help", "help"),
-        ("refresh", "ctrl+r", "refresh", "draw and ask again; changes nothing", ""),
-        ("quit", "q", "leave", "quit, from one of the five views with no order on its way", ""),
+        ("refresh", "ctrl+r", "refresh", "draw and ask again", ""),
+        ("quit", "q", "leave", "quit, from one of the five views", ""),
     ),
 ]
 _TABLE: Final = [
@@ -117,7 +117,7 @@ _TABLE: Final = [
     *_keys(
         Place.TABLE,
         "Choose",
-        ("filter", "slash", "filter", "filter; /! shows what does not match", "filter"),
+        ("filter", "slash", "filter", "filter; /! shows the others", "filter"),
         ("mark", "space", "mark", "mark this row", ""),
         ("mark_range", "ctrl+@ ctrl+space", "mark_range", "mark up to here", ""),
         ("mark_all", "asterisk", "mark_all", "mark all shown, or none", ""),
@@ -160,7 +160,7 @@ _NODES: Final = _keys(
     Place.NODES,
     "Order",
     ("hold", "h p", "toggle_hold", "hold: no more work; or release", "hold/release"),
-    ("drain", "D", "order('drain')", "drain: run empty, to switch it off; asks first", "drain"),
+    ("drain", "D", "order('drain')", "drain: run empty; asks first", "drain"),
     changes=True,
 )
 _LOG: Final = [

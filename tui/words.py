@@ -267,7 +267,7 @@ def _side_by_side(blocks: list[list[Runs]], width: int) -> list[Runs]:
     left: list[Runs] = []
     right: list[Runs] = []
     for block in blocks:
-        (left if len(left) < half else right).extend(block)
+        (left if len(left) + len(block) / 2 <= half else right).extend(block)
     lines = max(len(left), len(right))
     left += [()] * (lines - len(left))
     right += [()] * (lines - len(right))

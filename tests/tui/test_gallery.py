@@ -11,6 +11,7 @@ from tests.tui.recorded import RecordedSource, frames_of_gate, gate_job, job_ans
 from tui.screens import job
 from tui.screens.gallery import AGAIN_S, KEPT, Gallery
 from tui.screens.job import JobScreen
+from tui.widgets.pictures import Pictures, Shown
 
 
 def test_picture_of_an_older_result_is_dropped_whenever_it_comes() -> None:
@@ -108,3 +109,11 @@ def test_fault_of_a_picture_stands_in_its_place() -> None:
             await session.shows("there is no picture of it")
 
     asyncio.run(story())
+
+
+def test_picture_that_the_cursor_means_is_among_those_that_fit() -> None:
+    pictures, seen = Pictures(), []
+    for cursor in (0, 4, 5, 2, 1):
+        pictures.show([Shown(frame, []) for frame in range(6)], cursor)
+        seen.append([one.frame for one in pictures.on_screen(80)])
+    assert seen == [[0, 1, 2, 3], [1, 2, 3, 4], [2, 3, 4, 5], [2, 3, 4, 5], [1, 2, 3, 4]]

@@ -213,3 +213,17 @@ def test_retry_of_a_marked_chunk_names_all_frames_of_it_but_no_test_frame() -> N
     rows = TaskRows(told.picture)
     assert str(rows.frames_of([1])) == "1-4,6-11"
     assert str(rows.frames_of([0, 2])) == "5,12-21"
+
+
+def test_command_opens_a_job_by_the_begin_of_its_name_and_names_both_where_it_could_be_two() -> None:
+    async def story() -> None:
+        async with dashboard((120, 40)) as session:
+            session.source.tell_changes(job(70, "lookdev hair wide", "queued"))
+            await session.shows("lookdev hair")
+            await command(session, "job lookdev")
+            await session.shows("'lookdev' could be 2 jobs")
+            await session.shows(HERO)
+            await command(session, "job lookdev hair")
+            assert session.source.watched == "j0000070"
+
+    play(story)

@@ -147,14 +147,15 @@ class JobScreen(FarmScreen):
             if gallery.lacks(shown[-1].frame, now):
                 self._ask_picture(shown[-1].frame)
         row = self.row_at_cursor()
+        first = int(row["first"]) if row is not None else 0
         if row is not None and not row.get("test"):
-            first = int(row["first"])
             done = row.get("state") == TaskState.DONE.value
             shown.append(gallery.show(first, _words_at_cursor(row), DONE if done else None))
             if gallery.lacks(first, now):
                 self._ask_when_resting(first)
-        self.query_one("#pictures", Pictures).show(shown)
-        gallery.forget([one.frame for one in shown])
+        frames = [one.frame for one in shown]
+        self.query_one("#pictures", Pictures).show(shown, frames.index(first) if first in frames else 0)
+        gallery.forget(frames)
 
     def _ask_picture(self, frame: int) -> None:
         result = self._gallery.asks(frame, self.console.mono())

@@ -54,26 +54,32 @@ class Shown:
 
 
 class Pictures(Painting):
-    """A row of pictures, as many as fit; `first` scrolls."""
+    """A row of pictures, as many as fit: always with the one that the cursor means."""
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name
         super().__init__(id=id)
         self._shown: list[Shown] = []
-        self.first = 0
+        self._meant = 0
+        self._first = 0
 
-    def show(self, shown: Sequence[Shown]) -> None:
-        """Show these."""
-        self._shown = list(shown)
-        self.first = min(self.first, max(0, len(self._shown) - 1))
+    def show(self, shown: Sequence[Shown], meant: int = 0) -> None:
+        """Show these; `meant` is the number of the one that must be among them."""
+        self._shown, self._meant = list(shown), meant
         self.refresh()
+
+    def on_screen(self, width: int) -> list[Shown]:
+        """Return those that fit into so many cells."""
+        fitting = max(1, (width + GAP) // (LEAST_CELLS + GAP))
+        last = max(0, len(self._shown) - fitting)
+        self._first = min(max(self._first, self._meant - fitting + 1), self._meant, last)
+        return self._shown[self._first : self._first + fitting]
 
     def render_line(self, y: int) -> Strip:
         """Draw one line through all pictures."""
         width, height = self.content_size.width, self.content_size.height
         if not self._shown:
             return self.line((Run("  no test frames", "muted"),) if y == 1 else (), width)
-        fitting = max(1, (width + GAP) // (LEAST_CELLS + GAP))
-        shown = self._shown[self.first : self.first + fitting]
+        shown = self.on_screen(width)
         wide = (width - GAP * (len(shown) - 1)) // max(1, len(shown))
         wide = min(wide, 3 * max(1, height - WORDS))  # a wide screen does not make flat pictures wider
         segments: list[Segment] = []
