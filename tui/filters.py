@@ -54,9 +54,11 @@ class Filter:
 
     Attributes:
         text: As it was written; empty lets everything through.
+        names: What it asks of a row; a plain word asks for `*`.
     """
 
     text: str
+    names: frozenset[str] = frozenset()
     _tests: tuple[Callable[[Row, Moment], bool], ...] = ()
     _inverse: bool = False
 
@@ -81,8 +83,9 @@ def parse_filter(text: str, rows: Filterable) -> Filter:
         UsageError: A comparison cannot be read, or could never hold.
     """
     wanted = text.strip()
-    parts = _PARTS.findall(wanted.removeprefix("!"))
-    return Filter(wanted, tuple(_test(part.replace('"', ""), rows) for part in parts), wanted.startswith("!"))
+    parts = [part.replace('"', "") for part in _PARTS.findall(wanted.removeprefix("!"))]
+    names = frozenset(_SIGNS.split(part)[0].rstrip("!") if _SIGNS.search(part) else "*" for part in parts)
+    return Filter(wanted, names, tuple(_test(part, rows) for part in parts), wanted.startswith("!"))
 
 
 def _test(part: str, rows: Filterable) -> Callable[[Row, Moment], bool]:

@@ -283,6 +283,8 @@ NODES: Final = Filterable(
     _also(NODE_FIELDS, seen=Field(Kind.DURATION, "seen", read=away_s)),
     (*map(_word, ("name", "id", "state", "address")), reason_text, renderer_text, gpu_text),
 )
+TOLD_OF_ALL_TASKS: Final = frozenset({"state", "frames", "frame", "index", "test", "progress"})
+"""Fields and columns that the feed tells of all tasks of a job; what else there is of one is asked for."""
 TASKS: Final = Filterable(
     _also(
         TASK_FIELDS,

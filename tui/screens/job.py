@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from textual.containers import Vertical
 
-from protocol.human import format_duration, format_percent, printable
+from protocol.human import counted, format_duration, format_percent, printable
 from protocol.states import TaskState
 from tui.grid import STATES, next_in_state
 from tui.keymap import Place
 from tui.looks import Run, Runs, job_look, plain, state_runs, task_look
 from tui.screens.base import FarmScreen
 from tui.screens.gallery import Gallery
-from tui.tables import TASKS, job_bar, reason_text
+from tui.tables import TASKS, TOLD_OF_ALL_TASKS, job_bar, reason_text
 from tui.widgets.grid import GridView
 from tui.widgets.painting import RunBox, split_line
 from tui.widgets.pictures import Pictures
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 _DECIDING: Final = ("testing", "awaiting_approval", "rejected")
 DONE: Final = "done"
 """The result of a task of which no more is known."""
+MOST_READ: Final = 20_000
+"""Of jobs with more tasks, a filter asks only what is told of all of them."""
 REST_S: Final = 0.25
 """The cursor stays on a frame."""
 
@@ -50,6 +52,7 @@ class JobScreen(FarmScreen):
         self._gallery = Gallery()
         self._resting: Timer | None = None
         self._rests_on: int | None = None
+        self._reading: list[int] = []
 
     def body(self) -> Iterable[Any]:
         """Make head, grid, pictures and tasks."""
@@ -97,7 +100,24 @@ class JobScreen(FarmScreen):
         grid.show(states, firsts, place)
         if pictures:
             self._draw_pictures()
-        self.dashboard.asking.tasks(self, self.table.visible_ids() if self.table else [])
+        self._reading = self._untold()
+        self.dashboard.asking.tasks(self, self._reading or (self.table.visible_ids() if self.table else []))
+
+    def _untold(self) -> list[int]:
+        """Return the tasks that must be known better before a filter, or an order of the rows, is true of all of them."""
+        table = self.opened.table
+        if len(self.opened.rows) > MOST_READ or (table.filter.names | {table.sort.column}) <= TOLD_OF_ALL_TASKS:
+            return []
+        return self.opened.rows.lacking(self.opened.rows)
+
+    def status(self) -> Runs:
+        """Say besides what a filter does not know yet."""
+        table = self.opened.table
+        if self._reading:
+            return (*super().status(), Run(f"⧗ reading {counted(len(self._reading), 'task')}", "warning"))
+        if len(self.opened.rows) > MOST_READ and not table.filter.names <= TOLD_OF_ALL_TASKS:
+            return (*super().status(), Run("only of tasks that were on the screen", "warning"))
+        return super().status()
 
     def _head(self, row: Row, width: int) -> list[Runs]:
         console = self.console
