@@ -58,7 +58,7 @@ class Explain:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._now: Instant | None = None
-        self._listed: dict[JobId, dict[str, Any] | None] = {}
+        self._listed: dict[JobId, Reason | None] = {}
         self._capacities: list[Capacity] = []
         self._recent: dict[NodeId, NodeBody] = {}
         self._fits: dict[Need, tuple[list[Capacity], list[tuple[Capacity, Misfit]]]] = {}
@@ -71,11 +71,15 @@ class Explain:
 
     def in_a_list(self, job: Job, now: Instant) -> dict[str, Any] | None:
         """The same for one of many jobs: beyond the first of an instant, only what the job itself says."""
+        return _plain_or_none(self.listed(job, now))
+
+    def listed(self, job: Job, now: Instant) -> Reason | None:
+        """Return what `in_a_list` tells, not yet in words."""
         self._begin(now)
         if job.id not in self._listed:
             if len(self._listed) >= EXPLAINED_AT_ONCE:
-                return _plain_or_none(self._of_job(job, now))
-            self._listed[job.id] = _plain_or_none(self._headline(job, now))
+                return self._of_job(job, now)
+            self._listed[job.id] = self._headline(job, now)
         return self._listed[job.id]
 
     def _headline(self, job: Job, now: Instant) -> Reason | None:

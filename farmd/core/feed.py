@@ -10,7 +10,7 @@ or after more deletions than are remembered, everything is told anew (`reset`). 
 position (0, 0, 0), in pages, so that there is no second way to go wrong.
 
 What changes without a row of a job or a beat of the membership is looked for while somebody watches: machines and what
-only they know once a second (`_Machines`), why jobs wait a hundred at a time (`farmd.core.toldreasons`).
+only they know once a second (`_Machines`), why jobs wait some at a time (`farmd.core.toldreasons`).
 
 Operation `farm.feed`; the shapes stand in `protocol.feed`. Called by `farmd.core.door`. Changes nothing.
 """
@@ -203,7 +203,7 @@ class Feed:
 
     def _job_view(self, job: Job, now: Instant) -> dict[str, Any]:
         view = views.job_view(self._node, job, now, brief=True, frames=False)
-        self._reasons.tell(job, view, now)
+        self._reasons.tell(job, now)
         return view
 
 

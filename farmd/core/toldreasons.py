@@ -12,7 +12,7 @@ Called by `farmd.core.feed`, and only while somebody watches.
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from protocol.states import JOB_TERMINAL
 
@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from farmd.core.node import Node
     from farmd.core.turn import Instant
     from protocol.ids import JobId
+    from protocol.reasons import Reason, ReasonCode
 
-LOOK_S: Final = 0.5
+LOOK_S: Final = 0.25
 """Pause between two looks."""
-LOOKED_AT: Final = 100
-"""Jobs of one look."""
+LOOKED_AT: Final = 25
+"""Jobs of one look: some milliseconds, so that nobody who waits for a grant notices."""
 WORDS_S: Final = 30.0
 
 
@@ -34,7 +35,7 @@ class _Told(NamedTuple):
 
     version: int
     at: float
-    reason: dict[str, Any] | None
+    reason: Reason | None
 
 
 class ToldReasons:
@@ -49,15 +50,16 @@ class ToldReasons:
         """When to look again, if anything was told."""
         return self._looked_at + LOOK_S if self._told else None
 
-    def tell(self, job: Job, view: dict[str, Any], now: Instant) -> None:
+    def tell(self, job: Job, now: Instant) -> None:
         """A job is told of; who was told something else of this version of it before is told again."""
-        if view["state"] in JOB_TERMINAL or (view["reason"] is None and view["running"]):
+        reason = self._node.door.explain.listed(job, now)
+        if self._node.jobs.state_of(job.id) in JOB_TERMINAL or (reason is None and job.running):
             self._told.pop(job.id, None)
             return
         version, known = self._node.chronicle.version_of(job.id), self._told.get(job.id)
         if known is None or known.version != version:
-            self._told[job.id] = _Told(version, now.mono, view["reason"])
-        elif _code(known.reason) != _code(view["reason"]):
+            self._told[job.id] = _Told(version, now.mono, reason)
+        elif _code(known.reason) is not _code(reason):
             self._node.chronicle.touch(job.id)
 
     def look(self, now: Instant) -> None:
@@ -69,15 +71,15 @@ class ToldReasons:
             job, told = self._node.jobs.get(job_id), self._told[job_id]
             if job is None:
                 del self._told[job_id]
-            elif _is_news(told, self._node.door.explain.in_a_list(job, now), now.mono):
+            elif _is_news(told, self._node.door.explain.listed(job, now), now.mono):
                 self._node.chronicle.touch(job_id)
 
 
-def _is_news(told: _Told, reason: dict[str, Any] | None, now: float) -> bool:
-    if _code(told.reason) != _code(reason):
+def _is_news(told: _Told, reason: Reason | None, now: float) -> bool:
+    if _code(told.reason) is not _code(reason):
         return True
     return told.reason != reason and now >= told.at + WORDS_S
 
 
-def _code(reason: dict[str, Any] | None) -> object:
-    return None if reason is None else reason["code"]
+def _code(reason: Reason | None) -> ReasonCode | None:
+    return None if reason is None else reason.code
