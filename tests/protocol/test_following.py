@@ -20,8 +20,18 @@ if TYPE_CHECKING:
 NAMES = ("n0", "n1", "n2")
 
 
+STRANGE: dict[str, Any] = {
+    "none": None,
+    "newer": {"schema": "farm.feed.v9"},
+    "half": {"schema": "farm.feed.v1", "life": "x", "after": [0], "reset": True, "farm": {}, "as_of_ms": 0},
+    "wrong": {"schema": "farm.feed.v1", "life": "x", "after": [0], "reset": True, "farm": {}, "as_of_ms": 0, "more": 0}
+    | {"removed": [], "nodes_removed": [], "jobs": ["no job"], "nodes": []},
+}
+"""Answers of other versions of this program."""
+
+
 class FakeNode:
-    """A fake node that answers the feed: up, silent (takes questions and says nothing) or down."""
+    """A fake node that answers the feed: up, silent (takes questions and says nothing), down, or in a strange way."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -71,12 +81,14 @@ class FakeClient:
         broken = asyncio.ensure_future(self.broken.wait())
         known = args.get("after") in ([self.node.version, 1], self.node.version) and args["life"] == self.node.name
         try:
-            if known or self.node.how != "up":
+            if (known or self.node.how != "up") and self.node.how not in STRANGE:
                 patience = args["patience_s"] if self.node.how == "up" else 3.5
                 await asyncio.wait({changed, broken}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
         finally:
             changed.cancel()
             broken.cancel()
+        if self.node.how in STRANGE:
+            return STRANGE[self.node.how]
         if op == "job.feed" and self.node.late:
             self.node.late = False
             raise Unreachable(f"no answer from {self.node.name}", "", "")
@@ -200,6 +212,38 @@ def test_when_the_node_is_lost_it_is_said_and_the_next_one_is_taken(how: str, wi
     assert scene.states() == [(Link.CONNECTED, "n0"), (Link.RECONNECTING, "n0"), (Link.CONNECTED, "n1")]
     assert scene.when(Link.RECONNECTING) - 5 <= within_s
     assert scene.when(Link.CONNECTED, since=5.0) - scene.when(Link.RECONNECTING) <= 2.0
+
+
+@pytest.mark.parametrize("how", STRANGE)
+def test_a_node_whose_answers_cannot_be_read_is_left_for_another(how: str) -> None:
+    async def story(scene: Scene) -> None:
+        await asyncio.sleep(5)
+        scene.nodes["n0"].become(how)
+        scene.nodes["n0"].change()
+        await asyncio.sleep(5)
+        assert scene.following.state is Link.CONNECTED
+        assert scene.following.node_name in ("n1", "n2")
+        assert scene.nodes["n0"].dialled < 10
+
+    play(story)
+
+
+@pytest.mark.parametrize("how", STRANGE)
+def test_where_nobody_can_be_read_it_is_said_and_asked_again_after_pauses(how: str) -> None:
+    async def story(scene: Scene) -> None:
+        await asyncio.sleep(1)
+        for node in scene.nodes.values():
+            node.become(how)
+            node.change()
+        await asyncio.sleep(60)
+        assert scene.following.state is Link.DISCONNECTED
+        assert "cannot be read" in [event for _, event in scene.events if isinstance(event, Standing)][-1].why
+        assert sum(node.dialled for node in scene.nodes.values()) < 300
+        scene.nodes["n2"].become("up")
+        await asyncio.sleep(10)
+        assert scene.following.node_name == "n2"
+
+    play(story)
 
 
 def test_with_no_node_left_it_is_said_after_fifteen_seconds_and_the_picture_stays() -> None:
