@@ -120,6 +120,24 @@ def hold_and_release(screen: Screen, farm: Farm) -> None:
     screen.shows("● machine a released")
 
 
+def edit_waiting_job(screen: Screen, farm: Farm, job: str) -> None:
+    """Change what the job at the cursor needs."""
+    screen.press("i")
+    screen.shows(":edit")
+    screen.type("ram=800G label.shot=s010")
+    screen.press("Enter")
+    screen.shows("no machine has 800G")
+    known = farm["b"].ask("job.show", job=job)
+    assert known["labels"] == {"shot": "s010"}
+
+
+def archive_job_at_cursor(screen: Screen, name: str) -> None:
+    """Put an ended job away."""
+    screen.press("z")
+    screen.shows("archived")
+    until(lambda: name not in screen.text(), f"{name!r} has left the list")
+
+
 def cancel_first_job_of_the_list(screen: Screen) -> None:
     """Cancel a job, which is asked for once more."""
     screen.press("1")
@@ -145,6 +163,7 @@ def test_story_of_a_job_is_told_at_any_size(farm: Farm, scene: Path, size: tuple
         screen.press("w")
         screen.shows("Why: too_large", "needs 900G")
         screen.leave("Why:")
+        edit_waiting_job(screen, farm, waits)
         screen.press("G")
         screen.shows("2 of 2")
         screen.press("Enter")
@@ -153,6 +172,7 @@ def test_story_of_a_job_is_told_at_any_size(farm: Farm, scene: Path, size: tuple
         hold_and_release(screen, farm)
         cancel_first_job_of_the_list(screen)
         assert farm["b"].state(waits) == "cancelled"
+        archive_job_at_cursor(screen, "too_large")
         assert farm["b"].state(done) == "completed"
         screen.press("q")
         until(lambda: screen.is_over, "q quits")
