@@ -336,6 +336,47 @@ def test_pictures_that_were_followed_through_faults_equal_pictures_made_anew(see
     play(scene, machines=3)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_why_jobs_wait_is_told_as_it_is_after_holds_and_losses_of_machines(seed: int) -> None:
+    rng = Random(seed)
+
+    async def scene(farm: Farm) -> None:
+        farm.world.render_plan = lambda node, effect: RenderPlan(10_000.0)  # type: ignore[method-assign]
+        for number in range(12):
+            await farm.submit(number % 3, gate=GateSpec(GateMode.OFF), frames="1-4", priority=rng.choice((40, 50)))
+        viewers = [Viewer(farm, on) for on in range(3)]
+        follows = [asyncio.ensure_future(viewer.run()) for viewer in viewers]
+        for _ in range(10):
+            await _machines_change(farm, rng)
+            await asyncio.sleep(rng.uniform(0.1, 8))
+        await asyncio.sleep(60)  # until who is away is known to be, and a leader is
+        for follow in follows:
+            follow.cancel()
+        up = [viewer for viewer in viewers if farm.machines[viewer.on].driver is not None]
+        for viewer in up:
+            await viewer.catch_up()
+            listed = (await farm.data("job.list", viewer.on))["jobs"]
+            told = {job["id"]: job["reason"] and job["reason"]["code"] for job in viewer.picture.jobs.values()}
+            assert told == {job["id"]: job["reason"] and job["reason"]["code"] for job in listed}
+        assert up
+
+    play(scene, machines=3)
+
+
+async def _machines_change(farm: Farm, rng: Random) -> None:
+    up = [number for number, machine in enumerate(farm.machines) if machine.driver is not None]
+    down = [machine for machine in farm.machines if machine.driver is None]
+    match rng.choice(("hold", "hold", "release", "release", "crash", "start")):
+        case "crash" if len(up) > 1:
+            farm.machines[rng.choice(up)].crash()
+        case "start" if down:
+            rng.choice(down).start()
+        case "hold" | "release" as order:
+            await farm.ask(f"node.{order}", rng.choice(up), 15.0, node=rng.choice(farm.machines).name)
+        case _:
+            pass
+
+
 async def _something_happens(farm: Farm, rng: Random, jobs: list[str]) -> None:
     up = [number for number, machine in enumerate(farm.machines) if machine.driver is not None]
     down: list[Machine] = [machine for machine in farm.machines if machine.driver is None]
