@@ -5,7 +5,7 @@ from __future__ import annotations
 from scripts.reference_pages.markdown import code, page, table
 from tui.commands import COMMANDS
 from tui.keymap import KEYS, Place, shown_key
-from tui.tables import EVENT_FIELDS, JOB_FIELDS, NODE_FIELDS, TASK_FIELDS
+from tui.tables import EVENTS, JOBS, NODES, TASKS
 
 TITLES = {
     Place.ANYWHERE: "Everywhere",
@@ -25,8 +25,8 @@ def pages() -> dict[str, str]:
         parts += [f"## {title}", table(("keys", "what it does", "id"), rows)]
     commands = [(code(f":{one.name}"), one.takes, one.line) for one in COMMANDS.values()]
     parts += ["## The command line", table(("command", "takes", "what it does"), commands)]
-    filters = {"jobs": JOB_FIELDS, "machines": NODE_FIELDS, "tasks": TASK_FIELDS, "events": EVENT_FIELDS}
-    fields = [(kind, ", ".join(map(code, of.names))) for kind, of in filters.items()]
+    filters = {"jobs": JOBS, "machines": NODES, "tasks": TASKS, "events": EVENTS}
+    fields = [(kind, ", ".join(map(code, of.fields.known))) for kind, of in filters.items()]
     parts += ["## What filters compare", table(("rows", "names"), fields)]
     return {"keys.md": page("Keys of the dashboard", *parts)}
 
