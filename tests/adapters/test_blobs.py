@@ -237,7 +237,7 @@ def test_start_empties_tmp_and_keeps_parts(root: Path) -> None:
 
 def test_question_about_many_blobs_keeps_nothing_in_memory(store: BlobStore) -> None:
     store.missing([BlobAddress(n, 5, bytes(16)) for n in range(1000)])
-    assert store._open_parts == {}
+    assert store._begun.open == {}
 
 
 def test_many_threads_writing_one_blob_make_one_blob(store: BlobStore) -> None:
@@ -249,7 +249,7 @@ def test_many_threads_writing_one_blob_make_one_blob(store: BlobStore) -> None:
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(lambda _: store.confirm(address_of(BIG)), range(8)))
     assert content(store, address_of(BIG)) == BIG
-    assert (store.held, store._open_parts) == (Held(1, len(BIG)), {})
+    assert (store.held, store._begun.open) == (Held(1, len(BIG)), {})
 
 
 def test_many_threads_taking_in_the_same_content_keep_it_once(store: BlobStore, tmp_path: Path) -> None:

@@ -12,28 +12,21 @@ Layout below the root: that of `shelf`, `parts/`, and `tmp/`, which is emptied a
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import itertools
 import os
-import stat
-import time
-from contextlib import contextmanager, suppress
-from enum import Enum
-from threading import Lock
-from typing import TYPE_CHECKING, NamedTuple
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import xxhash
 
 from farmd.adapters.blobs.ageing import reserve
+from farmd.adapters.blobs.begun import Begun
 from farmd.adapters.blobs.errors import BlobsFailed, blaming_disk
-from farmd.adapters.blobs.parts import PIECE_BYTES, Part, Wrote
+from farmd.adapters.blobs.intake import How, Intake, Pack
+from farmd.adapters.blobs.parts import PIECE_BYTES, Wrote
 from farmd.adapters.blobs.shelf import Shelf, address_of
 from farmd.adapters.blobs.upload import Upload
-from farmd.ingest.copying import clone, copy, write_all
-from farmd.ingest.hashing import address_of_bytes, hash_descriptor
-from protocol.errors import PeerError
-from protocol.ids import BlobAddress, parse_blob_address
+from protocol.ids import BlobAddress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -44,23 +37,6 @@ if TYPE_CHECKING:
     from farmd.core.events import HeldBlob
 
 EMPTY = BlobAddress(xxhash.xxh64(b"").intdigest(), 0, hashlib.md5(b"", usedforsecurity=False).digest())
-
-
-class How(Enum):
-    """How a local file is taken in."""
-
-    MOVE = "move"
-    COPY = "copy"
-    REFLINK = "reflink"
-    """Share the blocks where the file system can, else copy."""
-
-
-class Pack(NamedTuple):
-    """What became of blobs that arrived together: stored (or here before), not what they are called, refused."""
-
-    stored: list[BlobAddress]
-    corrupt: list[BlobAddress]
-    failed: list[BlobAddress]
 
 
 class BlobStore:
@@ -75,20 +51,12 @@ class BlobStore:
     """
 
     def __init__(self, root: Path, on_lost: Callable[[BlobAddress], None] = lambda _: None) -> None:
-        self._lock = Lock()
-        self._open_parts: dict[BlobAddress, Part] = {}
-        self._parts, self._tmp = root / "parts", root / "tmp"
-        self._tmp_name = str(self._tmp)
-        self._serial = itertools.count(1)
+        self._begun = Begun(root / "parts")
         with blaming_disk(f"open the content store {root}"):
             self._shelf = Shelf(root, on_lost)
-            self._parts.mkdir(exist_ok=True)
-            self._tmp.mkdir(exist_ok=True)
-            for leftover in self._tmp.iterdir():
-                leftover.unlink()
-            for leftover in self._parts.glob("*.map"):
-                if not leftover.with_suffix(".part").exists():
-                    leftover.unlink()
+            self._begun.prepare()
+            self._intake = Intake(self._shelf, root / "tmp")
+            self._intake.prepare()
 
     @property
     def held(self) -> Held:
@@ -102,12 +70,10 @@ class BlobStore:
             BlobsFailed: The disk is full or bad.
         """
         with blaming_disk("open the content store again"):
-            if self._shelf.is_in_place() and self._parts.is_dir():
+            if self._shelf.is_in_place() and self._begun.is_in_place():
                 return True
-            for folder in (self._parts, self._tmp):
-                folder.mkdir(parents=True, exist_ok=True)
-            with self._lock:
-                self._open_parts.clear()
+            self._begun.begin_anew()
+            self._intake.make_folder()
             return False
 
     def addresses(self) -> Iterator[BlobAddress]:
@@ -153,18 +119,8 @@ class BlobStore:
         Raises:
             BlobsFailed: The disk is bad.
         """
-        dropped = 0
         with blaming_disk("look at unfinished blobs"):
-            for path in list(self._parts.glob("*.part")):
-                address = _address_of_part(path)
-                if address is None or _idle_s(path) < idle_s:
-                    continue
-                with self._part(address) as part:
-                    if _idle_s(path) >= idle_s:
-                        part.forget()
-                        part.path.unlink(missing_ok=True)
-                        dropped += 1
-        return dropped
+            return self._begun.drop_idle(idle_s)
 
     def candidates(self, xxh64: int, size: int) -> list[BlobAddress]:
         """List complete blobs of this xxHash64 and size; only an equal MD5 makes one of them the same content."""
@@ -180,7 +136,7 @@ class BlobStore:
         """
         absent: list[tuple[BlobAddress, tuple[int, ...]]] = []
         with blaming_disk("list what has been begun"):
-            begun, here = self._begun(), True
+            begun, here = self._begun.names(), True
         for address in dict.fromkeys(addresses):
             here = self._shelf.holds(address, likely=here)  # mostly as the one before: all files of a job, or none
             if here or (address == EMPTY and self.confirm(address)):
@@ -188,7 +144,7 @@ class BlobStore:
             if not begun or f"{address}.part" not in begun:
                 absent.append((address, ()))
                 continue
-            with self._part(address) as part, blaming_disk(f"read {address}"):
+            with self._begun.part(address) as part, blaming_disk(f"read {address}"):
                 if not (part.have and part.is_full and self.confirm(address)):
                     absent.append((address, tuple(sorted(part.have))))
         return tuple(absent)
@@ -198,7 +154,7 @@ class BlobStore:
         path = self.path(address)
         try:
             if path is None:
-                with self._part(address) as part:
+                with self._begun.part(address) as part:
                     return part.read(index)
             with path.open("rb", buffering=0) as file:
                 data = os.pread(file.fileno(), PIECE_BYTES, index * PIECE_BYTES) if index >= 0 else b""
@@ -213,7 +169,7 @@ class BlobStore:
             DiskFull: No room; the pieces before it stay.
             BlobsFailed: The disk is bad.
         """
-        with self._part(address) as part, blaming_disk(f"write {address}"):
+        with self._begun.part(address) as part, blaming_disk(f"write {address}"):
             return Wrote.HELD if self.path(address) else part.write(index, xxh64, data)
 
     def confirm(self, address: BlobAddress, *, durable: bool = True) -> bool:
@@ -226,7 +182,7 @@ class BlobStore:
         Raises:
             BlobsFailed: The disk is full or bad, or pieces are missing.
         """
-        with self._part(address) as part, blaming_disk(f"complete {address}"):
+        with self._begun.part(address) as part, blaming_disk(f"complete {address}"):
             if self.path(address):
                 return True
             if address.size == 0:
@@ -244,8 +200,7 @@ class BlobStore:
 
     def follow(self, address: BlobAddress) -> None:
         """Hash what has arrived of a blob without a gap, so that `confirm` finds little left to do."""
-        with self._lock:
-            part = self._open_parts.get(address)
+        part = self._begun.known(address)
         if part is not None:
             part.follow()
 
@@ -272,37 +227,9 @@ class BlobStore:
 
         A power cut may take them back until `settle`.
         """
-        pack, written, at = Pack([], [], []), {}, 0
-        whole = memoryview(data)
-        for address in addresses:
-            content = whole[at : at + address.size]
-            at += address.size
-            if address_of_bytes(content) != address:
-                pack.corrupt.append(address)
-                continue
-            try:
-                written[address] = self._write(content)
-            except OSError:
-                pack.failed.append(address)
-        refused = dict.fromkeys(self._shelf.put((temporary, address) for address, temporary in written.items()))
-        pack.failed.extend(refused)
-        pack.stored.extend([address for address in written if address not in refused])
-        self._discard_parts(pack.stored)
+        pack = self._intake.put(addresses, data)
+        self._begun.discard(pack.stored)
         return pack
-
-    def _write(self, content: memoryview) -> str:
-        """Write a small file that has no name in the store yet; one system call each, for they come by the thousand."""
-        temporary = f"{self._tmp_name}/{next(self._serial)}"
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
-        try:
-            write_all(descriptor, content)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(temporary)  # noqa: PTH108
-            raise
-        finally:
-            os.close(descriptor)
-        return temporary
 
     def begin(self, address: BlobAddress) -> Upload:
         """Start or resume taking a blob from a client; see `Upload`.
@@ -338,20 +265,7 @@ class BlobStore:
             BlobsFailed: It cannot be read, is no regular file, or changed meanwhile.
         """
         with blaming_disk(f"take in {path}"):
-            source = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-            try:
-                status = os.fstat(source)
-                if not stat.S_ISREG(status.st_mode):
-                    raise BlobsFailed(f"cannot take in {path}: not a regular file")
-                # Another name of the same file would be a way to write into the store.
-                if how is How.MOVE and status.st_nlink == 1:
-                    return self._move_in(path, source)
-                address = self._copy_in(source, reflink=how is not How.COPY)
-            finally:
-                os.close(source)
-            if how is How.MOVE:
-                path.unlink()
-            return address
+            return self._intake.adopt(path, how)
 
     def verify(self, address: BlobAddress) -> bool:
         """Hash a complete blob again; one that is no longer what its name says is set aside.
@@ -368,93 +282,10 @@ class BlobStore:
         Raises:
             BlobsFailed: The disk is bad.
         """
-        with self._part(address) as part, blaming_disk(f"delete {address}"):
+        with self._begun.part(address) as part, blaming_disk(f"delete {address}"):
             part.forget()
             part.path.unlink(missing_ok=True)
             self._shelf.remove(address)
 
-    @contextmanager
-    def _part(self, address: BlobAddress) -> Iterator[Part]:
-        """Lock the part of this blob; it stays in memory only while it has pieces.
 
-        A part may be dropped while another thread waits for its lock; that thread must not go on with an object that
-        nobody else knows, so it looks again.
-        """
-        while True:
-            with self._lock:
-                part = self._open_parts.get(address)
-                if part is None:
-                    part = self._open_parts[address] = Part(address, self._parts)
-            with part.lock:
-                if self._open_parts.get(address) is not part:
-                    continue
-                try:
-                    yield part
-                finally:
-                    with self._lock:
-                        if part.is_idle and self._open_parts.get(address) is part:
-                            del self._open_parts[address]
-                return
-
-    def _temporary(self) -> Path:
-        return self._tmp / str(next(self._serial))
-
-    def _begun(self) -> set[str]:
-        """List the parts: few or none, where 100,000 small files would each be looked for."""
-        with suppress(FileNotFoundError):
-            return set(os.listdir(self._parts))  # noqa: PTH208  # names are wanted, not paths
-        return set()
-
-    def _discard_parts(self, addresses: Iterable[BlobAddress]) -> None:
-        """Remove what an earlier try left of blobs that are complete now."""
-        begun: set[str] = set()
-        with suppress(OSError):  # what is left lies there until it has been idle for long
-            begun = self._begun()
-        for address in addresses if begun else ():
-            if f"{address}.part" in begun:
-                with self._part(address) as part, suppress(OSError):
-                    part.forget()
-                    part.path.unlink(missing_ok=True)
-
-    def _move_in(self, path: Path, source: int) -> BlobAddress:
-        before = os.fstat(source)
-        address = hash_descriptor(source)
-        after = os.fstat(source)
-        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-            raise BlobsFailed(f"cannot take in {path}: it changed while it was read")
-        try:
-            os.utime(source)  # a renderer may have set another time, and this is that of the last use
-            self._shelf.install(path, address, durable=True)
-        except OSError as error:
-            if error.errno != errno.EXDEV:
-                raise
-            os.lseek(source, 0, os.SEEK_SET)
-            address = self._copy_in(source, reflink=False)
-            path.unlink()
-        return address
-
-    def _copy_in(self, source: int, *, reflink: bool) -> BlobAddress:
-        temporary = self._temporary()
-        try:
-            with temporary.open("xb+", buffering=0) as target:
-                shared = reflink and clone(source, target.fileno())
-                address = hash_descriptor(target.fileno()) if shared else copy(source, target.fileno())
-            self._shelf.install(temporary, address, durable=True)
-        except BaseException:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            raise
-        return address
-
-
-def _address_of_part(path: Path) -> BlobAddress | None:
-    with suppress(PeerError):
-        return parse_blob_address(path.stem)
-    return None  # somebody else's file
-
-
-def _idle_s(path: Path) -> float:
-    """Seconds since a file was written, by the wall clock; 0 if it is gone."""
-    with suppress(FileNotFoundError):
-        return time.time() - path.stat().st_mtime
-    return 0.0
+__all__ = ["EMPTY", "BlobStore", "How", "Pack"]
