@@ -7,8 +7,6 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
@@ -21,7 +19,7 @@ from PIL import Image
 
 from tests.e2e.farm import ROOT, Farm, free_port, until
 from tests.e2e.scenes import HEIGHT, WIDTH, make_blend
-from tests.e2e.webdoor import Caller, Door, add_door, command_task, good, md5_of, refused, row_of
+from tests.e2e.webdoor import Caller, Door, add_door, command_task, good, md5_of, refused, row_of, run_script
 
 
 @pytest.fixture
@@ -282,16 +280,6 @@ def test_the_howto_does_what_it_says_with_curl_alone(door: Door, tmp_path: Path)
     picture = next(path for path in tmp_path.glob("*.png"))
     with Image.open(picture) as image:
         assert image.size == (WIDTH, HEIGHT)
-
-
-def run_script(script: str, folder: Path, caller: Caller) -> str:
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script], cwd=folder, capture_output=True, text=True, timeout=60, check=False,
-        env={**os.environ, "PATH": path, "TOKEN": caller.token},
-    )  # fmt: skip
-    assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
 
 
 def test_events_are_waited_for(door: Door) -> None:

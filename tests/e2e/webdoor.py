@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import requests
@@ -11,8 +15,6 @@ import xxhash
 from tests.e2e.farm import Farm, free_port, until
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.e2e.farm import Member
 
 PIECE = 1 << 20
@@ -109,3 +111,14 @@ def add_door(farm: Farm, name: str, *options: str) -> Door:
     """Add a node that serves HTTP."""
     port = free_port()
     return Door(farm.add(name, "--web", f"127.0.0.1:{port}", *options), port)
+
+
+def run_script(script: str, folder: Path, caller: Caller) -> str:
+    """Run a script of a shell as somebody with a token, and return what it prints."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script], cwd=folder, capture_output=True, text=True, timeout=60, check=False,
+        env={**os.environ, "PATH": path, "TOKEN": caller.token},
+    )  # fmt: skip
+    assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
+    return done.stdout

@@ -154,6 +154,11 @@ def test_a_range_that_cannot_be_is_refused(header: str | None, length: int | Non
     assert refused.value.status == status
 
 
+@pytest.mark.parametrize("length", [0, None])
+def test_a_range_without_a_part_says_that_everything_was_sent(length: int | None) -> None:
+    assert span_of("bytes */10", length) == (10, 0, 10)
+
+
 def test_what_nobody_goes_on_with_is_removed_at_the_next_start(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "web", 1 << 30)
     spool.open()
