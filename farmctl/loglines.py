@@ -43,6 +43,7 @@ class LinePrinter:
         self._held: dict[str, View] = {}
         self._colours: dict[str, str] = {}
         self._width = 0
+        self._next: object = None
 
     @property
     def is_json(self) -> bool:
@@ -55,13 +56,12 @@ class LinePrinter:
         Args:
             lines: As a node sends them.
             prefix: Whose they are.
-            gaps: Mark where lines were left out in between.
+            gaps: Mark where lines were left out in between, here and since the last lines.
         """
-        last: object = None
         for line in lines:
-            if gaps and last is not None and line.get("offset") != last and not self.is_json:
+            if gaps and self._next is not None and line.get("offset") != self._next and not self.is_json:
                 click.echo(_GAP)
-            last = line.get("next")
+            self._next = line.get("next")
             self._line(line, prefix)
 
     def answer(self, answer: View, prefix: str = "") -> None:

@@ -49,13 +49,21 @@ def read(session: Session, asked: View, **how: Any) -> Iterator[View]:
 
 
 def find(session: Session, asked: View, **how: Any) -> Iterator[View]:
-    """Yield answers with what matches, from the start of a log to its end."""
+    """Yield answers with what matches, from the start of a log to its end; each line once, in the order of the log."""
     answer = _read_there(session, "log.find", asked, **how)
     asked = asked | {"attempt": answer["attempt"]}
-    yield answer
-    while not answer["complete"]:
+    held: dict[int, View] = {}
+    shown_to = -1
+    while True:
+        for line in answer["lines"]:  # those around a match may be around the next one too, or match themselves
+            if line["offset"] > shown_to and (line["match"] or line["offset"] not in held):
+                held[line["offset"]] = line
+        known = [offset for offset in sorted(held) if answer["complete"] or offset < answer["next"]]
+        shown_to = max([shown_to, *known])
+        yield answer | {"lines": [held.pop(offset) for offset in known]}
+        if answer["complete"]:
+            return
         answer = _read_there(session, "log.find", asked, **(how | {"from": answer["next"]}))
-        yield answer
 
 
 def _read_there(session: Session, op: str, asked: View, **how: Any) -> View:

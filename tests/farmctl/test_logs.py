@@ -164,6 +164,18 @@ def test_more_matches_than_fit_into_an_answer_are_all_printed(tmp_path: Path) ->
     assert len(node.asked("log.find")) > 10
 
 
+@pytest.mark.parametrize("apart", [1, 3, 9])
+def test_lines_around_matches_are_printed_once_also_where_answers_meet(tmp_path: Path, apart: int) -> None:
+    rows = [f"rare {n}" if n % apart == 0 else f"dull {n}" for n in range(150 * apart)]
+    node = LogNode(tmp_path, text_of(rows))
+    printed = run(node, "logs", JOB, "--grep", "rare", "--context", "2").stdout.splitlines()
+    assert len(node.asked("log.find")) > 1
+    assert [line for line in printed if line != "--"] == [
+        row for n, row in enumerate(rows) if min(n % apart, -n % apart if n < 149 * apart else 99) <= 2
+    ]
+    assert printed.count("--") == (149 if apart > 5 else 0)
+
+
 def test_errors_are_found_as_renderers_print_them(tmp_path: Path) -> None:
     node = LogNode(tmp_path, text_of(["fine", "Error: no camera", "0 errors = 0", "Warning: odd"]))
     assert run(node, "logs", JOB, "--errors").stdout.splitlines() == ["Error: no camera"]
