@@ -41,6 +41,7 @@ def state(served: Served, token: str = "good") -> requests.Response:
 def test_a_whole_file_is_verified_and_handed_over(served: Served) -> None:
     answer = put(served, DATA, xxhash=XXH)
     assert (answer.status_code, answer.json()["complete"], answer.json()["xxhash"]) == (201, True, XXH)
+    assert "Connection" not in answer.headers, "the next one comes over the same connection"
     assert [bytes(blob) for blob in served.table.blobs.values()] == [DATA]
     assert list(served.settings.spool_dir.rglob("*.part")) == []
     assert put(served, DATA).status_code == 200, "it is not taken twice"

@@ -75,7 +75,7 @@ def test_a_client_that_takes_its_answer_slowly_gets_all_of_it(served: Served, mo
     }  # fmt: skip
     pace, came = threading.Event(), 0
     with served.connect() as slow:
-        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 262_144)
         slow.sendall(f"GET /api/v1/jobs?limit=8000 HTTP/1.1\r\nHost: x\r\n{AUTH}Connection: close\r\n\r\n".encode())
         while data := slow.recv(262_144):
             came += len(data)
