@@ -163,6 +163,16 @@ _NODES: Final = _keys(
     ("drain", "D", "order('drain')", "drain: run empty; asks first", "drain"),
     changes=True,
 )
+_FARM: Final = _keys(
+    Place.FARM,
+    "Move",
+    ("down", "j down", "move(1)", "down", ""),
+    ("up", "k up", "move(-1)", "up", ""),
+    ("page_down", "pagedown ctrl+f ctrl+d", "page(1)", "a page down", ""),
+    ("page_up", "pageup ctrl+b ctrl+u", "page(-1)", "a page up", ""),
+    ("first", "g home", "go(0)", "the begin", ""),
+    ("last", "G end", "go(-1)", "the end", ""),
+)
 _LOG: Final = [
     *_keys(
         Place.LOG,
@@ -196,7 +206,7 @@ _LOG: Final = [
     ),
 ]
 
-KEYS: Final[tuple[Key, ...]] = (*_ANYWHERE, *_TABLE, *_JOBLIKE, *_JOB, *_NODES, *_LOG)
+KEYS: Final[tuple[Key, ...]] = (*_ANYWHERE, *_TABLE, *_JOBLIKE, *_JOB, *_NODES, *_FARM, *_LOG)
 _SHOWN: Final = {
     "slash": "/",
     "colon": ":",

@@ -13,6 +13,7 @@ TITLES = {
     Place.JOBLIKE: "On jobs: in the overview, the list of jobs, and an opened job",
     Place.JOB: "In an opened job",
     Place.NODES: "On machines",
+    Place.FARM: "On the page of the farm",
     Place.LOG: "In a log",
 }
 

@@ -11,6 +11,7 @@ from tests.tui.conftest import dashboard
 from tests.tui.recorded import NODES, RecordedSource, flight_job, job, job_answer
 from tui.ordering import AT_ONCE
 from tui.orders import PATIENCE_S
+from tui.screens.job import JobScreen
 from tui.screens.sheet import Question
 from tui.source import JobTold
 from tui.tasks import TaskRows
@@ -225,5 +226,59 @@ def test_command_opens_a_job_by_the_begin_of_its_name_and_names_both_where_it_co
             await session.shows(HERO)
             await command(session, "job lookdev hair")
             assert session.source.watched == "j0000070"
+
+    play(story)
+
+
+# -- the command line -------------------------------------------------------------------------------------------------
+
+
+def test_command_opens_a_job_by_name() -> None:
+    async def story() -> None:
+        async with dashboard() as session:
+            await session.press("colon")
+            await session.type("job lookdev_hero")
+            await session.press("enter")
+            assert isinstance(session.app.screen, JobScreen)
+            assert session.source.watched == HERO
+
+    play(story)
+
+
+def test_command_is_completed_by_tab_and_a_typo_gets_a_proposal() -> None:
+    async def story() -> None:
+        async with dashboard() as session:
+            await session.press("colon")
+            await session.type("prio")
+            await session.press("tab")
+            assert session.app.front.prompt.line.value == "priority"
+            await session.press("escape", "colon")
+            await session.type("prioritty 3")
+            await session.press("enter")
+            await session.shows("did you mean priority?")
+
+    play(story)
+
+
+def test_command_holds_a_machine_by_name() -> None:
+    async def story() -> None:
+        source = RecordedSource(node_hold=lambda **_: {})
+        async with dashboard(source=source) as session:
+            await session.press("colon")
+            await session.type("hold ws02")
+            await session.press("enter", "enter")
+            assert source.orders() == [("node.hold", {"node": "n-ws02", "why": ""})]
+
+    play(story)
+
+
+def test_retry_of_marked_frames_asks_first() -> None:
+    async def story() -> None:
+        source = RecordedSource(job_control=lambda **_: {"state": "rendering"})
+        async with dashboard(source=source) as session:
+            await session.press("2", "enter", "e", "space", "e", "space", "r")
+            await session.shows("Render frames 41,78 of job city_flyover_v012 again?")
+            await session.press("y")
+            assert source.orders()[0][1] == {"job": CITY, "action": "retry", "frames": "41,78", "why": ""}
 
     play(story)

@@ -15,7 +15,7 @@ import pytest
 
 from tests.tui.conftest import dashboard
 from tests.tui.recorded import RecordedSource
-from tests.tui.test_keys import log_answer
+from tests.tui.test_looking import log_answer
 
 FOLDER = Path(__file__).with_name("screens")
 SCREENS: dict[str, tuple[tuple[int, int], tuple[str, ...], str]] = {

@@ -45,8 +45,27 @@ class FarmViewScreen(FarmScreen):
         lines = farm_lines(console.farm, console.nodes.rows.values(), self.checks, self.me)
         alerts = console.farm.get("alerts") or []
         if alerts:
-            lines += [(), (Run("What needs somebody", "strong"),), *map(alert_runs, alerts)]
+            lines = [(Run("What needs somebody", "strong"),), *map(alert_runs, alerts), (), *lines]
+        more = int(console.farm.get("alert_count") or 0) - len(alerts)
+        if alerts and more > 0:
+            lines.insert(len(alerts) + 1, (Run(f"  and {more} more: farmctl status -o json", "muted"),))
         self.query_one("#farm-lines", RunBox).show(lines)
+
+    @property
+    def _page(self) -> VerticalScroll:
+        return self.query_one("#page", VerticalScroll)
+
+    def action_move(self, lines: int) -> None:
+        """Scroll."""
+        self._page.scroll_relative(y=lines, animate=False)
+
+    def action_page(self, pages: int) -> None:
+        """Scroll by what is on the screen."""
+        self.action_move(pages * max(1, self._page.size.height - 1))
+
+    def action_go(self, line: int) -> None:
+        """Scroll to the begin, or to the end."""
+        self._page.scroll_to(y=line if line >= 0 else self._page.max_scroll_y, animate=False)
 
     def action_details(self) -> None:
         """There is nothing to choose here."""

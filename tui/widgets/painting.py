@@ -67,10 +67,14 @@ class RunBox(Painting):
     def show(self, lines: Sequence[Runs]) -> None:
         """Show other lines; nothing is drawn if they are the same."""
         fresh = list(lines)
-        if fresh != self._lines:
-            grown = len(fresh) != len(self._lines)
-            self._lines = fresh
-            self.refresh(layout=grown and self.styles.height is not None and self.styles.height.is_auto)
+        if fresh == self._lines:
+            return
+        grown = len(fresh) != len(self._lines) and self.styles.height is not None and self.styles.height.is_auto
+        self._lines = fresh
+        if grown:
+            # Textual keeps a height that it measured between two requests for a layout; another style is measured anew.
+            self.styles.min_height = len(fresh)
+        self.refresh(layout=grown)
 
     @property
     def lines(self) -> list[Runs]:
