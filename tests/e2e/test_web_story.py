@@ -36,9 +36,7 @@ def test_the_page_takes_a_job_through_the_farm_with_curl_alone(farm: Farm, tmp_p
     before_repair, after_repair = script.split("again=", 1)
     assert door.url in before_repair
 
-    told = run_script(
-        f"{before_repair}\ntouch {paint}\nagain={after_repair}", tmp_path, door.user("rose", "wrangler")
-    )
+    told = run_script(f"{before_repair}\ntouch {paint}\nagain={after_repair}", tmp_path, door.user("rose", "wrangler"))
 
     in_order = (
         '"complete":true',
