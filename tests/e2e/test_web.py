@@ -242,7 +242,7 @@ def test_a_job_is_changed_archived_and_deleted_over_http(door: Door) -> None:
     body = {"name": "n", "renderer": "command", "command": "true", "frames": "1"}
     same = {good(anna.ask("POST", "/api/v1/jobs", json=body, headers={"Idempotency-Key": "n"}))["job"] for _ in "12"}
     (job,) = same
-    assert [one["id"] for one in anna.get("/api/v1/jobs")["jobs"]] == [job], "it is one job however often it is asked for"
+    assert [one["id"] for one in anna.get("/api/v1/jobs")["jobs"]] == [job], "however often it is asked for"
     edited = good(anna.ask("PATCH", f"/api/v1/jobs/{job}", json={"changes": {"priority": 80}, "why": "soon"}))
     assert [one["field"] for one in edited["changed"]] == ["priority"]
     until(lambda: anna.get(f"/api/v1/jobs/{job}")["state"] == "completed", "it is done")
