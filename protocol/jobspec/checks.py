@@ -72,6 +72,8 @@ _PATTERNS: Final = {
     "output_dir": (re.compile(r"(/|[A-Za-z]:[\\/]|\\\\).*", re.DOTALL), "it is not an absolute path"),
 }
 _ABSOLUTE = re.compile(r"(/|[A-Za-z]:([\\/]|$)|\\\\).*", re.DOTALL)
+_HALF = re.compile("[\ud800-\udfff]")
+"""Half of a surrogate pair."""
 _PARAM_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _LABEL_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
@@ -101,7 +103,8 @@ def check_fields(part: DataclassInstance) -> None:
 def _check_text(name: str, value: str, max_chars: int | None) -> None:
     if max_chars is not None and len(value) > max_chars:
         raise refusal(name, f"{len(value)} characters are more than {max_chars}")
-    if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
+    # not letter by letter: each change of a job checks all of up to 512 KB anew
+    if "\0" in value or (not value.isascii() and _HALF.search(value)):
         raise refusal(name, "it holds a NUL character or is not valid UTF-8", "rename the file, or write it anew")
 
 
