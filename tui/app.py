@@ -164,6 +164,7 @@ class Dashboard(App[int]):
             return  # the screens are being taken apart: a part of the front one may be gone already
         late = self.console_model.tick()
         if late:
+            self.ordering.tidy()
             row = self.console_model.row_anywhere(late[0]) or {}
             what = str(row.get("name") or late[0]) if len(late) == 1 else counted(len(late), "order")
             self.tell((Run("⧗ ", "warning"), Run(f"{printable(what)}: not confirmed yet, but sent and on the way")))

@@ -7,6 +7,7 @@ their mark when the node has taken the order, and the message of what has come t
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from protocol.errors import UserError
@@ -26,11 +27,21 @@ AT_ONCE: Final = 8
 _ARGUMENT: Final = {Subject.JOB: "job", Subject.NODE: "node"}
 
 
+@dataclass(slots=True)
+class _Tally:
+    """How much of what was ordered together has come true: the feed tells it in several parts."""
+
+    what: str
+    wanted: int
+    done: int = 0
+
+
 class Ordering:
     """Orders of one dashboard."""
 
     def __init__(self, dashboard: Dashboard) -> None:
         self._dashboard = dashboard
+        self._tallies: dict[str, _Tally] = {}
 
     def order(self, order: Order, keys: list[str], why: str = "") -> None:
         """Order something, after asking where that is due; what makes no sense is not sent, and says why.
@@ -58,9 +69,13 @@ class Ordering:
                 why=why,
                 must_type=order.must_type(rows),
             )
-            dashboard.push_screen(
-                question, lambda answer: None if answer is None else self._send(order, sensible, answer)
-            )
+            dashboard.push_screen(question, lambda answer: self._answered(order, sensible, answer))
+
+    def _answered(self, order: Order, keys: list[str], answer: str | None) -> None:
+        if answer is None:
+            self._dashboard.tell((Run("nothing was ordered", "muted"),))
+        else:
+            self._send(order, keys, answer)
 
     def retry_frames(self, job: str, frames: Iterable[int]) -> None:
         """Render chosen frames again, after asking."""
@@ -68,17 +83,46 @@ class Ordering:
 
     def confirm(self, done: list[tuple[str, Order]]) -> None:
         """Say what has come true, and take the marks away that stood for it."""
-        if not done:
-            return
-        console, order = self._dashboard.console_model, done[0][1]
-        keys = [key for key, one in done if one is order]
-        rows = console.rows_of(order, keys)
-        what = what_of(order.subject, rows) if len(rows) == len(keys) else counted(len(keys), order.subject.value)
-        self._dashboard.tell((Run("● ", "completed"), Run(f"{what} {order.done}")))
-        console.unmark([key for key, _ in done])
+        told: list[Run] = []
+        for order in {order.id: order for _, order in done}.values():
+            count = sum(one.id == order.id for _, one in done)
+            told += [Run("● ", "completed"), Run(f"{self._counted(order, count)} {order.done}   ")]
+        if told:
+            self._dashboard.tell(tuple(told))
+            self._dashboard.console_model.unmark([key for key, _ in done])
+        self.tidy()
+
+    def _counted(self, order: Order, count: int) -> str:
+        tally = self._tallies.get(order.id)
+        if tally is None:
+            return counted(count, order.subject.value)
+        tally.done += count
+        return tally.what if tally.done >= tally.wanted else f"{tally.done} of {tally.what}"
+
+    def tidy(self) -> None:
+        """Begin to count anew what nothing is on its way of any more."""
+        under_way = self._dashboard.console_model.pending.order_ids
+        self._tallies = {order: tally for order, tally in self._tallies.items() if order in under_way}
+
+    def _add(self, order: Order, keys: list[str]) -> None:
+        tally = self._tallies.get(order.id)
+        if tally is None:
+            rows = self._dashboard.console_model.rows_of(order, keys)
+            self._tallies[order.id] = _Tally(what_of(order.subject, rows), len(keys))
+        else:
+            tally.wanted += len(keys)
+            tally.what = counted(tally.wanted, order.subject.value)
+
+    def _refuse(self, order: Order, key: str) -> None:
+        self._dashboard.console_model.pending.refused(key)
+        tally = self._tallies.get(order.id)
+        if tally is not None and tally.wanted > 1:
+            tally.wanted -= 1
+            tally.what = counted(tally.wanted, order.subject.value)
 
     def _send(self, order: Order, keys: list[str], why: str) -> None:
         dashboard, console = self._dashboard, self._dashboard.console_model
+        self._add(order, keys)
         for key in keys:
             console.pending.began(key, order)
         dashboard.draw()
@@ -96,7 +140,7 @@ class Ordering:
                     await dashboard.source.call(order.op, **{_ARGUMENT[order.subject]: key}, **order.args, why=why)
                 except UserError as error:
                     refused.append(error)
-                    console.pending.refused(key)
+                    self._refuse(order, key)
                 else:
                     taken.append(key)
                     console.pending.sent(key, console.mono())

@@ -279,6 +279,11 @@ class PendingOrders:
         return key in self._orders
 
     @property
+    def order_ids(self) -> set[str]:
+        """What kinds of orders are on their way."""
+        return {pending.order.id for pending in self._orders.values()}
+
+    @property
     def unsent(self) -> int:
         """How many no node has taken yet."""
         return sum(pending.sent_at is None for pending in self._orders.values())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.tui.conftest import dashboard
-from tests.tui.recorded import NODES, RecordedSource, flight_job, job, job_answer
+from tests.tui.recorded import JOBS, NODES, RecordedSource, flight_job, job, job_answer
 from tui.ordering import AT_ONCE
 from tui.orders import PATIENCE_S
 from tui.screens.job import JobScreen
@@ -53,7 +53,7 @@ def test_three_jobs_are_deleted_only_after_their_number(typed: str, deleted: int
             await session.type(typed)
             await session.press("enter")
             assert not isinstance(session.app.screen, Question)
-            await session.settle()
+            await session.shows("deleting…" if deleted else "nothing was ordered")
             assert {args["job"] for _, args in source.orders()} == ({TITLES, PLATES, TEST} if deleted else set())
 
     play(story)
@@ -117,6 +117,24 @@ def test_large_bulk_is_sent_some_at_a_time_and_none_of_it_expires_before_it_was_
             session.app._tick()
             assert len(pending) == 0
             await session.shows("24 orders: not confirmed yet")
+
+    play(story)
+
+
+def test_bulk_that_comes_true_in_parts_is_counted_to_its_whole() -> None:
+    async def story() -> None:
+        source = quiet()
+        async with dashboard(source=source) as session:
+            await session.press("2", "G", "space", "k", "space", "k", "k", "space", "D")
+            await session.type("3")
+            await session.press("enter")
+            source.tell_changes(removed=[TEST])
+            await session.shows("● 1 of 3 jobs deleted")
+            source.tell_changes(removed=[TITLES, PLATES])
+            await session.shows("● 3 jobs deleted")
+            await session.press("g", "p")
+            source.tell_changes(next(row for row in JOBS if row["id"] == CITY) | {"state": "paused"})
+            await session.shows("● job city_flyover_v012 paused")
 
     play(story)
 
