@@ -28,7 +28,7 @@ _POLL_S: Final = 0.5
 def tail(session: Session, asked: View, count: int, **how: Any) -> View:
     """Read the last lines; the answer that is returned holds them all."""
     answer = _read_there(session, "log.tail", asked, lines=min(count, PAGE), **how)
-    asked = asked | {"attempt": answer["attempt"]}
+    asked = asked | _named(answer)
     page = answer
     while len(answer["lines"]) < count and not page["complete"] and page["lines"]:
         missing = min(PAGE, count - len(answer["lines"]))
@@ -40,7 +40,7 @@ def tail(session: Session, asked: View, count: int, **how: Any) -> View:
 def read(session: Session, asked: View, **how: Any) -> Iterator[View]:
     """Yield answers from the start of a log to where it ends now."""
     answer = _read_there(session, "log.read", asked, lines=PAGE, **how)
-    asked = asked | {"attempt": answer["attempt"]}
+    asked = asked | _named(answer)
     yield answer
     how.pop("since_ms", None)
     while not answer["complete"]:
@@ -51,7 +51,7 @@ def read(session: Session, asked: View, **how: Any) -> Iterator[View]:
 def find(session: Session, asked: View, **how: Any) -> Iterator[View]:
     """Yield answers with what matches, from the start of a log to its end; each line once, in the order of the log."""
     answer = _read_there(session, "log.find", asked, **how)
-    asked = asked | {"attempt": answer["attempt"]}
+    asked = asked | _named(answer)
     held: dict[int, View] = {}
     shown_to = -1
     while True:
@@ -64,6 +64,11 @@ def find(session: Session, asked: View, **how: Any) -> Iterator[View]:
         if answer["complete"]:
             return
         answer = _read_there(session, "log.find", asked, **(how | {"from": answer["next"]}))
+
+
+def _named(answer: View) -> View:
+    """Name the attempt that an answer is of, and its task: a node then need not look for it among all of the job."""
+    return {name: answer[name] for name in ("attempt", "task")}
 
 
 def _read_there(session: Session, op: str, asked: View, **how: Any) -> View:
@@ -95,7 +100,7 @@ def follow(session: Session, asked: View, seen: View, **how: Any) -> Iterator[Vi
     Raises:
         UserError: The log was removed meanwhile. That its machine is away is told by the last answer.
     """
-    asked = asked | {"attempt": seen["attempt"]}
+    asked = asked | _named(seen)
     while not (seen["ended"] and seen["complete"] and not seen.get("partial")):
         if seen["complete"]:
             answer: View = session.call(

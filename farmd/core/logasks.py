@@ -19,7 +19,9 @@ Called by `farmd.core.logs`.
 
 from __future__ import annotations
 
+from itertools import chain
 from math import inf
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from farmd.core.arguments import job_of, number_of, seconds_of, task_of, text_of
@@ -44,6 +46,9 @@ DEFAULT_MATCHES = 100
 FOLLOW_S = 20.0
 SHOWN_LETTERS = 80
 """So much of a list of frames is told to a person."""
+_URGENT = (AttemptState.FAILED, AttemptState.RUNNING)
+_NEWEST = attrgetter("started_ms", "id")
+_DIGITS = 20
 
 
 def find_attempt(node: Node, event: ClientAsked) -> tuple[Job, Attempt]:
@@ -55,17 +60,26 @@ def find_attempt(node: Node, event: ClientAsked) -> tuple[Job, Attempt]:
     job = job_of(node, event)
     task = named_task(job, event)
     wanted = text_of(event, "attempt", "")
-    tasks = [task] if task is not None else list(job.tasks.touched())
-    attempts = [attempt for index in tasks for attempt in job.tasks.attempts_of(index)]
     if wanted:
-        attempts = [attempt for attempt in attempts if str(attempt.id) == wanted]
-        if not attempts:
-            raise NotFound(f"job {job.id} has no attempt {wanted}", "", f"farmctl logs {job.id} --list")
-    urgent = (AttemptState.FAILED, AttemptState.RUNNING)
-    found = max(attempts, key=lambda attempt: (attempt.state in urgent, attempt.started_ms, attempt.id), default=None)
+        return job, _attempt_named(job, task, wanted)
+    attempts = list(job.tasks.attempts() if task is None else job.tasks.attempts_of(task))
+    urgent = [attempt for attempt in attempts if attempt.state in _URGENT]
+    found = max(urgent or attempts, key=_NEWEST, default=None)
     if found is None:
         raise _nothing_yet(job, task)
     return job, found
+
+
+def _attempt_named(job: Job, task: TaskIndex | None, wanted: str) -> Attempt:
+    """Find an attempt by its id; whoever follows one asks four times a second and need not name its task."""
+    running = (attempt for attempt in job.running.values() if task in (None, attempt.task))
+    others = job.tasks.attempts() if task is None else job.tasks.attempts_of(task)
+    number = wanted.rpartition(".")[2]
+    n = int(number) if number.isdecimal() and len(number) < _DIGITS else -1  # to compare numbers is ten times faster
+    found = next((each for each in chain(running, others) if each.id.n == n and str(each.id) == wanted), None)
+    if found is None:
+        raise NotFound(f"job {job.id} has no attempt {wanted}", "", f"farmctl logs {job.id} --list")
+    return found
 
 
 def named_task(job: Job, event: ClientAsked) -> TaskIndex | None:

@@ -7,6 +7,8 @@ a gap than late. Called by `farmd.core.logs`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from heapq import nlargest
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from farmd.core.arguments import job_of, number_of, text_of
@@ -30,6 +32,8 @@ MAX_ATTEMPTS = 1000
 MAX_SIZES = 64
 """Logs of one list whose size is asked for: those of the newest attempts."""
 SIZE_PATIENCE_S = 1.0
+_STARTED_MS = attrgetter("started_ms")
+_NEWEST = attrgetter("started_ms", "id")
 _CAUSES = {int(cause): word_of(cause) for cause in FailureClass}
 
 
@@ -54,13 +58,13 @@ class LogLists:
         job = job_of(self._node, event)
         state, task = text_of(event, "state", ""), named_task(job, event)
         attempts = _attempts_of(job, task, state)
-        attempts.sort(key=lambda attempt: (attempt.started_ms, attempt.id), reverse=True)
         limit = max(0, min(number_of(event, "limit", DEFAULT_ATTEMPTS), MAX_ATTEMPTS))
-        views = [self._view(job, attempt) for attempt in attempts[:limit]]
+        latest = newest(attempts, limit)
+        views = [self._view(job, attempt) for attempt in latest]
         data = {"schema": "farm.loglist.v1", "job": job.id, "total": len(attempts), "attempts": views}
         gathering = _Gathering(event.client, data)
         if event.args.get("sizes", True):
-            self._ask_sizes(turn, gathering, attempts[: min(limit, MAX_SIZES)])
+            self._ask_sizes(turn, gathering, latest[:MAX_SIZES])
         if not gathering.open:
             _reply(turn, gathering)
 
@@ -97,9 +101,22 @@ class LogLists:
 def _attempts_of(job: Job, task: TaskIndex | None, state: str) -> list[Attempt]:
     if task is None and state == word_of(AttemptState.RUNNING):
         return list(job.running.values())  # asked again and again of jobs with many attempts
-    tasks = [task] if task is not None else list(job.tasks.touched())
-    attempts = [attempt for index in tasks for attempt in job.tasks.attempts_of(index)]
-    return [attempt for attempt in attempts if not state or word_of(attempt.state) == state]
+    attempts = list(job.tasks.attempts() if task is None else job.tasks.attempts_of(task))
+    if not state:
+        return attempts
+    wanted = [each for each in AttemptState if word_of(each) == state]
+    return [attempt for attempt in attempts if attempt.state in wanted]
+
+
+def newest(attempts: list[Attempt], limit: int) -> list[Attempt]:
+    """Return so many, the newest first; of a large job most are passed over by one look at a number.
+
+    Rows come about in the order of time, so the last ones first: the rest is then below what is wanted.
+    """
+    if len(attempts) > limit:
+        oldest_ms = min(nlargest(limit, map(_STARTED_MS, reversed(attempts))), default=0)
+        attempts = [attempt for attempt in attempts if attempt.started_ms >= oldest_ms]
+    return nlargest(limit, attempts, key=_NEWEST)
 
 
 def _reply(turn: Turn, gathering: _Gathering) -> None:

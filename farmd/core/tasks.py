@@ -18,6 +18,7 @@ Called by `farmd.core.job`; must never grant, stop or time anything by itself.
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from farmd.core.bitmap import Mark, TaskMap
@@ -126,6 +127,10 @@ class Tasks:
     def touched(self) -> Iterator[TaskIndex]:
         """Yield the tasks that have attempts."""
         return iter(self._attempts)
+
+    def attempts(self) -> Iterator[Attempt]:
+        """Yield all attempts of all tasks; there may be hundreds of thousands, so look at each only briefly."""
+        return chain.from_iterable(self._attempts.values())
 
     # -- changes: rows ------------------------------------------------------------------------------------------------
 

@@ -103,7 +103,7 @@ class LogScreen(FarmScreen):
     def _take_first(self, answer: dict[str, Any]) -> None:
         self.window.begin_at_end(answer)
         if answer.get("attempt"):
-            self.which = {"job": self.which["job"], "attempt": answer["attempt"]}
+            self.which = {"job": self.which["job"], "task": answer.get("task"), "attempt": answer["attempt"]}
         if not answer.get("found", True) and not self.window.lines:
             self.lines.empty = _why_none(answer)
         elif not self.window.lines:
@@ -360,7 +360,7 @@ class LogScreen(FarmScreen):
         if not 0 <= at < len(ids):
             self.tell((Run("there is no other attempt that way", "muted"),))
             return
-        self.which = {"job": self.which["job"], "attempt": ids[at]}
+        self.which = {"job": self.which["job"], "task": task, "attempt": ids[at]}
         self.window = self.lines.window = LogWindow()
         self._work(self._begin(), "log")
 
