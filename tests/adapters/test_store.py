@@ -257,7 +257,7 @@ def test_migration_that_fails_half_way_leaves_nothing_of_itself(tmp_path: Path) 
 
 def test_exported_names_are_exactly_these() -> None:
     opened = {"EventFilter", "Loaded", "SqliteStore", "StoreFailed", "StoreFull", "Verdict", "check"}
-    assert set(store_package.__all__) == opened | {"count_rows", "out_of_use", "remove", "was_corrupt"}
+    assert set(store_package.__all__) == opened | {"count_rows", "out_of_use", "read_rows", "remove", "was_corrupt"}
 
 
 # -- who may read it

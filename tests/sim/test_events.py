@@ -157,7 +157,7 @@ def test_node_that_was_off_tells_what_happened_meanwhile_as_the_others_do() -> N
         late.start()
         await asyncio.sleep(20)
         (submitted,), (priority,) = lines(late, "submitted", job), lines(late, "priority", job)
-        assert (submitted.actor, priority.actor, priority.why) == ("anna", "anna@n01", WHY)
+        assert (submitted.actor, priority.actor, priority.why) == ("anna@n01", "anna@n01", WHY)
         assert priority.at_ms == happened_ms
         assert priority.noted_ms - priority.at_ms > 55_000, "it learned of it late, and says so"
         for machine in farm.machines:
