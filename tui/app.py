@@ -168,6 +168,8 @@ class Dashboard(App[int]):
             row = self.console_model.row_anywhere(late[0]) or {}
             what = str(row.get("name") or late[0]) if len(late) == 1 else counted(len(late), "order")
             self.tell((Run("⧗ ", "warning"), Run(f"{printable(what)}: not confirmed yet, but sent and on the way")))
+        if self.console_model.age():
+            self.draw()
         self.front.tell_edges()
 
     def _job_lost(self, told: JobLost) -> None:

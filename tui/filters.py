@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _PARTS: Final = re.compile(r'(?:"[^"]*"|[^,\s"]|")+')
 _SIGNS: Final = re.compile("[=<>~]")
+_WITH_TIME: Final = frozenset({"age", "ended", "seen"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,11 @@ class Filter:
             if not test(row, moment):
                 return self._inverse
         return not self._inverse or not self._tests
+
+    @property
+    def moves(self) -> bool:
+        """Tell whether rows come and go with time alone."""
+        return not self.names.isdisjoint(_WITH_TIME)
 
 
 EVERYTHING: Final = Filter("")

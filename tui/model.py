@@ -171,6 +171,13 @@ class TableModel(Generic[K]):
         self.marks.drop([key for key in self.marks if key not in self._key_of])
         self._follow_marks(thaw=False)
 
+    def age(self) -> bool:
+        """Time has passed: hold a filter that asks for it against the rows again; tells whether anything was done."""
+        if self._stale or self._frozen is not None or not self.filter.moves:
+            return False
+        self._rebuild()
+        return True
+
     def sort_by(self, column: str) -> None:
         """Sort by a column; by the same one again turns the order round."""
         known = next((one for one in self.columns if one.id == column), None)

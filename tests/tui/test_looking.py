@@ -152,3 +152,17 @@ def test_page_of_the_farm_begins_with_what_needs_somebody_and_is_scrolled_to_its
             await session.until(lambda: "What needs" not in session.screen(), "a page further down")
 
     play(story)
+
+
+def test_machine_comes_into_a_filter_by_absence_when_it_has_been_away_for_so_long() -> None:
+    async def story() -> None:
+        async with dashboard() as session:
+            await session.press("3")
+            session.app.front.set_filter("seen>10m")
+            assert len(session.app.console_model.nodes) == 0
+            session.clock.now += 400
+            session.app._tick()
+            await session.shows("render02")
+            assert session.app.console_model.nodes.shown() == ["n-render02"]
+
+    play(story)
