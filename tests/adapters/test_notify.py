@@ -264,6 +264,18 @@ def test_a_try_that_finds_all_threads_stuck_waits_for_one_and_is_no_failure(
         assert carry(away, away, hook(well.url), limit_s=0.2) == ["no answer within 0.2 s"] * 2 + [""]
 
 
+def test_a_machine_without_a_thread_to_spare_says_so_and_tells_when_it_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(notify, "THREADS", 1)
+    with receiver(says(200)) as well:
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refuse)
+            assert carry(hook("http://127.0.0.1:1/"), hook("http://127.0.0.1:1/")) == ["can't start new thread"] * 2
+        assert carry(hook(well.url)) == [""]
+
+
 def test_a_handshake_that_never_ends_is_ended_with_its_thread() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         (error,) = carry(hook(f"https://127.0.0.1:{server.getsockname()[1]}/"), limit_s=0.3)

@@ -36,7 +36,7 @@ class SimLogs:
         self.seeks += 1
         text = self.texts.get(ref)
         if text is None:
-            return LogExcerpt(found=False)
+            return LogExcerpt(found=False, complete=True)
         size = len(text)
         if query.size >= 0 and size <= query.size:
             return LogExcerpt(True, size, min(query.offset, size), complete=True)

@@ -102,7 +102,11 @@ class Notifier:
 
         await self._threads.acquire()
         attempt = Attempt(self._url_s)
-        answered = attempt.start(work, freed=self._threads.release)
+        try:
+            answered = attempt.start(work, freed=self._threads.release)
+        except RuntimeError as error:  # this machine has no thread left
+            self._threads.release()
+            return told(error)
         try:
             async with asyncio.timeout(self._url_s):
                 return await answered

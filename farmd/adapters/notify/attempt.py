@@ -45,6 +45,9 @@ class Attempt:
 
         Returns:
             What `work` says.
+
+        Raises:
+            RuntimeError: The system gives no thread; `freed` is not called.
         """
         loop = asyncio.get_running_loop()
         answered: asyncio.Future[str] = loop.create_future()
