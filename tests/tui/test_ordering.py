@@ -149,8 +149,9 @@ def test_reason_behind_reject_stands_in_the_question_and_is_sent() -> None:
             await session.press("2", "j")
             await command(session, "reject too dark")
             await session.shows("too dark")
+            await session.type("!")
             await session.press("enter")
-            assert source.orders() == [("job.control", {"job": HERO, "action": "reject", "why": "too dark"})]
+            assert source.orders() == [("job.control", {"job": HERO, "action": "reject", "why": "too dark!"})]
 
     play(story)
 

@@ -94,7 +94,7 @@ class Question(ModalScreen[str | None]):
             yield RunBox([(Run(self._question, "strong"),), (), *_wrapped(self._loses)], id="question-lines")
             if self._types:
                 wanted = f"type {self._must_type}" if self._must_type else "why? others read this (may stay empty)"
-                yield Input(self._why, placeholder=wanted, id="question-typed", compact=True)
+                yield Input(self._why, placeholder=wanted, id="question-typed", compact=True, select_on_focus=False)
             yield RunBox([(), self._keys()], id="question-keys")
 
     def _keys(self) -> Runs:
