@@ -29,12 +29,14 @@ def check(name: str, *, ok: bool, text: str, hint: str = "") -> View:
 
 def checks_of(status: View) -> list[View]:
     """Check the farm."""
-    nodes = status.get("nodes") or []
+    admitted = status.get("nodes") or []
+    unnamed = [n for n in admitted if n.get("epoch") == 0]
+    nodes = [n for n in admitted if n not in unnamed]
+    away = [n for n in nodes if n.get("state") in _AWAY]
     return [
         _leader(status),
-        _of_nodes(
-            "machines", [n for n in nodes if n.get("state") in _AWAY], "all answer", "does not answer", _LOST_HINT
-        ),
+        _of_nodes("machines", away, "all answer", "does not answer", _LOST_HINT),
+        _of_nodes("admissions", unnamed, "all have said what they are", "has never said what it is", _UNNAMED_HINT),
         _of_nodes("sick", [n for n in nodes if n.get("state") == NodeState.SICK], "none", "fails jobs", _SICK_HINT),
         _renderers(nodes),
         _versions(nodes),
@@ -49,6 +51,7 @@ def checks_of(status: View) -> list[View]:
 
 
 _LOST_HINT: Final = "switch it on; if it is gone for good: farmctl node replace NAME NEW"
+_UNNAMED_HINT: Final = "one that is not joining just now, and that nobody knows: farmctl node evict NAME"
 _SICK_HINT: Final = "farmctl node show NAME, and the log of what failed there: farmctl logs JOB --frame N"
 _DISK_HINT: Final = "make room there, or limit the store: farmd run --store-quota"
 

@@ -128,6 +128,16 @@ def test_a_farm_without_a_leader_is_electing_one() -> None:
     assert "none yet (electing)" in run(FakeNode(answers), "farm", "status").stdout
 
 
+def test_a_machine_that_was_let_in_and_never_said_what_it_is_is_told_apart_from_one_that_is_off() -> None:
+    answers = farm()
+    answers["farm.status"]["nodes"].append(node_view(id="5f" * 8, name="5f" * 8, state="lost", epoch=0, software=""))
+    result = run(FakeNode(answers), "farm", "doctor")
+    assert f"admissions: {'5f' * 8}: has never said what it is" in result.stdout
+    assert f"farmctl node evict {'5f' * 8}" in result.stdout
+    assert "machines: all answer" in result.stdout
+    assert result.exit_code == 1
+
+
 def test_the_interface_that_others_build_on() -> None:
     job = json.loads(run(FakeNode(farm()), "job", "show", JOB, "-o", "json").stdout)
     assert {"state", "progress", "total", "completed_frames", "failed_frames", "nodes"} <= set(job)
