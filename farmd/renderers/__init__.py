@@ -12,7 +12,7 @@ end well somewhere). Scripts speak to the farm in lines that begin with `@farmd 
     @farmd saved {"frame": 3, "path": "/…/0003.png", "width": 1920, "height": 1080}
     @farmd problem missing_asset 2 files are missing: //tex/wood.png, //lib/tree.blend
 
-The modules beside this one never import one another; `registry` loads them by name.
+The modules beside this one never import one another; `registry` loads them by name, and opens `work` with them.
 """
 
 from __future__ import annotations
