@@ -64,6 +64,8 @@ class ReasonCode(StrEnum):
 class ReasonWords:
     """How one code is shown; `{name}`, `{name:size}` and `{name:time}` stand for arguments.
 
+    `{name:clause}` stands for what somebody said, behind a colon, or for nothing.
+
     Attributes:
         glyph: The mark beside the text.
         text: Says why.
@@ -87,21 +89,25 @@ REASON_WORDS: Final[Mapping[ReasonCode, ReasonWords]] = {
         "⏸", "only {seen} of {known} machines are here, and the job waits for most of them", "reconnect the network"
     ),
     ReasonCode.NO_NODES: ReasonWords("⧗", "no machine of the farm is there", "switch one on, or: farmctl farm status"),
-    ReasonCode.PAUSED: ReasonWords("⏸", "paused by {actor}", "farmctl job resume {job}"),
+    ReasonCode.PAUSED: ReasonWords("⏸", "paused by {actor}{why:clause}", "farmctl job resume {job}"),
     ReasonCode.JOB_PAUSED_ITSELF: ReasonWords(
         "⏸",
         "the job paused itself after {failed} failed tasks",
         "see farmctl logs {job}, then farmctl job resume {job}",
         "the job paused itself after a failed task",
     ),
-    ReasonCode.CANCELLED: ReasonWords("⌀", "cancelled by {actor}", "submit the job again if it is still wanted"),
+    ReasonCode.CANCELLED: ReasonWords(
+        "⌀", "cancelled by {actor}{why:clause}", "submit the job again if it is still wanted"
+    ),
     ReasonCode.GATE_TESTING: ReasonWords(
         "⧗", "waits for the test frames, {done} of {total} are done", "nothing to do: the rest follows by itself"
     ),
     ReasonCode.GATE_APPROVAL: ReasonWords(
         "⧗", "the test frames are done and wait for approval", "farmctl job approve {job}, or farmctl job reject {job}"
     ),
-    ReasonCode.GATE_REJECTED: ReasonWords("⌀", "{actor} rejected the test frames", "submit a corrected scene"),
+    ReasonCode.GATE_REJECTED: ReasonWords(
+        "⌀", "{actor} rejected the test frames{why:clause}", "submit a corrected scene"
+    ),
     ReasonCode.GATE_FAILED: ReasonWords(
         "✖", "test frame {frame} failed", "farmctl logs {job}, then farmctl job retry {job}"
     ),
@@ -322,4 +328,11 @@ def _shown(value: Value, unit: str) -> str:
 
 def _filled(template: str, args: Mapping[str, Value]) -> str:
     """Put arguments into words; one that an older or newer node did not send shows as a question mark."""
-    return _FIELD.sub(lambda found: _shown(args.get(found[1], "?"), found[2] or ""), template)
+
+    def filled(found: re.Match[str]) -> str:
+        name, unit = found[1], found[2] or ""
+        if unit == "clause":
+            return f": {printable(str(args[name]))}" if args.get(name) else ""
+        return _shown(args.get(name, "?"), unit)
+
+    return _FIELD.sub(filled, template)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from farmd.core.attempts import Attempt
     from farmd.core.job import Job
     from farmd.core.turn import Instant
-    from protocol.bodies import OutputFact
+    from protocol.bodies import ControlBody, OutputFact
     from protocol.ids import AttemptId, JobId, NodeId
     from protocol.reasons import Reason
 
@@ -227,13 +227,13 @@ def job_reason(job: Job, now: Instant, blocked_by: tuple[JobId, ...] = ()) -> Re
     """Say why a job as a whole gets no grants beyond what runs, or None; a finished job has none."""
     cancel, pause = job.control(JobField.CANCELLED), job.control(JobField.PAUSED)
     if job.cancelled:
-        return because(ReasonCode.CANCELLED, actor=cancel.actor if cancel else "?", job=job.id)
+        return _ordered(ReasonCode.CANCELLED, job, cancel)
     if job.state is JobState.COMPLETED:
         return None
     if job.given_up:
         return because(ReasonCode.MISSING_FEATURE, what=job.given_up, job=job.id)
     if job.paused_by_person:
-        return because(ReasonCode.PAUSED, actor=pause.actor if pause else "?", job=job.id)
+        return _ordered(ReasonCode.PAUSED, job, pause)
     if job.paused_by_failures:
         return because(ReasonCode.JOB_PAUSED_ITSELF, failed=job.count(Mark.FAILED), job=job.id)
     if blocked_by:
@@ -241,6 +241,13 @@ def job_reason(job: Job, now: Instant, blocked_by: tuple[JobId, ...] = ()) -> Re
     if job.retries.license_until > now.mono and job.state is not JobState.FAILED:
         return _license(job, now)
     return _gate_reason(job)
+
+
+def _ordered(code: ReasonCode, job: Job, order: ControlBody | None) -> Reason:
+    """Name who gave an order, and why."""
+    if order is None:
+        return because(code, actor="?", job=job.id)
+    return because(code, actor=order.actor, why=order.why, job=job.id)
 
 
 def _license(job: Job, now: Instant) -> Reason:
@@ -257,7 +264,7 @@ def _gate_reason(job: Job) -> Reason | None:
         case GateState.AWAITING_APPROVAL:
             return because(ReasonCode.GATE_APPROVAL, job=job.id)
         case GateState.REJECTED:
-            return because(ReasonCode.GATE_REJECTED, actor=decision.actor if decision else "?", job=job.id)
+            return _ordered(ReasonCode.GATE_REJECTED, job, decision)
         case GateState.FAILED:
             frame = job.plan.frames_of(facts.failed)[0] if facts.failed is not None else 0
             return because(ReasonCode.GATE_FAILED, frame=frame, job=job.id)

@@ -49,3 +49,17 @@ def test_frames_that_wait_for_their_next_try_have_one_reason_whatever_the_second
         pytest.fail("no two frames ever waited")
 
     play(scene)
+
+
+@pytest.mark.parametrize(("action", "words"), [("pause", "paused by "), ("cancel", "cancelled by ")])
+def test_what_a_job_was_stopped_for_stands_in_its_reason(action: str, words: str) -> None:
+    async def scene(farm: Farm) -> None:
+        job = await farm.submit()
+        await farm.data("job.control", job=job, action=action, why="need the machines")
+        listed = (await farm.data("job.list"))["jobs"][0]["reason"]["text"]
+        told = (await farm.data("why", job=job))["reasons"]
+        for text in (listed, *(reason["text"] for reason in told)):
+            assert text.startswith(words)
+            assert text.endswith(": need the machines")
+
+    play(scene)

@@ -43,7 +43,7 @@ def test_every_code_has_words() -> None:
         assert words.text
         assert words.hint
         for _, name, unit, _ in string.Formatter().parse(words.text + words.hint):
-            assert name is None or (name.isidentifier() and unit in ("", "size", "time"))
+            assert name is None or (name.isidentifier() and unit in ("", "size", "time", "clause"))
 
 
 def test_a_reason_speaks_in_units() -> None:
@@ -61,6 +61,14 @@ def test_one_is_not_spoken_of_as_many() -> None:
     assert because(ReasonCode.JOB_PAUSED_ITSELF, failed=1).text() == "the job paused itself after a failed task"
     for code, words in REASON_WORDS.items():
         assert "1" not in because(code, **dict.fromkeys(("count", "failed"), 1)).text() or not words.one
+
+
+def test_what_somebody_said_stands_behind_a_colon() -> None:
+    said = because(ReasonCode.PAUSED, actor="maria@vm", why="need the machines", job="j")
+    assert said.text() == "paused by maria@vm: need the machines"
+    assert because(ReasonCode.PAUSED, actor="maria@vm", why="", job="j").text() == "paused by maria@vm"
+    assert because(ReasonCode.PAUSED, actor="maria@vm", job="j").text() == "paused by maria@vm"
+    assert "\x1b" not in because(ReasonCode.PAUSED, actor="eve", why="\x1b[2J", job="j").text()
 
 
 def test_a_missing_argument_shows_as_a_question_mark() -> None:
