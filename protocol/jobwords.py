@@ -76,6 +76,8 @@ EDIT_WORDS: Final[dict[str, Word]] = {
     "output": Word("output_dir", _folder),
 }
 """What can be changed after submission, labels apart."""
+_FIXED: Final = ("frames", "command", "renderer", "chunk", "gate", "test-frames", "output-name")
+"""What people try to change, though tasks follow from it."""
 
 
 def read_edits(words: Iterable[str]) -> dict[str, int | str | None]:
@@ -104,7 +106,14 @@ def _edit_of(name: str, text: str) -> tuple[str, int | str | None]:
         return LABEL + name.removeprefix(LABEL_WORD), text
     word = EDIT_WORDS.get(name)
     if word is None:
-        meant = nearest_word(name, EDIT_WORDS)
-        hint = f"did you mean {meant}?" if meant else f"can be changed: {', '.join(EDIT_WORDS)}, label.NAME"
-        raise UsageError(f"{name[:80]!r} of a job cannot be changed", "it is fixed when the job is submitted", hint)
+        raise UsageError(
+            f"{name[:80]!r} of a job cannot be changed", "it is fixed when the job is submitted", _hint(name)
+        )
     return word.field, word.read(text) if text or name in _MAY_BE_EMPTY else None
+
+
+def _hint(name: str) -> str:
+    if name in _FIXED:
+        return f"make a new job with another: farmctl job resubmit JOB --with {name}=VALUE"
+    meant = nearest_word(name, EDIT_WORDS)
+    return f"did you mean {meant}?" if meant else f"can be changed: {', '.join(EDIT_WORDS)}, label.NAME"
