@@ -38,12 +38,17 @@ if TYPE_CHECKING:
 _SHOWN_RULES = 3
 
 
-def job_card(job: View, now_ms: int) -> Iterator[str]:
+def wide_job_card(job: View, now_ms: int) -> Iterator[str]:
+    """Describe one job, with the number by which programs made for another service know it."""
+    return job_card(job, now_ms, task_id=_text(job, "task_id"))
+
+
+def job_card(job: View, now_ms: int, *, task_id: str = "") -> Iterator[str]:
     """Describe one job."""
     yield from fields(
         [
             ("job", f"{job.get('id')}  {_text(job, 'name')}"),
-            ("task id", _text(job, "task_id")),
+            ("task id", f"{task_id} (of Renderbus: farmctl takes it as the job's id)" if task_id else ""),
             ("state", paint(job_state(job, now_ms), job_colour(job)) + _why_stopped(job)),
             ("progress", _progress(job)),
             ("reason", _reason(job)),
@@ -102,6 +107,8 @@ def _path_rules(job: View) -> str:
 
 
 def _output(job: View) -> str:
+    if job.get("leaves_outputs") is False:
+        return "none: the job was submitted without --output-name, so it promises no files"
     delivered, safe = (int(job.get(name) or 0) for name in ("delivered", "safe"))
     done = results_done(job)
     both = "all on two machines" if done and not job.get("unavailable_frames") else ""

@@ -76,8 +76,9 @@ def _hint(stopping: Sequence[Missing]) -> str:
     if repaired == len(stopping):
         return "read what was found instead: --repair; or render without: --allow-missing"
     if repaired:
-        return f"--repair finds {repaired} of them; say where others are: --map 'Y:/show=/mnt/show'; or --allow-missing"
-    return "say where they are: --map 'Y:/show=/mnt/show'; or render without: --allow-missing"
+        return f"--repair finds {repaired} of them; put the others there, or: --map 'Y:/show=/mnt/show'; or --allow-missing"
+    them, they = ("it", "it is") if len(stopping) == 1 else ("them", "they are")
+    return f"put {them} there, or say where {they}: --map 'Y:/show=/mnt/show'; or render without: --allow-missing"
 
 
 def frames_in(facts: Facts, scene: Path) -> FrameSet:

@@ -217,7 +217,7 @@ class Follower:
         if code is not ExitCode.WAITS_FOR_PERSON:
             if self._delivery is not None and self.view.get("deliver") == "client":
                 self._delivery.finish(self._links, self.view)
-            elif self.view.get("deliver") == "node":
+            elif self.view.get("deliver") == "node" and self.view.get("leaves_outputs", True):
                 self._await_arrival(job)
         self._progress.final(describe(self.view))
         return code

@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
 def task_card(task: View, now_ms: int) -> Iterator[str]:
     """Describe one task."""
+    frames = printable(str(task.get("frames", "")))
     kind = ", a test frame" if task.get("test") else ""
     yield from fields(
         [
-            ("task", f"{task.get('index')} of job {task.get('job')}{kind}"),
-            ("frames", printable(str(task.get("frames", "")))),
+            ("frame" if frames.isdecimal() else "frames", f"{frames}{kind}"),
+            ("task", f"{task.get('index')} of job {task.get('job')}"),
             ("state", paint(task_state(task, now_ms), task_colour(task)) + _running(task)),
             ("result", _result(task)),
             ("problem", printable(str(task.get("text") or ""))),

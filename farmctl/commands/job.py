@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from farmctl.context import Session, pass_session
+from farmctl.forms import Format
 from farmctl.lazy import Verb
 from farmctl.options import SORT, filter_option, job_argument, jobs_argument, wait_options
 from farmctl.selecting import keep_chosen, select_job, select_jobs
@@ -60,10 +61,11 @@ def show(session: Session, job_word: str) -> None:
 
 def show_job(session: Session, word: str) -> None:
     """Print one job."""
-    from farmctl.cards import job_card
+    from farmctl.cards import job_card, wide_job_card
 
+    card = wide_job_card if session.format is Format.WIDE else job_card
     document: View = session.call("job.show", job=select_job(session, word))
-    session.printer.one(document, str(document.get("id", "")), job_card)
+    session.printer.one(document, str(document.get("id", "")), card)
 
 
 @click.command(

@@ -32,7 +32,7 @@ def _count(name: str) -> Any:
 
 
 def _name(row: View, _now: int) -> str:
-    return "* (not listed)" if row.get("name") == EVERYBODY else str(row.get("name", ""))
+    return "* (everybody else)" if row.get("name") == EVERYBODY else str(row.get("name", ""))
 
 
 _USERS: Final = Listing(

@@ -134,9 +134,8 @@ def _of_farm(node: Node, turn: Turn) -> Iterator[Alert]:
             continue
         name = node.registry.name_of(which)
         if member.state is MemberState.DEAD and member.seen_at > -inf:
-            yield Alert(
-                "node_lost", "warning", f"{name} is lost: it did not say goodbye", f"look at {name}", node=which
-            )
+            text = f"{name} is lost: it did not say goodbye"
+            yield Alert("node_lost", "warning", text, f"farmctl node show {name}", node=which)
         elif member.is_here and node.jobs.health.is_sick(which):
             text = f"{name} is sick: what it rendered last failed"
             yield Alert("node_sick", "warning", text, f"farmctl node show {name}", node=which)

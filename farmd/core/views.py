@@ -172,6 +172,7 @@ def _job_details(node: Node, job: Job, status: JobStatus) -> dict[str, Any]:
         "scene": spec.scene_path or spec.scene,
         "path_rules": [list(rule) for rule in spec.path_rules],
         "output_dir": spec.output_dir,
+        "leaves_outputs": spec.leaves_outputs,
         "deliver": spec.deliver.value if spec.output_dir is not None else "none",
         "delivered": status.delivered,
         "delivery_error": node.outputs.delivery_errors.get(job.id, ""),

@@ -90,6 +90,7 @@ _DETAILS: Final = {
 }
 _DETAILS_SOMETIMES: Final = {
     "path_rules": items({"type": "array"}, "prefixes in the scene, and what is read instead"),
+    "leaves_outputs": flag("its tasks leave files that the farm collects"),
     "existing": text("what becomes of other files of the same names"),
     "delivery_error": text("why nothing is delivered just now"),
     "delivery_remark": text("what became of other files"),

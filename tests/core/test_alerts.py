@@ -89,6 +89,7 @@ def test_a_lost_machine_and_the_only_copies_that_it_has_are_told_until_it_is_bac
         await asyncio.sleep(20)  # suspected, then given up
         told = await alerts_on(farm)
         assert (told["node_lost"]["node"], told["node_lost"]["level"]) == (other.id, "warning")
+        assert told["node_lost"]["hint"].startswith("farmctl node show ")
         shown = "frames 1-4" if looked_at > 4 else "frames 1-2"
         assert told["only_copy"]["text"] == f"shot: n01 is off and has the only copy of {shown}"
         assert next(iter(told)) == "only_copy"  # errors first

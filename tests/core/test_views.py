@@ -63,3 +63,12 @@ def test_what_a_job_was_stopped_for_stands_in_its_reason(action: str, words: str
             assert text.endswith(": need the machines")
 
     play(scene)
+
+
+@pytest.mark.parametrize("name", ["f.{frame:04d}.png", None])
+def test_a_job_says_whether_it_leaves_files(name: str | None) -> None:
+    async def scene(farm: Farm) -> None:
+        job = await farm.submit(output_name=name, command="render {frame}")
+        assert (await farm.data("job.show", job=job))["leaves_outputs"] is (name is not None)
+
+    play(scene)

@@ -101,7 +101,7 @@ def test_missing_file_stops_the_submission_with_place_reason_and_repair(
         f"    it is not in {tmp_path}/tex",
         "error: a.blend needs 2 files that are missing",
         "  why: wood.fileTextureName: Y:/show/tex/wood.png: there is no drive Y: on this machine",
-        "  try: --repair finds 1 of them; say where others are: --map 'Y:/show=/mnt/show'; or --allow-missing",
+        "  try: --repair finds 1 of them; put the others there, or: --map 'Y:/show=/mnt/show'; or --allow-missing",
     ]
     assert {op for op, _ in node.calls} == {"path.list"}
     assert not (tmp_path / "out").exists()
@@ -144,6 +144,7 @@ def test_repair_of_a_part_does_not_let_the_rest_pass(node: FakeNode, reader: Fak
     result = run(node, "submit", "a.blend", "--repair")
     assert result.exit_code == 1
     assert "a.blend needs 1 file that is missing" in result.stderr
+    assert "  try: put it there, or say where it is: --map 'Y:/show=/mnt/show'; or render without" in result.stderr
 
 
 def test_rules_of_the_command_are_in_force(node: FakeNode, store: Store, reader: FakeReader, tmp_path: Path) -> None:

@@ -268,6 +268,17 @@ def test_nothing_finished_is_an_error(words: tuple[str, ...], tmp_path: Path) ->
     assert run(node, "job", "download", JOB, "-o", str(tmp_path), *words).exit_code == 1
 
 
+def test_job_that_promises_no_files_is_said_to_have_none(tmp_path: Path) -> None:
+    node = Results(FILES).node(leaves_outputs=False, completed_frames="1-3")
+    done = run(node, "job", "download", JOB, "-o", str(tmp_path / "out"))
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert "it promises no files" in done.stderr
+    assert not (tmp_path / "out").exists()
+    shown = run(node, "job", "show", JOB).stdout
+    assert "it promises no files" in shown
+    assert "on one machine only" not in shown
+
+
 def test_the_folder_of_the_job_is_taken_only_where_it_exists(tmp_path: Path) -> None:
     assert run(Results(FILES).node(output_dir=str(tmp_path)), "job", "download", JOB).exit_code == 0
     assert (tmp_path / "f.0001.png").exists()

@@ -53,7 +53,7 @@ def test_list_shows_roles_and_that_of_everybody_else(node: FakeNode) -> None:
     lines = run(node, "user", "list").stdout.splitlines()
     assert lines[0].split() == ["NAME", "ROLE", "TOKENS", "KEYS", "FULL", "NAME"]
     assert lines[1].split() == ["anna", "wrangler", "1", "Anna", "Ems"]
-    assert lines[2].split() == ["*", "(not", "listed)", "artist"]
+    assert lines[2].split() == ["*", "(everybody", "else)", "artist"]
     assert run(node, "user", "list", "-q").stdout == "anna\n*\n"
     assert json.loads(run(node, "user", "list", "--json").stdout) == LISTED
 
