@@ -21,8 +21,6 @@ from protocol.human import cell_width, plain_table, printable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-_TOLD_CELLS: Final = 32
-"""So much of the last column, a reason or a text, is worth more than the spare columns before it."""
 _LEAST_CELLS: Final = 8
 """What is left at least of a cell that is cut."""
 _GAP_CELLS: Final = 2
@@ -41,6 +39,7 @@ class Column(NamedTuple):
         colour: Names the colour of a row's cell, or "".
         spare: The lowest is left out first where a terminal is too narrow for the last column; 0 always stays.
         cut: Its cells are cut where leaving columns out does not suffice.
+        told: As the last column, a reason or a text: so many cells of it are worth more than the spare columns.
     """
 
     title: str
@@ -50,6 +49,7 @@ class Column(NamedTuple):
     colour: Callable[[View], str] | None = None
     spare: int = 0
     cut: bool = False
+    told: int = 32
 
 
 class Listing(NamedTuple):
@@ -144,7 +144,7 @@ def _fitted(columns: Sequence[Column], cells: list[list[str]], room: int) -> tup
         max(map(cell_width, (column.title, *texts)))
         for column, texts in zip(columns, zip(*cells, strict=True), strict=True)
     ]
-    widths[-1] = min(widths[-1], _TOLD_CELLS)
+    widths[-1] = min(widths[-1], columns[-1].told)
     kept = list(range(len(columns)))
 
     def excess() -> int:
