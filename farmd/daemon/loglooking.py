@@ -1,7 +1,7 @@
-"""Looks into logs for the core, off the event loop: two threads for what is quick, two for searches.
+"""Looks into logs for the core, off the event loop: two threads for what is quick, two for what reads the whole of one.
 
-A search waits for a process of its own; so many at a time, and so many waiting, that a curious person cannot take the
-machine from those who render on it.
+A search waits for a process of its own, and to count lines takes seconds for a log of gigabytes; so many at a time, and
+so many waiting, that a curious person cannot take the machine from those who render on it, nor the logs from others.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ class LogLooking:
 
     def seek(self, effect: SeekLog) -> None:
         """Answer a question by a `LogFound`."""
-        if not effect.query.how & How.FIND:
+        if not effect.query.how & (How.FIND | How.NUMBERS):
             self._quick.submit(self._seek, effect)
         elif len(self._waiting) >= MAX_WAITING:
-            fault = "too many searches wait at that node: try again in a moment"
+            fault = "too many searches or counts of lines wait at that node: try again in a moment"
             self._post(LogFound(effect.ask, LogExcerpt(found=True, fault=fault)))
         else:
             self._waiting.add(effect.ask)

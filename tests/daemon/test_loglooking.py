@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import TYPE_CHECKING, Any
 
 from farmd.adapters.joblog import JobLogs, Seeker
+from farmd.adapters.joblog.counts import LineCounts
 from farmd.core.effects import LeaveLog, SeekLog
 from farmd.daemon.loglooking import MAX_WAITING, SEARCHES, LogLooking
 from farmd.renderers.errorlines import errors_of, level_of
@@ -15,6 +17,8 @@ from tests.adapters.runnerkit import ref_of
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
+
+    import pytest
 
     from farmd.core.events import LogFound
 
@@ -55,6 +59,30 @@ def test_tail_is_answered_while_searches_take_their_time(tmp_path: Path) -> None
             looking.leave(LeaveLog(ask))
         ended = sorted([(await events.get()).ask for _ in range(SEARCHES)])
         assert ended == list(range(SEARCHES)), "those that had not begun never did"
+
+    assert looked(tmp_path, story) == []
+
+
+def test_tail_is_answered_while_the_lines_of_large_logs_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted, count = threading.Event(), LineCounts.before
+
+    def slow(self: LineCounts, name: str, fd: int, offset: int, *, always: bool) -> int | None:
+        if always:
+            counted.wait(10)
+        return count(self, name, fd, offset, always=always)
+
+    monkeypatch.setattr(LineCounts, "before", slow)
+
+    async def story(looking: LogLooking, events: asyncio.Queue[LogFound]) -> None:
+        for ask in range(4):
+            looking.seek(SeekLog(ask, ref_of(), TAIL._replace(how=int(How.BACKWARDS | How.NUMBERS))))
+        looking.seek(SeekLog(99, ref_of(), TAIL))
+        assert (await events.get()).ask == 99
+        counted.set()
+        found = [await events.get() for _ in range(4)]
+        assert [one.excerpt.lines[0].number for one in found] == [1] * 4
 
     assert looked(tmp_path, story) == []
 
