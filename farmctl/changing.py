@@ -126,7 +126,11 @@ def carry_out(
 def _one(session: Session, job: str, action: str, args: dict[str, Any]) -> View:
     if session.dry_run:
         view: View = session.call("job.show", job=job)
-        return {"job": job, "action": action, "state": view.get("state"), "changed": False, "dry_run": True}
+        would = {"job": job, "action": action, "state": view.get("state"), "changed": False, "dry_run": True}
+        if action == "priority":
+            before, value = view.get("priority"), args["value"]
+            would["changes"] = [] if before == value else [{"field": action, "from": before, "to": value}]
+        return would
     answer: View = session.call("job.control", job=job, action=action, **args)
     if answer.get("stored") == "here" and not answer.get("alone"):
         session.warn(f"{job}: stored here only, other machines learn of it as soon as one answers")
@@ -157,6 +161,10 @@ def _print(session: Session, document: View, line: Callable[[View], str], kind: 
 
 
 def _state_line(result: View) -> str:
+    if "changes" in result:
+        from farmctl.revising import changes_line
+
+        return changes_line(result)
     return f"{printable(str(result.get('state', '')))}{_remark(result)}"
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from protocol.errors import UsageError
 from protocol.frames import FrameSet, parse_frames, test_frame_choice
-from protocol.human import format_duration, format_size, nearest_word
+from protocol.human import format_duration, format_size, nearest_word, printable
 from protocol.jobedits import LABEL, PART_OF
 from protocol.jobspec import GateMode, GateSpec, JobSpec
 from protocol.jobwords import EDIT_WORDS, LABEL_WORD, Word, whole_number
@@ -126,6 +126,13 @@ def change_text(change: dict[str, Any]) -> str:
     field = str(change.get("field", ""))
     before, after = (value_text(field, change.get(side)) for side in ("from", "to"))
     return f"{field} {before} -> {after}"
+
+
+def changes_line(result: dict[str, Any]) -> str:
+    """Say what an order changed of a job, or would change."""
+    changes = ", ".join(change_text(item) for item in result["changes"])
+    would = " (would be)" if result.get("dry_run") and changes else ""
+    return printable(f"{changes}{would}" if changes else "(is so already)")
 
 
 def value_text(field: str, value: object) -> str:

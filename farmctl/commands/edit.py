@@ -11,10 +11,10 @@ from farmctl.changing import Order, carry_out, change
 from farmctl.context import Session, pass_session
 from farmctl.lazy import Verb
 from farmctl.options import change_options, jobs_argument
-from farmctl.revising import change_text
+from farmctl.revising import changes_line
 from farmctl.selecting import select_jobs
 from protocol.errors import UsageError
-from protocol.human import parse_duration, parse_size, printable
+from protocol.human import parse_duration, parse_size
 from protocol.jobedits import FIELDS, LABEL, check_name
 
 if TYPE_CHECKING:
@@ -88,13 +88,7 @@ def edit(session: Session, /, words: tuple[str, ...], why: str, **given: Any) ->
         done = answer.pop("changed", [])
         return {"job": job, "action": "edit"} | answer | {"changed": bool(done), "changes": done}
 
-    return carry_out(session, select_jobs(session, words), Order("edit"), ask, _line)
-
-
-def _line(result: View) -> str:
-    changes = ", ".join(change_text(item) for item in result["changes"])
-    would = " (would be)" if result.get("dry_run") and changes else ""
-    return printable(f"{changes}{would}" if changes else "(is so already)")
+    return carry_out(session, select_jobs(session, words), Order("edit"), ask, changes_line)
 
 
 def changes_of(given: dict[str, Any]) -> dict[str, Any]:

@@ -67,11 +67,14 @@ class Controls:
             raise UsageError(f"a job cannot be asked to {name!r}", "", "one of " + ", ".join(self._actions))
         if job.cancelled and name not in ("cancel", "delete", "archive", "unarchive"):
             raise UserError(f"job {job.id} was cancelled", "a cancelled job stays so", "submit it again")
-        written = action(turn, event, job)
+        before, written = job.priority, action(turn, event, job)
         self._node.fold(turn)
         known = self._node.jobs.get(job.id)
         state = self._node.jobs.state_of(job.id).value if known is not None else "deleted"
-        answer_order(self._node, turn, event, {"job": job.id, "changed": bool(written), "state": state}, written)
+        data = {"job": job.id, "changed": bool(written), "state": state}
+        if name == "priority" and written:
+            data["changes"] = [{"field": "priority", "from": before, "to": event.args["value"]}]
+        answer_order(self._node, turn, event, data, written)
 
     def _write(
         self, turn: Turn, event: ClientAsked, job: Job, field: JobField, body: ControlBody, *, rank: int = 0

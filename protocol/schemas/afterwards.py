@@ -22,7 +22,7 @@ CHANGE: Final = thing(
         "at_ms": instant("when"),
     }
 )
-_CHANGED: Final = thing(
+CHANGED: Final = thing(
     {
         "field": text("of the specification"),
         "from": {"type": ["integer", "string"], "description": "before"},
@@ -51,7 +51,7 @@ DOCUMENTS: Final[dict[str, Schema]] = {
     "farm.edit.v1": document(
         "farm.edit.v1",
         "What was changed of a job just now, and all that stands in for what was submitted.",
-        {"job": text("its id"), "changed": items(_CHANGED, "just now"), "edits": items(CHANGE, "all that hold")},
+        {"job": text("its id"), "changed": items(CHANGED, "just now"), "edits": items(CHANGE, "all that hold")},
         {**STORED, "dry_run": flag("nothing was changed")},
     ),
     "farm.costs.v1": document(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from protocol.schemas.afterwards import CHANGE, COSTS
+from protocol.schemas.afterwards import CHANGE, CHANGED, COSTS
 from protocol.schemas.parts import (
     NODE_REF,
     REASON,
@@ -174,6 +174,7 @@ _RESULT: Final = thing(
         "held_until_ms": instant("when the machine lets itself go"),
         "state": text("how it stands now"),
         "changed": flag("false: it was so already, or a dry run"),
+        "changes": items(CHANGED, "fields of a job, before and after"),
         "dry_run": flag("nothing was changed"),
         "error": thing(
             {"code": count("exit code"), "what": text("what"), "why": text("why"), "hint": text("what to try")},

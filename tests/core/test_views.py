@@ -72,3 +72,13 @@ def test_a_job_says_whether_it_leaves_files(name: str | None) -> None:
         assert (await farm.data("job.show", job=job))["leaves_outputs"] is (name is not None)
 
     play(scene)
+
+
+def test_a_new_priority_is_answered_with_the_one_before() -> None:
+    async def scene(farm: Farm) -> None:
+        job = await farm.submit()
+        asked = {"job": job, "action": "priority", "value": 90}
+        assert (await farm.data("job.control", **asked))["changes"] == [{"field": "priority", "from": 50, "to": 90}]
+        assert "changes" not in await farm.data("job.control", **asked)
+
+    play(scene)

@@ -93,7 +93,9 @@ def on_a_terminal(monkeypatch: pytest.MonkeyPatch, columns: int, *words: str, no
     ("columns", "left_out"),
     [(80, {"OWNER", "PRIO", "RUNNING", "FAILED", "AGE"}), (106, {"AGE"}), (120, set()), (140, set())],
 )
-def test_a_narrow_terminal_cuts_the_reason_before_columns_go_and_keeps_it(columns: int, left_out: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_narrow_terminal_cuts_the_reason_before_columns_go_and_keeps_it(
+    columns: int, left_out: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     reason = {"code": "no_node_fits_ram", "text": "no machine has 128G of memory; the largest has 64G"}
     jobs = FakeNode({"job.list": {"jobs": [job_view(reason=reason)]}})
     head, row = on_a_terminal(monkeypatch, columns, "job", "list", node=jobs)
