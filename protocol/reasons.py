@@ -71,14 +71,17 @@ class ReasonWords:
         text: Says why.
         hint: Says what can be done.
         one: Instead of the text where the count is 1.
+        next: Instead of the hint where no other job is in front, which `front` would name.
     """
 
     glyph: str
     text: str
     hint: str
     one: str = ""
+    next: str = ""
 
 
+_GO_BEFORE = "wait, or let it go before {front}: farmctl job priority {moved} {to}"
 _LIST_NODES = "see what each machine offers: farmctl node list -o wide"
 
 REASON_WORDS: Final[Mapping[ReasonCode, ReasonWords]] = {
@@ -162,13 +165,14 @@ REASON_WORDS: Final[Mapping[ReasonCode, ReasonWords]] = {
     ReasonCode.NODES_BUSY: ReasonWords(
         "○",
         "all {count} machines that fit are busy",
-        "wait, or raise it: farmctl job priority {job} 80",
+        _GO_BEFORE,
         "the one machine that fits is busy",
+        "nothing to do: it is next",
     ),
     ReasonCode.QUEUED_BEHIND: ReasonWords(
         "○",
         "{count} tasks of higher priority go first",
-        "wait, or raise it: farmctl job priority {job} 80",
+        _GO_BEFORE,
         "one task of higher priority goes first",
     ),
     ReasonCode.RETRY_DELAY: ReasonWords("⧗", "failed, tried again in {wait:time}", "farmctl logs {job}"),
@@ -242,7 +246,8 @@ class Reason:
 
     def hint(self) -> str:
         """Say in one line what can be done about it."""
-        return _filled(REASON_WORDS[self.code].hint, dict(self.args))
+        words, args = REASON_WORDS[self.code], dict(self.args)
+        return _filled(words.next if words.next and "front" not in args else words.hint, args)
 
     def to_dict(self) -> dict[str, object]:
         """Return plain values for JSON and msgpack."""

@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 NEAREST = 3
 EXPLAINED_AT_ONCE = 500
 """Jobs of one instant's lists that are held against the machines; a page of any list is shorter."""
+FRONT = 50
+"""So many jobs of the line are looked at for one that has a task ready."""
+HIGHEST = 100
+"""Largest priority."""
 _WILLING = (Mark.READY, Mark.DELAYED)
 """Marks of tasks that could be granted if a machine were there."""
 TASKS_EXPLAINED = 10_000
@@ -64,6 +68,7 @@ class Explain:
         self._fits: dict[Need, tuple[list[Capacity], list[tuple[Capacity, Misfit]]]] = {}
         self._willing: dict[Need, list[Capacity]] = {}
         self._ahead: dict[int, int] = {}
+        self._first: Job | None = None
 
     def headline(self, job: Job, now: Instant) -> dict[str, Any] | None:
         """Why the job does not go on as a whole, or None while something of it runs or it is over."""
@@ -98,6 +103,7 @@ class Explain:
             return
         bodies, membership = self._node.registry.bodies, self._node.membership
         self._now, self._listed, self._fits, self._willing, self._ahead = now, {}, {}, {}, {}
+        self._first = None
         self._capacities = [self._capacity(which) for which in membership.alive() if which in bodies]
         self._recent = {which: bodies[which] for which in membership.recent(now.mono) if which in bodies}
 
@@ -245,8 +251,8 @@ class Explain:
             willing = [capacity for capacity in willing if capacity.node in holders]
         ahead = self._tasks_before(job.priority)
         if ahead:
-            return because(ReasonCode.QUEUED_BEHIND, count=ahead, job=job.id)
-        return because(ReasonCode.NODES_BUSY, count=len(willing), job=job.id)
+            return because(ReasonCode.QUEUED_BEHIND, count=ahead, job=job.id, **self._in_front(job))
+        return because(ReasonCode.NODES_BUSY, count=len(willing), job=job.id, **self._in_front(job))
 
     def _not_held(self, need: Need, fitting: list[Capacity]) -> list[Capacity]:
         """List the nodes that fit a need and that nobody holds; the same for all jobs of a turn that need it."""
@@ -254,6 +260,22 @@ class Explain:
             hold_of = self._node.registry.hold_of
             self._willing[need] = [capacity for capacity in fitting if hold_of(capacity.node) is None]
         return self._willing[need]
+
+    def _in_front(self, job: Job) -> dict[str, str | int]:
+        """Name the job that is granted tasks before this one, and which priority would change that; nothing if none."""
+        first = self._first_in_line()
+        if first is None or job.grant_order <= first.grant_order:
+            return {}
+        moved, to = (job, first.priority + 1) if first.priority < HIGHEST else (first, max(0, job.priority - 1))
+        return {"front": first.spec.name, "moved": moved.id, "to": to}
+
+    def _first_in_line(self) -> Job | None:
+        """Find the job that is granted the next task; those that only wait for another try are few, or it is guessed."""
+        if self._first is None:
+            line = self._node.jobs.line()
+            ready = (other for other in line[:FRONT] if other.count(Mark.READY))
+            self._first = next(ready, line[0] if line else None)
+        return self._first
 
     def _tasks_before(self, priority: int) -> int:
         """Count the tasks that are ready and of higher priority; the line has the highest in front."""

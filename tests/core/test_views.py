@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from protocol.jobspec import GateMode, GateSpec
@@ -77,8 +79,44 @@ def test_a_job_says_whether_it_leaves_files(name: str | None) -> None:
 def test_a_new_priority_is_answered_with_the_one_before() -> None:
     async def scene(farm: Farm) -> None:
         job = await farm.submit()
-        asked = {"job": job, "action": "priority", "value": 90}
+        asked: dict[str, Any] = {"job": job, "action": "priority", "value": 90}
         assert (await farm.data("job.control", **asked))["changes"] == [{"field": "priority", "from": 50, "to": 90}]
         assert "changes" not in await farm.data("job.control", **asked)
 
     play(scene)
+
+
+async def _hint(farm: Farm, job: str) -> str:
+    (reason,) = (await farm.data("why", job=job))["reasons"]
+    return str(reason["hint"])
+
+
+def test_a_job_that_waits_for_machines_is_told_which_job_is_in_front_and_what_puts_it_there() -> None:
+    async def scene(farm: Farm) -> None:
+        off = GateSpec(GateMode.OFF)
+        first = await farm.submit(gate=off, name="first", frames="1-500")
+        await farm.until(lambda: bool(farm.started), 10.0)
+        usual = await farm.submit(gate=off, name="usual", frames="1-500")
+        urgent = await farm.submit(gate=off, name="urgent", frames="1-500")
+        assert await _hint(farm, usual) == f"wait, or let it go before first: farmctl job priority {usual} 51"
+        await farm.data("job.control", job=urgent, action="priority", value=90)
+        assert await _hint(farm, urgent) == "nothing to do: it is next"
+        assert await _hint(farm, usual) == f"wait, or let it go before urgent: farmctl job priority {usual} 91"
+        await farm.data("job.control", job=urgent, action="priority", value=100)
+        assert await _hint(farm, usual) == f"wait, or let it go before urgent: farmctl job priority {urgent} 49"
+        assert first != usual
+
+    play(scene, machines=1)
+
+
+def test_what_moves_a_job_to_the_front_does_so() -> None:
+    async def scene(farm: Farm) -> None:
+        off = GateSpec(GateMode.OFF)
+        await farm.submit(gate=off, name="first", frames="1-500")
+        await farm.until(lambda: bool(farm.started), 10.0)
+        later = await farm.submit(gate=off, name="later", frames="1-500")
+        *_, job, priority = (await _hint(farm, later)).split()
+        await farm.data("job.control", job=job, action="priority", value=int(priority))
+        assert await _hint(farm, later) == "nothing to do: it is next"
+
+    play(scene, machines=1)
