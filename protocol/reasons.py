@@ -54,6 +54,7 @@ class ReasonCode(StrEnum):
     NODES_BUSY = "nodes_busy"
     QUEUED_BEHIND = "queued_behind"
     RETRY_DELAY = "retry_delay"
+    RETRY_ELSEWHERE = "retry_elsewhere"
     LICENSE = "license"
     POISON = "poison"
     RESULT_AWAY = "result_away"
@@ -176,6 +177,9 @@ REASON_WORDS: Final[Mapping[ReasonCode, ReasonWords]] = {
         "one task of higher priority goes first",
     ),
     ReasonCode.RETRY_DELAY: ReasonWords("⧗", "failed, tried again in {wait:time}", "farmctl logs {job}"),
+    ReasonCode.RETRY_ELSEWHERE: ReasonWords(
+        "⧗", "failed on {where}, waits for room on another machine, at most {wait:time}", "farmctl logs {job}"
+    ),
     ReasonCode.LICENSE: ReasonWords(
         "⧗", "no licence of {renderer} is free, tried again in {wait:time}", "nothing to do: it costs no retry"
     ),

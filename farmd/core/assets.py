@@ -110,10 +110,18 @@ class Assets:
         """True while the job's files are on their way, or being looked for."""
         return job in self._wanted
 
-    def lost(self, turn: Turn, job: JobId, spec: JobSpec, *, again: bool) -> None:
-        """Files of the job are gone or damaged here: take the word back, and fetch them `again` if they are needed."""
+    def lost(self, turn: Turn, job: JobId, spec: JobSpec, *, again: bool, is_certain: bool = True) -> None:
+        """Files of the job are gone or damaged here: take the word back, and fetch them `again` if they are needed.
+
+        Args:
+            turn: The turn.
+            job: Whose files.
+            spec: Of the job.
+            again: Look for them, and fetch what is not here.
+            is_certain: They are gone. Else only a renderer missed a file, which may never have belonged to the job.
+        """
         self._held.pop(job, None)
-        if self._say(turn, job, complete=False):
+        if self._say(turn, job, complete=False) and is_certain:
             turn.note("files-lost", "files of the job are gone from this node's store, or damaged", job=job)
         if again:
             self.want(turn, job, spec, self._hints.get(job, ()))

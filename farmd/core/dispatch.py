@@ -144,7 +144,8 @@ class Dispatch:
         """An attempt that missed a file: look whether all that we said to hold is still here."""
         live = self._node.worker.live.get(event.ref)
         if event.cause in (FailureClass.MISSING_ASSET, FailureClass.FILES_LOST) and live is not None:
-            self._node.assets.lost(turn, event.ref.job, live.spec, again=True)
+            is_certain = event.cause == FailureClass.FILES_LOST
+            self._node.assets.lost(turn, event.ref.job, live.spec, again=True, is_certain=is_certain)
 
     def _stopping(self, turn: Turn) -> None:
         """Say goodbye: end what runs, hand the lead over, leave."""

@@ -17,6 +17,7 @@ from farmd.core.capacity import MIN_FREE_BYTES, Capacity, Claim, Misfit, Need, n
 from farmd.core.jobstatus import job_reason, task_reason, task_state
 from farmd.core.match import avoided_nodes
 from farmd.core.resultviews import away_groups, away_tasks, holders_of, whereabouts_of
+from farmd.core.retry import elsewhere_until, nodes_failed_on
 from farmd.core.tasks import FINISHED
 from farmd.core.verdicts import lacking, others_that_fit
 from protocol.frames import FrameSet, parse_frames
@@ -111,9 +112,9 @@ class Explain:
         """Reasons of all waiting tasks, equal ones together, or of one task; of several waits the shortest is told."""
         tasks = self._waiting(job) if task is None else [task] if job.tasks.marks[task] not in _SETTLED else []
         groups: dict[Reason, tuple[Reason, list[int]]] = {}
-        of_nodes: Reason | None = None
+        of_nodes, blocked = None, self._blocked(job)
         for index in tasks:
-            reason = self.of_task(job, index, now) if of_nodes is None else task_reason(job, index, now)
+            reason = task_reason(job, index, now, blocked) or self._elsewhere(job, index, now)
             if reason is None:
                 of_nodes = of_nodes or self._of_nodes(job, now)
                 reason = of_nodes
@@ -128,7 +129,7 @@ class Explain:
         away = [index for index in away_tasks(self._node, job) if task in (None, index)]
         reasons += [_of_away(job, group) for group in away_groups(self._node, job, away)]
         ended = task is not None and job.tasks.marks[task] in _SETTLED
-        of_job = None if reasons or ended else job_reason(job, now, self._blocked(job))
+        of_job = None if reasons or ended else job_reason(job, now, blocked)
         if of_job is not None:
             reasons = [_plain(of_job) | {"count": 0, "frames": ""}]
         state = self._node.jobs.state_of(job.id).value
@@ -148,7 +149,22 @@ class Explain:
         """Why one task waits; None if it does not."""
         if job.tasks.marks[task] in _SETTLED:
             return None
-        return task_reason(job, task, now, self._blocked(job)) or self._of_nodes(job, now)
+        of_task = task_reason(job, task, now, self._blocked(job)) or self._elsewhere(job, task, now)
+        return of_task or self._of_nodes(job, now)
+
+    def _elsewhere(self, job: Job, task: TaskIndex, now: Instant) -> Reason | None:
+        """A task that has failed is kept for machines where it has not, as long as any of these could take it."""
+        attempts = job.tasks.current_of(task)
+        wait_s = elsewhere_until(attempts, now) - now.mono
+        if wait_s <= 0 or self._node.election.leader_at(now.mono) is None:
+            return None
+        self._begin(now)
+        failed_on = nodes_failed_on(attempts)
+        fitting, _ = self._fit(self._need(job))
+        if all(capacity.node in failed_on for capacity in fitting):
+            return None
+        where = " and ".join(map(self._node.registry.name_of, failed_on))
+        return because(ReasonCode.RETRY_ELSEWHERE, where=where, wait=wait_s, job=job.id)
 
     def _blocked(self, job: Job) -> tuple[Any, ...]:
         return self._node.jobs.blocked_by(job.id)

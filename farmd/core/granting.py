@@ -18,6 +18,7 @@ from farmd.core.edits import spec_bytes_to_grant
 from farmd.core.ledger import Granted
 from farmd.core.occupancy import ACCEPT_S
 from farmd.core.prefetch import AGAIN_S, Prefetcher
+from farmd.core.retry import elsewhere_until, nodes_failed_on
 from protocol.ids import AttemptId, AttemptRef
 from protocol.jobspec import PartitionPolicy
 from protocol.messages import Grant, Refusal
@@ -43,14 +44,20 @@ FIRST_LOT = 4
 """The same at first: on a busy farm an event frees one slot, and most of a larger lot is looked up in vain."""
 TASKS_TRIED = 8
 """Ready tasks of one job that are tried when the first has no node that it may run on."""
+MOST_KEPT = 16
+"""Tasks of one job that wait at once for a node where they have not failed; where so many fail, it is not the nodes."""
 
 
 class _Wanted(NamedTuple):
-    """What a pass looks for: room for one job's tasks on the nodes that may have them."""
+    """What a pass looks for: room for one job's tasks on the nodes that may have them.
+
+    `kept` are the tasks met in this pass that wait for a node where they have not failed.
+    """
 
     job: Job
     need: Need
     nodes: dict[NodeId, None]
+    kept: dict[TaskIndex, None]
 
 
 class Granting:
@@ -168,41 +175,60 @@ class Granting:
         if self._matcher.is_full(need, self._is_usable):
             full[need] = None
             return
-        wanted, lot = _Wanted(job, need, self._workforce.nodes_for(job, turn.now)), FIRST_LOT
+        wanted, lot = _Wanted(job, need, self._workforce.nodes_for(job, turn.now), {}), FIRST_LOT
         while True:
-            tasks = job.ready_tasks(lot, turn.now, reverse=backwards)
-            granted = self._grant_lot(turn, wanted, tasks)
-            if granted is None:
+            ready = job.ready_tasks(lot + len(wanted.kept), turn.now, reverse=backwards)
+            tasks = [task for task in ready if task not in wanted.kept]
+            served = self._grant_lot(turn, wanted, tasks)
+            if served is None:
                 full[need] = None
-            if granted != len(tasks) or not tasks:
+            if served != len(tasks) or not tasks:
                 return
             lot = LOT
 
     def _grant_lot(self, turn: Turn, wanted: _Wanted, tasks: list[TaskIndex]) -> int | None:
-        """Grant some ready tasks; returns how many, or None when no node at all has room for such a need."""
-        granted = failures = 0
+        """Grant some ready tasks; returns how many were or are kept, or None when no node has room for such a need."""
+        served = failures = 0
         for task in tasks:
-            choice = self._choose(wanted, task)
+            choice = self._choose(turn, wanted, task)
             if choice is not None:
                 self._grant(turn, wanted.job, task, choice)
-                granted += 1
+            if choice is not None or task in wanted.kept:
+                served += 1
                 continue
             if self._matcher.is_full(wanted.need, self._is_usable):
                 return None
             failures += 1
             if failures >= TASKS_TRIED:
                 break
-        return granted
+        return served
 
-    def _choose(self, wanted: _Wanted, task: TaskIndex) -> tuple[NodeId, Claim] | None:
+    def _choose(self, turn: Turn, wanted: _Wanted, task: TaskIndex) -> tuple[NodeId, Claim] | None:
         """Choose a node: first among those where this task has not failed and no other test frame went."""
-        others = dict.fromkeys(wanted.job.prefer_other_nodes(task))
-        if others:
-            fresh = {node: None for node in wanted.nodes if node not in others}
-            choice = self._matcher.choose(wanted.need, fresh.__contains__)
+        attempts = wanted.job.tasks.current_of(task)
+        failed_on = dict.fromkeys(nodes_failed_on(attempts)) if attempts else {}
+        unwanted = dict.fromkeys(wanted.job.prefer_other_nodes(task))
+        for others in (unwanted, failed_on if failed_on != unwanted else {}):
+            choice = self._choose_other(wanted, others) if others else None
             if choice is not None:
                 return choice
+        if failed_on and self._keep(turn, wanted, task, failed_on, elsewhere_until(attempts, turn.now)):
+            return None
         return self._matcher.choose(wanted.need, wanted.nodes.__contains__)
+
+    def _choose_other(self, wanted: _Wanted, others: dict[NodeId, None]) -> tuple[NodeId, Claim] | None:
+        fresh = {node: None for node in wanted.nodes if node not in others}
+        return self._matcher.choose(wanted.need, fresh.__contains__)
+
+    def _keep(self, turn: Turn, wanted: _Wanted, task: TaskIndex, failed_on: dict[NodeId, None], until: float) -> bool:
+        """Tell whether a task that failed shall wait: a node where it has not failed could take it, and has no room."""
+        if until <= turn.now.mono or len(wanted.kept) >= MOST_KEPT:
+            return False
+        if all(node in failed_on or self._matcher.never_fits(node, wanted.need) for node in wanted.nodes):
+            return False
+        wanted.kept[task] = None
+        self._wake(until)
+        return True
 
     def _grant(self, turn: Turn, job: Job, task: TaskIndex, choice: tuple[NodeId, Claim]) -> None:
         node, claim = choice

@@ -4,7 +4,9 @@ Theory (numbers from the field): a task is tried `limits.retries` more times aft
 retries the *fourth* failure that counts is final. What does not count: a licence, a hold, a lost node, a newer
 result; and running out of memory, which raises the need instead, but at most `FREE_OOMS` times per task, so that a
 frame that eats all memory ends one day. Three failures of one node on one job: avoid it there for five hours.
-Failures on two different jobs with no success in between: the node is sick, whatever the jobs say.
+Failures on two different jobs with no success in between: the node is sick, whatever the jobs say. A task that failed
+waits up to five minutes for a node where it did not: on a busy farm the node that has room first is the one where it
+just failed, and all its retries would be spent there.
 
 A node whose renderer lacks a feature that the scene needs is *barred* from the job: at once, since no second try can
 end better, and without end, since only a person changes what is installed. It is no fault of the node and costs the
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 RETRY_DELAYS_S = (0.0, 5.0, 30.0)
 """Wait after the first, second and every further failure of a task."""
 LICENSE_DELAY_S = 60.0
+ELSEWHERE_S = 300.0
+"""Time after a failure in which a task goes to no node where it failed, while there are others that could take it."""
 AVOID_AFTER = 3
 """Failures of a node on a job after which the job avoids it."""
 FORGIVE_MS = 5 * 3_600_000
@@ -72,6 +76,12 @@ def is_final(failures: int, retries: int) -> bool:
 def nodes_failed_on(attempts: Iterable[Attempt]) -> tuple[NodeId, ...]:
     """List the nodes on which a task failed, memory included: try it elsewhere first."""
     return tuple(sorted({attempt.node for attempt in attempts if is_failure(attempt) or is_oom(attempt)}))
+
+
+def elsewhere_until(attempts: Iterable[Attempt], now: Instant) -> float:
+    """Return until when, on the local clock, a task is kept for nodes where it has not failed; 0 if it has not."""
+    ended_ms = [attempt.ended_ms for attempt in attempts if is_failure(attempt) or is_oom(attempt)]
+    return due_at(max(ended_ms), ELSEWHERE_S, now) if ended_ms else 0.0
 
 
 def delay_s(failures: int) -> float:

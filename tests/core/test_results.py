@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import msgpack
+import pytest
 
 from farmd.core import resultviews
 from farmd.core.effects import Deliver
@@ -15,12 +16,11 @@ from protocol.bodies import HoldingBody, unpack_body
 from protocol.existing import ExistingFile
 from protocol.jobspec import GateMode, GateSpec, spec_to_bytes
 from protocol.records import HoldingWhat, Kind
+from protocol.states import FailureClass
 from tests.core.small_farm import SPEC, Farm, play
 from tests.sim.blobs import Blobs
 
 if TYPE_CHECKING:
-    import pytest
-
     from farmd.core.effects import Effect
     from protocol.ids import BlobAddress
     from tests.sim.world import Machine
@@ -266,6 +266,21 @@ def test_lost_files_are_taken_back_and_fetched_again() -> None:
         await farm.until_state(job, "completed", limit_s=300)
 
     play(scene, 2)
+
+
+@pytest.mark.parametrize(("cause", "said"), [(FailureClass.MISSING_ASSET, 0), (FailureClass.FILES_LOST, 1)])
+def test_files_are_called_lost_only_when_they_are(cause: FailureClass, said: int) -> None:
+    async def scene(farm: Farm) -> None:
+        machine = farm.machines[0]
+        manifest = scene_files(machine.blobs)
+        await farm.submit(manifest=manifest, scene="s.blend", frames="1-3", gate=OFF)
+        await farm.until(lambda: bool(machine.node.worker.live), 30)
+        ref = next(iter(machine.node.worker.live))
+        machine._post(AttemptEnded(ref, int(cause), text="wood.png is not there"))
+        await farm.until(lambda: len([one for one in farm.started if one.task == ref.task]) == 2, 30)
+        assert [note.what for note in machine.disk.notes].count("files-lost") == said
+
+    play(scene)
 
 
 def test_keeper_that_lost_its_copies_fetches_them_again() -> None:
