@@ -9,15 +9,18 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
 from farmctl.forms import ColourMode, Format, ProgressMode
+from protocol.errors import Starting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from farmctl.output import Printer
     from farmctl.progress import Progress
@@ -105,12 +108,23 @@ class Session:
         Raises:
             UserError: What the node says, or that it does not answer.
         """
-        if not self._may_tell:
+        try:
+            with self._notice(f"asking {self.node or 'the node of this machine'} …"):
+                return self._ask(op, args)
+        except Starting:  # nothing was asked: there was no connection
+            from farmctl.patience import when_up
+
+            with self._notice(f"the daemon of {self.node or 'this machine'} is starting …"):
+                self._client = when_up(self)
             return self._ask(op, args)
+
+    def _notice(self, text: str) -> AbstractContextManager[object]:
+        """Make the line that is shown while something takes long, where somebody looks."""
+        if not self._may_tell:
+            return nullcontext()
         from farmctl.patience import Notice
 
-        with Notice(sys.stderr, f"asking {self.node or 'the node of this machine'} …"):
-            return self._ask(op, args)
+        return Notice(sys.stderr, text)
 
     def _ask(self, op: str, args: dict[str, Any]) -> Any:
         if self._client is None:

@@ -10,13 +10,36 @@ import threading
 from typing import TYPE_CHECKING, Final, Self, TextIO
 
 from farmctl.progress import CLEAR, shorten, terminal_cells
+from protocol.errors import Starting
 from protocol.human import printable
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from farmctl.context import Caller, Session
+
 NOTICE_S: Final = 0.1
 """An answer that comes sooner needs no line."""
+START_S: Final = 10.0
+"""How long a daemon that is starting is waited for: it looks for its renderers first, which takes seconds."""
+_AGAIN_S: Final = 0.2
+
+
+def when_up(session: Session) -> Caller:
+    """Connect to a daemon that is starting, as soon as it serves.
+
+    Raises:
+        Starting: It does not in all that time.
+        UserError: It has ended, or says no.
+    """
+    until = session.clock() + START_S
+    while True:
+        session.pause(_AGAIN_S)
+        try:
+            return session.connect(session.node, session.patience_s)
+        except Starting:
+            if session.clock() >= until:
+                raise
 
 
 class Notice:

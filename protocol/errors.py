@@ -8,6 +8,7 @@ FarmError
 │   ├── NotFound
 │   ├── NotAllowed
 │   ├── Unreachable
+│   │   └── Starting   the daemon is coming up: worth waiting for
 │   ├── MissingFeature
 │   └── FilesLost
 └── InvariantBroken    we erred: a bug of ours, raised with the story that led to it
@@ -71,6 +72,10 @@ class Unreachable(UserError):
     """No node answered."""
 
     code = 7
+
+
+class Starting(Unreachable):
+    """The daemon is there and serves nobody yet."""
 
 
 class MissingFeature(UserError):

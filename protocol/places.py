@@ -18,6 +18,8 @@ from protocol.errors import NotAllowed, NotFound, UserError
 SOCKET_NAME = "client.sock"
 ADDRESS_NAME = "client.addr"
 """Holds the real path of the socket where the data dir's own is too long."""
+LOCK_NAME = "lock"
+"""Is locked by the daemon as long as it lives, and holds its process id."""
 KEY_NAME = "identity.key"
 USER_KEY_NAME = "user.key"
 MAX_SOCKET_PATH_BYTES = 107
@@ -96,6 +98,21 @@ def find_socket(data_dir: Path) -> Path:
         return Path((data_dir / ADDRESS_NAME).read_text().strip())
     except OSError:
         return data_dir.absolute() / SOCKET_NAME
+
+
+def is_locked(data_dir: Path) -> bool:
+    """Tell whether a daemon of this machine lives on a data dir, whether it serves or not.
+
+    The kernel's list of locks is read (proc_locks(5)): to try the lock could keep a daemon that starts just now from it.
+    """
+    try:
+        inode = (data_dir / LOCK_NAME).stat().st_ino
+        pid = int((data_dir / LOCK_NAME).read_text())
+        held = Path("/proc/locks").read_text()
+    except (OSError, ValueError):
+        return False
+    rows = (line.split() for line in held.splitlines())
+    return any(row[4] == str(pid) and row[5].endswith(f":{inode}") for row in rows if len(row) > 5)
 
 
 # -- running daemons ----------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from protocol.errors import NotAllowed, NotFound, Unreachable
+from protocol.errors import NotAllowed, NotFound, Starting, Unreachable
 from protocol.places import (
     ADDRESS_NAME,
     FARM_GROUP,
@@ -24,6 +24,7 @@ from protocol.places import (
     SOCKET_NAME,
     default_data_dirs,
     find_socket,
+    is_locked,
     read_key_file,
     running_daemons,
     user_key_path,
@@ -68,6 +69,7 @@ def find_target(target: str | Path | None, key_of: KeyOf) -> Target:
 
     Raises:
         Unreachable: There is no such daemon.
+        Starting: There will be: it has locked its data dir.
         UserError: The local keys cannot be read, or the local daemon does not know the remote one.
     """
     named = str(target or os.environ.get("FARM_NODE", ""))
@@ -110,6 +112,11 @@ def _local(data_dir: Path) -> Target:
             join = f"sudo usermod --append --groups {FARM_GROUP} $USER, then log in again; or --node HOST:PORT"
             raise NotAllowed(f"may not talk to the daemon of {data_dir}", why, join) from error
         except OSError as error:
+            if is_locked(data_dir):
+                wait = "try again in a few seconds"
+                raise Starting(
+                    f"the daemon of {data_dir} does not answer yet", "it is starting, or ending", wait
+                ) from error
             why = "it is not running" if path.exists() else f"there is no {path}"
             raise Unreachable(what, why, hint) from error
     return Target(str(data_dir), f"ipc://{path}")

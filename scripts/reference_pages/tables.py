@@ -81,7 +81,10 @@ def _failures() -> str:
 
 
 def _reasons() -> str:
-    rows = [(words.glyph, code(name.value), words.text, words.hint) for name, words in reasons.REASON_WORDS.items()]
+    rows = [
+        (words.glyph, code(name.value), words.text, words.hint + (f"; or: {words.next}" if words.next else ""))
+        for name, words in reasons.REASON_WORDS.items()
+    ]
     return page(
         "Reasons",
         "The answers of `farmctl why`: one for every task that waits. Scripts read the code (`farmctl why JOB -o json`);"

@@ -5,12 +5,16 @@ from __future__ import annotations
 import io
 import sys
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from farmctl.patience import Notice
-from tests.farmctl.fakes import FakeNode, session_for
+from farmctl.patience import START_S, Notice
+from protocol.errors import Starting
+from tests.farmctl.fakes import Clock, FakeNode, session_for
+
+if TYPE_CHECKING:
+    from farmctl.context import Session
 
 
 class Terminal(io.StringIO):
@@ -76,3 +80,43 @@ def test_a_fast_answer_needs_no_line() -> None:
     with Notice(shown, "asking", after_s=60):
         pass
     assert shown.getvalue() == ""
+
+
+def coming_up(after_s: float) -> Session:
+    """Make a session whose daemon serves so many seconds from now."""
+    clock = Clock()
+    up_at = clock.now + after_s
+
+    def connect(_target: str | None, _timeout_s: float) -> FakeNode:
+        if clock.now < up_at:
+            raise Starting("the daemon of /farm does not answer yet", "it is starting, or ending", "try again")
+        return FakeNode({"farm.status": "done"})
+
+    return session_for(FakeNode(), connect=connect, clock=clock)
+
+
+def test_daemon_that_is_starting_is_waited_for() -> None:
+    session = coming_up(3.0)
+    assert session.call("farm.status") == "done"
+    assert 103.0 <= session.clock() < 103.5
+
+
+def test_daemon_that_never_comes_up_is_given_up() -> None:
+    session = coming_up(1000.0)
+    with pytest.raises(Starting):
+        session.call("farm.status")
+    assert START_S <= session.clock() - 100.0 < START_S + 1
+
+
+def test_that_a_daemon_is_starting_is_said_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = look_at(monkeypatch)
+    session = coming_up(3.0)
+    wait = session.pause
+
+    def pause(seconds: float) -> None:
+        assert terminal.written.wait(5)
+        wait(seconds)
+
+    session.pause = pause
+    assert session.call("farm.status") == "done"
+    assert terminal.getvalue() == "the daemon of this machine is starting …\r\x1b[2K"
