@@ -252,6 +252,9 @@ def join(ctx: click.Context, data_dir: Path | None, token: str) -> None:
 @click.pass_context
 def run(ctx: click.Context, /, data_dir: Path | None, log_level: str, seeds: tuple[str, ...], **options: Any) -> None:
     """Run this node until it is stopped (Ctrl-C, SIGTERM)."""
+    from protocol.places import note_start
+
+    note_start(_data_dir(ctx, data_dir))  # before all that takes long to import: somebody may ask at once
     from farmd.daemon.settings import RunSettings
 
     asyncio = _asyncio_without_ssl()

@@ -18,8 +18,8 @@ from protocol.errors import NotAllowed, NotFound, UserError
 SOCKET_NAME = "client.sock"
 ADDRESS_NAME = "client.addr"
 """Holds the real path of the socket where the data dir's own is too long."""
-LOCK_NAME = "lock"
-"""Is locked by the daemon as long as it lives, and holds its process id."""
+START_NAME = "start"
+"""Holds the process that was started last as the daemon, and when that began (see `process_start`)."""
 KEY_NAME = "identity.key"
 USER_KEY_NAME = "user.key"
 MAX_SOCKET_PATH_BYTES = 107
@@ -100,19 +100,23 @@ def find_socket(data_dir: Path) -> Path:
         return data_dir.absolute() / SOCKET_NAME
 
 
-def is_locked(data_dir: Path) -> bool:
-    """Tell whether a daemon of this machine lives on a data dir, whether it serves or not.
+def note_start(data_dir: Path) -> None:
+    """Note that this process becomes the daemon of a data dir: clients that find nobody there know that it is coming.
 
-    The kernel's list of locks is read (proc_locks(5)): to try the lock could keep a daemon that starts just now from it.
+    Nobody takes the note away: it counts as long as the process lives. Where it cannot be written the daemon will say so.
     """
+    pid = os.getpid()
+    with suppress(OSError):
+        (data_dir / START_NAME).write_text(f"{pid} {process_start(pid)}\n")
+
+
+def is_starting(data_dir: Path) -> bool:
+    """Tell whether the process that was started last as the daemon of a data dir lives; whether it serves is not asked."""
     try:
-        inode = (data_dir / LOCK_NAME).stat().st_ino
-        pid = int((data_dir / LOCK_NAME).read_text())
-        held = Path("/proc/locks").read_text()
+        pid, _, started = (data_dir / START_NAME).read_text().partition(" ")
+        return process_start(int(pid)) == int(started) > 0
     except (OSError, ValueError):
         return False
-    rows = (line.split() for line in held.splitlines())
-    return any(row[4] == str(pid) and row[5].endswith(f":{inode}") for row in rows if len(row) > 5)
 
 
 # -- running daemons ----------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from protocol.places import (
     SOCKET_NAME,
     default_data_dirs,
     find_socket,
-    is_locked,
+    is_starting,
     read_key_file,
     running_daemons,
     user_key_path,
@@ -69,7 +69,7 @@ def find_target(target: str | Path | None, key_of: KeyOf) -> Target:
 
     Raises:
         Unreachable: There is no such daemon.
-        Starting: There will be: it has locked its data dir.
+        Starting: There will be: its process lives.
         UserError: The local keys cannot be read, or the local daemon does not know the remote one.
     """
     named = str(target or os.environ.get("FARM_NODE", ""))
@@ -112,7 +112,7 @@ def _local(data_dir: Path) -> Target:
             join = f"sudo usermod --append --groups {FARM_GROUP} $USER, then log in again; or --node HOST:PORT"
             raise NotAllowed(f"may not talk to the daemon of {data_dir}", why, join) from error
         except OSError as error:
-            if is_locked(data_dir):
+            if is_starting(data_dir):
                 wait = "try again in a few seconds"
                 raise Starting(
                     f"the daemon of {data_dir} does not answer yet", "it is starting, or ending", wait

@@ -1,4 +1,4 @@
-"""A daemon that comes up is told apart from one that is not there: by the lock of its data dir."""
+"""A daemon that comes up is told apart from one that is not there: by the process that it noted in its data dir."""
 
 from __future__ import annotations
 
@@ -7,24 +7,29 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from farmd.adapters.store.sqlite import hold
 from protocol.errors import Starting, Unreachable
+from protocol.places import START_NAME, note_start
 from protocol.targets import find_target
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_daemon_that_has_locked_its_data_dir_and_serves_nobody_yet_is_starting(tmp_path: Path) -> None:
-    lock = hold(tmp_path)
+def test_daemon_whose_process_lives_and_serves_nobody_yet_is_starting(tmp_path: Path) -> None:
+    note_start(tmp_path)
     with pytest.raises(Starting) as caught:
         find_target(tmp_path, lambda *_: None)
     assert (caught.value.code, caught.value.what) == (7, f"the daemon of {tmp_path} does not answer yet")
-    os.close(lock)
 
 
-def test_lock_that_nobody_holds_any_more_is_of_no_daemon(tmp_path: Path) -> None:
-    os.close(hold(tmp_path))
+@pytest.mark.parametrize("note", [f"{os.getpid()} 1", "4194304 77", "", "x y"])
+def test_process_that_is_gone_or_another_one_is_no_daemon(tmp_path: Path, note: str) -> None:
+    (tmp_path / START_NAME).write_text(note)
     with pytest.raises(Unreachable, match="no daemon answers") as caught:
         find_target(tmp_path, lambda *_: None)
     assert not isinstance(caught.value, Starting)
+
+
+def test_start_in_a_folder_that_is_not_there_is_noted_nowhere(tmp_path: Path) -> None:
+    note_start(tmp_path / "none")
+    assert list(tmp_path.iterdir()) == []

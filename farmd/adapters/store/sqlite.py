@@ -32,7 +32,6 @@ import msgpack
 from farmd.adapters.store.eventlog import COLUMNS, EventFilter, note_of, question
 from farmd.adapters.store.file import TRANSACTION, Loaded, StoreFailed, begin, failure, open_for_reading
 from protocol.errors import FarmError, InvariantBroken, UserError
-from protocol.places import LOCK_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -295,7 +294,7 @@ def hold(data_dir: Path) -> int:
     """
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(data_dir / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         why = f"{error.strerror}: {error.filename}"
         raise UserError(
