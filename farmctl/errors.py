@@ -50,10 +50,24 @@ def _told(error: BaseException) -> tuple[str, str, str, int]:
     if isinstance(error, FarmError):
         return "the node sent something that cannot be read", str(error), "compare: farmctl --version", UserError.code
     if isinstance(error, OSError):
-        name = f" {error.filename}" if error.filename else ""
-        return f"the system refuses{name}", str(error.strerror or error), "check the permissions", UserError.code
+        return (*_told_by_system(error), UserError.code)
     why = f"{type(error).__name__}: {error}"
     return "farmctl has a bug", why, "run it again with --debug, and report what it prints", UserError.code
+
+
+def _told_by_system(error: OSError) -> tuple[str, str, str]:
+    if isinstance(error, FileNotFoundError) and _is_folder_gone():
+        return "the current folder is gone", "it was deleted or moved after you went there", "cd to another one"
+    name = f" {error.filename}" if error.filename else ""
+    return f"the system refuses{name}", str(error.strerror or error), "check the permissions"
+
+
+def _is_folder_gone() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109  # pathlib is not loaded for this
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _told_by_click(error: click.ClickException) -> tuple[str, str, str]:

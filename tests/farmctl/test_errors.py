@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
 from protocol.errors import NotAllowed, NotFound, PeerError, Unreachable, UsageError, UserError
 from tests.farmctl.fakes import JOB, FakeNode, farm, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize(
@@ -37,6 +41,18 @@ def test_other_errors_are_three_lines_too(error: Exception) -> None:
     assert result.stderr.startswith("error: ")
     assert "Traceback" not in result.stderr
     assert len(result.stderr.splitlines()) == 3
+
+
+@pytest.mark.parametrize("words", [("demo",), ("status",), ("job", "list"), ("help", "frames"), ("config", "show")])
+def test_every_command_says_that_the_current_folder_is_gone(
+    words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (gone := tmp_path / "gone").mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    result = run(FakeNode(farm()), *words)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("error: the current folder is gone\n")
 
 
 def test_a_traceback_is_shown_with_debug_only() -> None:
