@@ -50,9 +50,9 @@ def farm_word(farm: Mapping[str, Any], nodes: Iterable[Mapping[str, Any]]) -> Fa
     if farm.get("disk_fault") or "error" in levels:
         return FarmWord("✖", "needs attention", "failed")
     if not farm.get("leader"):
-        return FarmWord("⧗", "electing", "warning")
+        return FarmWord("◷", "electing", "warning")
     if "warning" in levels or any(node.get("state") in _AWAY for node in nodes):
-        return FarmWord("⧗", "impaired", "warning")
+        return FarmWord("◷", "impaired", "warning")
     jobs = farm.get("jobs") or {}
     if jobs.get("running"):
         return FarmWord("◐", "rendering", "running")

@@ -87,15 +87,15 @@ _LIST_NODES = "see what each machine offers: farmctl node list -o wide"
 
 REASON_WORDS: Final[Mapping[ReasonCode, ReasonWords]] = {
     ReasonCode.NO_LEADER: ReasonWords(
-        "⧗", "no machine leads the farm just now", "an election takes seconds; if it lasts: farmctl farm status"
+        "◷", "no machine leads the farm just now", "an election takes seconds; if it lasts: farmctl farm status"
     ),
     ReasonCode.MINORITY_HELD: ReasonWords(
-        "⏸", "only {seen} of {known} machines are here, and the job waits for most of them", "reconnect the network"
+        "‖", "only {seen} of {known} machines are here, and the job waits for most of them", "reconnect the network"
     ),
-    ReasonCode.NO_NODES: ReasonWords("⧗", "no machine of the farm is there", "switch one on, or: farmctl farm status"),
-    ReasonCode.PAUSED: ReasonWords("⏸", "paused by {actor}{why:clause}", "farmctl job resume {job}"),
+    ReasonCode.NO_NODES: ReasonWords("◷", "no machine of the farm is there", "switch one on, or: farmctl farm status"),
+    ReasonCode.PAUSED: ReasonWords("‖", "paused by {actor}{why:clause}", "farmctl job resume {job}"),
     ReasonCode.JOB_PAUSED_ITSELF: ReasonWords(
-        "⏸",
+        "‖",
         "the job paused itself after {failed} failed tasks",
         "see farmctl logs {job}, then farmctl job resume {job}",
         "the job paused itself after a failed task",
@@ -104,10 +104,10 @@ REASON_WORDS: Final[Mapping[ReasonCode, ReasonWords]] = {
         "⌀", "cancelled by {actor}{why:clause}", "submit the job again if it is still wanted"
     ),
     ReasonCode.GATE_TESTING: ReasonWords(
-        "⧗", "waits for the test frames, {done} of {total} are done", "nothing to do: the rest follows by itself"
+        "◷", "waits for the test frames, {done} of {total} are done", "nothing to do: the rest follows by itself"
     ),
     ReasonCode.GATE_APPROVAL: ReasonWords(
-        "⧗", "the test frames are done and wait for approval", "farmctl job approve {job}, or farmctl job reject {job}"
+        "◷", "the test frames are done and wait for approval", "farmctl job approve {job}, or farmctl job reject {job}"
     ),
     ReasonCode.GATE_REJECTED: ReasonWords(
         "⌀", "{actor} rejected the test frames{why:clause}", "submit a corrected scene"
@@ -123,7 +123,7 @@ REASON_WORDS: Final[Mapping[ReasonCode, ReasonWords]] = {
         "one file is on no machine that is there",
     ),
     ReasonCode.ASSETS_MOVING: ReasonWords(
-        "⧗",
+        "◷",
         "its files are still moving: {have:size} of {total:size}",
         "nothing to do: it starts where they arrive first",
     ),
@@ -153,12 +153,12 @@ REASON_WORDS: Final[Mapping[ReasonCode, ReasonWords]] = {
         "install what is missing, then farmctl job retry {job}; or submit it so that it needs less",
     ),
     ReasonCode.FEATURE_AWAY: ReasonWords(
-        "⧗",
+        "◷",
         "no machine that is here can render it: {what}",
         "switch on {others}; what was installed meanwhile is tried by: farmctl job retry {job}",
     ),
     ReasonCode.NODES_HELD: ReasonWords(
-        "⏸",
+        "‖",
         "all {count} machines that fit are held or in use",
         "farmctl node list; farmctl node release NODE",
         "the one machine that fits is held or in use",
@@ -176,12 +176,12 @@ REASON_WORDS: Final[Mapping[ReasonCode, ReasonWords]] = {
         _GO_BEFORE,
         "one task of higher priority goes first",
     ),
-    ReasonCode.RETRY_DELAY: ReasonWords("⧗", "failed, tried again in {wait:time}", "farmctl logs {job}"),
+    ReasonCode.RETRY_DELAY: ReasonWords("◷", "failed, tried again in {wait:time}", "farmctl logs {job}"),
     ReasonCode.RETRY_ELSEWHERE: ReasonWords(
-        "⧗", "failed on {where}, waits for room on another machine, at most {wait:time}", "farmctl logs {job}"
+        "◷", "failed on {where}, waits for room on another machine, at most {wait:time}", "farmctl logs {job}"
     ),
     ReasonCode.LICENSE: ReasonWords(
-        "⧗", "no licence of {renderer} is free, tried again in {wait:time}", "nothing to do: it costs no retry"
+        "◷", "no licence of {renderer} is free, tried again in {wait:time}", "nothing to do: it costs no retry"
     ),
     ReasonCode.POISON: ReasonWords(
         "✖",

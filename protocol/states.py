@@ -134,11 +134,11 @@ _PENDING, _RUNNING, _COMPLETED, _FAILED = ColourGroup
 
 JOB_LOOKS: Final[Mapping[JobState, Look]] = {
     JobState.QUEUED: Look("○", _PENDING, "accepted; nothing has started yet"),
-    JobState.PREPARING: Look("⧗", _PENDING, "its files are moving to the machines that need them"),
+    JobState.PREPARING: Look("◷", _PENDING, "its files are moving to the machines that need them"),
     JobState.TESTING: Look("◐", _RUNNING, "its test frames render"),
-    JobState.AWAITING_APPROVAL: Look("⧗", _PENDING, "its test frames are done; a person decides"),
+    JobState.AWAITING_APPROVAL: Look("◷", _PENDING, "its test frames are done; a person decides"),
     JobState.RENDERING: Look("◐", _RUNNING, "its frames render"),
-    JobState.PAUSED: Look("⏸", _PENDING, "starts no frame until it is resumed"),
+    JobState.PAUSED: Look("‖", _PENDING, "starts no frame until it is resumed"),
     JobState.COMPLETED: Look("●", _COMPLETED, "all frames are done"),
     JobState.FAILED: Look("✖", _FAILED, "all tasks ended and at least one failed for good, or it was given up"),
     JobState.CANCELLED: Look("⌀", _FAILED, "stopped for ever by a person"),
@@ -147,8 +147,8 @@ JOB_LOOKS: Final[Mapping[JobState, Look]] = {
 
 TASK_LOOKS: Final[Mapping[TaskState, Look]] = {
     TaskState.WAITING: Look("○", _PENDING, "may run as soon as a machine fits; its reason says what is missing"),
-    TaskState.HELD: Look("⏸", _PENDING, "may not run: gate, pause, or poison"),
-    TaskState.GRANTED: Look("⧗", _PENDING, "given to a node that has not started it yet"),
+    TaskState.HELD: Look("‖", _PENDING, "may not run: gate, pause, or poison"),
+    TaskState.GRANTED: Look("◷", _PENDING, "given to a node that has not started it yet"),
     TaskState.RUNNING: Look("◐", _RUNNING, "a node says that it renders"),
     TaskState.DONE: Look("●", _COMPLETED, "an attempt is done and verified"),
     TaskState.FAILED: Look("✖", _FAILED, "failed as often as its limit allows, or no machine can render it"),
@@ -165,11 +165,11 @@ ATTEMPT_LOOKS: Final[Mapping[AttemptState, Look]] = {
 NODE_LOOKS: Final[Mapping[NodeState, Look]] = {
     NodeState.IDLE: Look("○", _COMPLETED, "has room and nothing to do"),
     NodeState.BUSY: Look("◐", _RUNNING, "renders"),
-    NodeState.IN_USE: Look("⧗", _PENDING, "a person works at it"),
-    NodeState.HELD: Look("⏸", _PENDING, "takes no work until it is released"),
+    NodeState.IN_USE: Look("◷", _PENDING, "a person works at it"),
+    NodeState.HELD: Look("‖", _PENDING, "takes no work until it is released"),
     NodeState.DRAINING: Look("◐", _PENDING, "finishes what runs and takes nothing new"),
     NodeState.SICK: Look("✖", _FAILED, "failed on two jobs in a row; gets a canary frame now and then"),
-    NodeState.RECONNECTING: Look("⧗", _PENDING, "does not answer just now"),
+    NodeState.RECONNECTING: Look("◷", _PENDING, "does not answer just now"),
     NodeState.LOST: Look("✖", _FAILED, "did not answer for so long that its tasks go to others"),
     NodeState.LEFT: Look("⌀", _PENDING, "was shut down in good order"),
 }

@@ -167,7 +167,7 @@ class Dashboard(App[int]):
             self.ordering.tidy()
             row = self.console_model.row_anywhere(late[0]) or {}
             what = str(row.get("name") or late[0]) if len(late) == 1 else counted(len(late), "order")
-            self.tell((Run("⧗ ", "warning"), Run(f"{printable(what)}: not confirmed yet, but sent and on the way")))
+            self.tell((Run("◷ ", "warning"), Run(f"{printable(what)}: not confirmed yet, but sent and on the way")))
         if self.console_model.age():
             self.draw()
         self.front.tell_edges()

@@ -156,7 +156,7 @@ class Ordering:
         told: list[Run] = []
         if waiting:
             rows = self._dashboard.console_model.rows_of(order, waiting)
-            told = [Run(f"⧗ {order.word} ", "warning"), Run(what_of(order.subject, rows)), Run("   ")]
+            told = [Run(f"◷ {order.word} ", "warning"), Run(what_of(order.subject, rows)), Run("   ")]
         if refused:
             many = f" ({len(refused)} refused)" if len(refused) > 1 else ""
             told += [Run(f"✖ {refused[0].what}{many}", "failed"), Run(f"  {refused[0].why}", "muted")]

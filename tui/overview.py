@@ -126,7 +126,7 @@ def _stretched(frames: Sequence[int], width: int) -> list[int]:
 def alert_runs(alert: Row) -> Runs:
     """Write one alert: what, and what to try."""
     level = str(alert.get("level"))
-    glyph, style = {"error": ("✖", "failed"), "warning": ("⧗", "warning")}.get(level, ("·", "muted"))
+    glyph, style = {"error": ("✖", "failed"), "warning": ("◷", "warning")}.get(level, ("·", "muted"))
     hint = str(alert.get("hint") or "")
     told = (Run(f"{glyph} ", style), Run(printable(str(alert.get("text") or alert.get("code") or "")), "plain"))
     return (*told, Run(f"  {printable(hint)}", "muted")) if hint else told

@@ -52,7 +52,7 @@ def _state(look: Callable[[str], Look | None], name: str = "id") -> Callable[[Ro
     def cell(row: Row, moment: Moment, _width: int) -> Runs:
         word = moment.ordered.get(str(row.get(name)))
         if word is not None:
-            return (Run(f"⧗ {word}", "warning"),)
+            return (Run(f"◷ {word}", "warning"),)
         state = str(row.get("state", ""))
         return state_runs(look(state), state)
 
@@ -70,7 +70,7 @@ def reason_text(row: Row) -> str:
 def _reason(row: Row, _moment: Moment, _width: int) -> Runs:
     reason = row.get("reason")
     glyph = str(reason.get("glyph", "")) if isinstance(reason, dict) else ""
-    style = {"✖": _FAILED, "⧗": "warning", "⏸": "warning"}.get(glyph, "muted")
+    style = {"✖": _FAILED, "◷": "warning", "‖": "warning"}.get(glyph, "muted")
     return styled(reason_text(row), style)
 
 
@@ -96,7 +96,7 @@ def _eta(row: Row, _moment: Moment, _width: int) -> Runs:
 
 
 JOB_COLUMNS: Final = (
-    Column("state", "STATE", _state(job_look), by_word("state"), 13, grow=4, most=19, letter="S"),
+    Column("state", "STATE", _state(job_look), by_word("state"), 13, grow=16, most=19, letter="S"),
     Column("name", "NAME", text("name", "strong"), by_word("name"), 14, grow=4, most=40, letter="A"),
     Column("progress", "PROGRESS", lambda row, _m, width: job_bar(row, width), _share, 8, 3, grow=1, most=30),
     Column("done", "DONE", _job_done, by_number("done"), 7, right=True, letter="C", downward=True),

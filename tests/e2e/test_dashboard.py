@@ -113,7 +113,7 @@ def hold_and_release(screen: Screen, farm: Farm) -> None:
     screen.shows("Hold machine a?")
     screen.type("I work here")
     screen.press("Enter")
-    screen.shows("⏸ held", "held by")
+    screen.shows("‖ held", "held by")
     held = farm["b"].ask("node.show", node="a")
     assert "I work here" in held["reason"]
     screen.press("h")

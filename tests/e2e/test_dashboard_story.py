@@ -131,6 +131,6 @@ def hold_a_machine(screen: Told, farm: Farm) -> None:
     screen.shows("Hold machine a?")
     screen.type("I work here")
     screen.press("Enter")
-    screen.shows("⏸ held", "held by")
+    screen.shows("‖ held", "held by")
     screen.kept("a machine is held")
     assert "I work here" in farm["b"].ask("node.show", node="a")["reason"]

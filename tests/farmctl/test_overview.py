@@ -48,8 +48,8 @@ def of_farm(**changes: Any) -> View:
         ({"alerts": [], "jobs": {"total": 9, "pending": 1}}, "○ waiting"),
         ({"jobs": {"total": 9, "running": 1}}, "◐ rendering"),
         ({"alerts": [{"level": "error", "text": "x"}]}, "✖ needs attention"),
-        ({"leader": None, "alerts": [{"code": "no_leader", "level": "error"}]}, "⧗ electing"),
-        ({"alerts": [{"level": "warning", "text": "x"}]}, "⧗ impaired"),
+        ({"leader": None, "alerts": [{"code": "no_leader", "level": "error"}]}, "◷ electing"),
+        ({"alerts": [{"level": "warning", "text": "x"}]}, "◷ impaired"),
     ],
 )
 def test_one_word_says_how_the_farm_is(changes: View, word: str) -> None:

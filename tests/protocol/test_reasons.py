@@ -39,7 +39,7 @@ JUNK = st.recursive(
 def test_every_code_has_words() -> None:
     assert list(REASON_WORDS) == list(ReasonCode)
     for words in REASON_WORDS.values():
-        assert words.glyph in "○◐●✖⏸⌀⧗"
+        assert words.glyph in "○◐●✖‖⌀◷"
         assert words.text
         assert words.hint
         for _, name, unit, _ in string.Formatter().parse(words.text + words.hint):

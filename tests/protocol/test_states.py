@@ -53,7 +53,7 @@ def test_every_state_has_a_look_of_its_own_kind(states: Any, looks: Mapping[Any,
         assert type(next(key for key in looks if key is state)) is states
         look = look_of(state)
         assert look is looks[state]
-        assert look.glyph in "○◐●✖⏸⌀⧗"
+        assert look.glyph in "○◐●✖‖⌀◷"
         assert look.meaning
 
 

@@ -88,7 +88,7 @@ JOBS = [
         done=3,
         owner="ben",
         reason=reason(
-            "gate_approval", "the test frames are done and wait for approval", "farmctl job approve j0000048", "⧗"
+            "gate_approval", "the test frames are done and wait for approval", "farmctl job approve j0000048", "◷"
         ),
     ),
     job(
@@ -108,7 +108,7 @@ JOBS = [
         total=60,
         done=1,
         running=2,
-        reason=reason("gate_testing", "waits for the test frames, 1 of 3 are done", "nothing to do", "⧗"),
+        reason=reason("gate_testing", "waits for the test frames, 1 of 3 are done", "nothing to do", "◷"),
     ),
     job(
         41,
@@ -117,7 +117,7 @@ JOBS = [
         total=10,
         done=4,
         owner="ben",
-        reason=reason("paused", "paused by ben", "farmctl job resume j0000041", "⏸"),
+        reason=reason("paused", "paused by ben", "farmctl job resume j0000041", "‖"),
     ),
     job(30, "title_sequence", "completed", total=300, done=300),
     job(

@@ -83,7 +83,7 @@ def test_bar_is_as_wide_as_asked_and_shows_every_failure(done: int, running: int
 
 def test_order_on_its_way_stands_in_place_of_the_state() -> None:
     state = next(column for column in JOB_COLUMNS if column.id == "state")
-    assert text_of(state.cell({"id": "j1", "state": "rendering"}, MOMENT, 19)) == "⧗ cancelling…"
+    assert text_of(state.cell({"id": "j1", "state": "rendering"}, MOMENT, 19)) == "◷ cancelling…"
     assert text_of(state.cell({"id": "j2", "state": "rendering"}, MOMENT, 19)) == "◐ rendering"
 
 

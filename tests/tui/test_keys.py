@@ -214,7 +214,7 @@ def test_refused_job_stays_marked_and_the_others_do_not() -> None:
         async with dashboard(source=RecordedSource(job_control=answer)) as session:
             await session.press("2", "space", "space", "p")
             await session.shows("✖ anna may not pause it")
-            await session.shows("⧗ pausing… job city_flyover_v012")
+            await session.shows("◷ pausing… job city_flyover_v012")
             assert list(session.app.console_model.jobs.marks) == [HERO]
 
     play(story)
@@ -241,8 +241,8 @@ def test_cancel_shows_its_word_at_once_and_the_feed_confirms_it() -> None:
         source = RecordedSource(job_control=lambda **_: {"state": "rendering"})
         async with dashboard(source=source) as session:
             await session.press("2", "X", "y")
-            await session.shows("⧗ cancelling…")
-            await session.shows("⧗ cancelling… job city_flyover_v012")
+            await session.shows("◷ cancelling…")
+            await session.shows("◷ cancelling… job city_flyover_v012")
             assert source.orders() == [("job.control", {"job": CITY, "action": "cancel", "why": ""})]
             source.tell_changes(changed(CITY, state="cancelled"))
             await session.shows("● job city_flyover_v012 cancelled")

@@ -88,7 +88,7 @@ def test_log_whose_machine_is_back_is_read_and_followed_without_a_key() -> None:
             screen = await opened(session)
             await session.shows("its last words")
             await session.shows("the log is on ws02")
-            await session.shows("⧗ waits for ws02")
+            await session.shows("◷ waits for ws02")
             waits.set()
             await session.shows("sample 4")
             await session.until(lambda: screen.window.is_over, "the log is whole")

@@ -164,7 +164,7 @@ def test_ended_job_is_archived_and_one_that_runs_is_not() -> None:
             await session.press("2", "z")
             await session.shows("only a job that is over can be archived")
             await session.press("G", "z")
-            await session.shows("⧗ archiving…")
+            await session.shows("◷ archiving…")
             assert source.orders() == [("job.control", {"job": TEST, "action": "archive", "why": ""})]
             source.tell_changes(removed=[TEST])
             await session.shows("archived")

@@ -30,8 +30,8 @@ GOOD = [NODES[0], NODES[3]]
     [
         ({"disk_fault": "full"}, "✖ needs attention"),
         ({"alerts": [{"level": "error"}]}, "✖ needs attention"),
-        ({"leader": None, "alerts": []}, "⧗ electing"),
-        ({"alerts": [{"level": "warning"}]}, "⧗ impaired"),
+        ({"leader": None, "alerts": []}, "◷ electing"),
+        ({"alerts": [{"level": "warning"}]}, "◷ impaired"),
         ({"alerts": []}, "◐ rendering"),
         ({"alerts": [], "jobs": {"running": 0, "pending": 2}}, "○ waiting"),
         ({"alerts": [], "jobs": {}}, "● idle"),
@@ -42,7 +42,7 @@ def test_farm_is_said_in_one_word(more: dict[str, Any], word: str) -> None:
 
 
 def test_lost_machine_impairs_the_farm() -> None:
-    assert text_of(status_word(farm(alerts=[]), NODES)) == "⧗ impaired"
+    assert text_of(status_word(farm(alerts=[]), NODES)) == "◷ impaired"
 
 
 def test_cards_count_what_the_farm_tells() -> None:

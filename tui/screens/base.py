@@ -162,7 +162,7 @@ class FarmScreen(TableScreen):
         if len(model.marks):
             runs += [Run(f"✓ {len(model.marks)} marked", "accent"), Run(", order stands still   ", "muted")]
         if len(self.console.pending):
-            runs.append(Run(f"⧗ {counted(len(self.console.pending), 'order')} on the way", "warning"))
+            runs.append(Run(f"◷ {counted(len(self.console.pending), 'order')} on the way", "warning"))
         return tuple(runs)
 
     def tell(self, message: Runs) -> None:

@@ -114,7 +114,7 @@ class JobScreen(FarmScreen):
         """Say besides what a filter does not know yet."""
         table = self.opened.table
         if self._reading:
-            return (*super().status(), Run(f"⧗ reading {counted(len(self._reading), 'task')}", "warning"))
+            return (*super().status(), Run(f"◷ reading {counted(len(self._reading), 'task')}", "warning"))
         if len(self.opened.rows) > MOST_READ and not table.filter.names <= TOLD_OF_ALL_TASKS:
             return (*super().status(), Run("only of tasks that were on the screen", "warning"))
         return super().status()
@@ -123,7 +123,7 @@ class JobScreen(FarmScreen):
         console = self.console
         word = console.pending.words.get(self.job)
         state = (
-            (Run(f"⧗ {word}", "warning"),)
+            (Run(f"◷ {word}", "warning"),)
             if word
             else state_runs(job_look(str(row.get("state"))), str(row.get("state")))
         )

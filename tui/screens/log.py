@@ -163,7 +163,7 @@ class LogScreen(FarmScreen):
                 runs.append(Run("older ones above   ", "muted"))
         away = window.about.get("away")
         if away:
-            runs.append(Run(f"⧗ waits for {printable(str(away.get('node_name') or away.get('node')))}   ", "warning"))
+            runs.append(Run(f"◷ waits for {printable(str(away.get('node_name') or away.get('node')))}   ", "warning"))
         elif window.is_over:
             runs.append(Run("ended   ", "muted"))
         elif window.following:
