@@ -299,7 +299,9 @@ def web(ctx: click.Context, /, data_dir: Path | None, **options: Any) -> None:
         from farmd.web.server import serve
         from farmd.web.settings import WebSettings
     except ModuleNotFoundError as error:
-        why, hint = f"{error.name} is not installed", "pip install 'farmd[web]', or leave --web out"
+        from protocol.extras import how_to_install
+
+        why, hint = f"{error.name} is not installed", f"{how_to_install('web')}, or leave --web out"
         raise UserError("HTTP cannot be served", why, hint, code=2) from error
     logging.basicConfig(level="WARNING", format="%(levelname)s %(message)s", stream=sys.stderr)
     serve(WebSettings(data_dir=_data_dir(ctx, data_dir), **options), _say)

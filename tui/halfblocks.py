@@ -9,6 +9,7 @@ import io
 from typing import NamedTuple
 
 from protocol.errors import UserError
+from protocol.extras import how_to_install
 
 Colour = tuple[int, int, int]
 
@@ -29,7 +30,7 @@ def draw(data: bytes, width: int, height: int) -> Picture:
     try:
         from PIL import Image, UnidentifiedImageError
     except ImportError as error:
-        raise UserError("no picture", "Pillow is not installed", "pip install 'farmd[images]'") from error
+        raise UserError("no picture", "Pillow is not installed", how_to_install("images")) from error
     try:
         with Image.open(io.BytesIO(data)) as opened:
             image = opened.convert("RGB")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from farmd.board.access import near
 from farmd.board.forking import importing
 from protocol.errors import MissingFeature, UserError
+from protocol.extras import how_to_install
 
 if TYPE_CHECKING:
     import asyncio
@@ -158,5 +159,5 @@ def _new_server(board: Board, url: str, begun: threading.Event) -> uvicorn.Serve
 def missing_extra(error: ImportError) -> MissingFeature:
     """Say that the packages for serving are not installed."""
     return MissingFeature(
-        "the board cannot be served", f"the package {error.name} is not installed", "pip install 'farmd[web]'"
+        "the board cannot be served", f"the package {error.name} is not installed", how_to_install("web")
     )

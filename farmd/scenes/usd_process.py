@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from farmd.scenes.usd_events import Asset, Opened, Setting
 from protocol.errors import MissingFeature, UserError
+from protocol.extras import how_to_install
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,7 +53,7 @@ def ask_usd(scene: Path, *, program: str = sys.executable, limit_s: float = _LIM
         raise MissingFeature(
             f"{scene.name} cannot be read",
             "it is a USD crate, and OpenUSD is not installed here",
-            "pip install 'farmd[usd]', or save the layer as .usda",
+            f"{how_to_install('usd')}, or save the layer as .usda",
         )
     with tempfile.TemporaryFile() as said:
         argv = [program, "-P", str(_SCRIPT), str(scene)]

@@ -17,6 +17,7 @@ import pytest
 
 from farmd.board import TaskBoard, get_task_board, start_server, taskboard
 from protocol.errors import UserError
+from protocol.extras import how_to_install
 from tests.board.browser import until
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def test_without_the_web_extra_only_serving_is_missing() -> None:
         "except Exception as error:\n    print(error.what, '|', error.why, '|', error.hint)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    said = "the board cannot be served | the package starlette is not installed | pip install 'farmd[web]'"
+    said = f"the board cannot be served | the package starlette is not installed | {how_to_install('web')}"
     assert done.stdout.strip() == said
 
 

@@ -13,6 +13,7 @@ from farmd.scenes.content import Camera, Content, Reference, Role, Spread
 from farmd.scenes.usd import read_usd
 from farmd.scenes.usd_process import ask_usd
 from protocol.errors import MissingFeature, UserError
+from protocol.extras import how_to_install
 from tests.scenes.archives import outcome
 
 if TYPE_CHECKING:
@@ -197,7 +198,7 @@ def test_a_crate_without_openusd_says_what_to_install(tmp_path: Path, monkeypatc
     scene.write_bytes(b"PXR-USDC" + bytes(80))
     with pytest.raises(MissingFeature) as caught:
         read_usd(scene)
-    assert "farmd[usd]" in caught.value.hint
+    assert caught.value.hint.startswith(how_to_install("usd"))
 
 
 def standing_in(tmp_path: Path, body: str) -> str:
