@@ -134,3 +134,23 @@ def test_node_that_dies_under_the_log_leaves_lines_and_cursor_and_ends_nothing()
             assert len([op for op, _ in source.asked if op == "log.tail"]) == 1
 
     play(story)
+
+
+def test_next_error_of_a_log_that_opens_at_its_end_is_the_first_one_of_it() -> None:
+    def find(**wanted: Any) -> dict[str, Any]:
+        hits = [7] if (wanted["from"] <= 350) != wanted["backwards"] else []
+        told = part(0, 100)["lines"]
+        return {"found": True, "complete": True, "lines": [told[n] | {"match": True} for n in hits]}
+
+    async def story() -> None:
+        source = RecordedSource(log_tail=lambda **_: part(0, 100, ended=True, state="failed"), log_find=find)
+        async with dashboard(source=source) as session:
+            screen = await opened(session)
+            await session.press("e")
+            await session.shows("went on from the top")
+            assert screen.window.cursor == 350
+            await session.press("E")
+            await session.shows("went on from the end")
+            assert screen.window.cursor == 350
+
+    play(story)

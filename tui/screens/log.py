@@ -284,17 +284,22 @@ class LogScreen(FarmScreen):
         self.tell((Run("searching …", "muted"),))
         try:
             offset = await self._found(wanted, direction, begin)
+            went_round = offset is None
+            if went_round:
+                offset = await self._found(
+                    wanted, direction, int(self.window.about.get("size") or 0) if direction < 0 else 0
+                )
             if offset is not None:
                 await self._show_around(offset)
         except UserError as error:
             self.tell((Run(f"{error.what}: {error.why}", "warning"),))
             return
         if offset is None:
-            self.tell((Run("no match " + ("above" if direction < 0 else "below"), "muted"),))
+            self.tell((Run("no match", "muted"),))
             return
         window.following = False
         window.cursor = offset
-        self.tell(())
+        self.tell((Run("went on from the " + ("end" if direction < 0 else "top"), "muted"),) if went_round else ())
         self.lines.lines_changed()
         self.tell_edges()
 
