@@ -73,6 +73,9 @@ class DemoFarm:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        # A terminal that is closed sends more than one signal, and the second one must not stop the end half-way.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
         self.close()
 
     # -- starting -------------------------------------------------------------------------------------------------

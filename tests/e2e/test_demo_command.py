@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -57,6 +58,10 @@ def test_demo_command_that_is_ended_leaves_nothing_behind(tmp_path: Path) -> Non
         if "farmctl job wait" in line:
             break
     os.kill(running.pid, signal.SIGTERM)
+    for _ in range(40):  # as when its terminal is closed: the end of it must not be broken off half-way
+        with suppress(subprocess.TimeoutExpired):
+            running.wait(0.02)
+        running.send_signal(signal.SIGHUP)
     running.communicate(timeout=60)
     assert running.returncode == 130
     assert list(tmp_path.glob("farmd-demo-*")) == []
