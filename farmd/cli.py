@@ -260,6 +260,7 @@ def run(ctx: click.Context, /, data_dir: Path | None, log_level: str, seeds: tup
     asyncio = _asyncio_without_ssl()
     logging.basicConfig(level=log_level.upper(), format="%(levelname)s %(message)s", stream=sys.stderr)
     settings = RunSettings(data_dir=_data_dir(ctx, data_dir), join=seeds, **options)
+    _warn_of_door(settings)
     asyncio.run(_run(settings))
 
 
@@ -346,6 +347,19 @@ def _asyncio_without_ssl() -> Any:
         if absent:
             del sys.modules["ssl"]
     return asyncio
+
+
+def _warn_of_door(settings: Any) -> None:
+    """Say at once that HTTP cannot be served: in the log, and on the terminal where the log goes elsewhere."""
+    from farmd.daemon.webdoor import door_fault
+
+    fault = door_fault(settings)
+    if fault is None:
+        return
+    lines = f"warning: {fault.what}\n  why: {fault.why}\n  try: {fault.hint}; then start farmd again"
+    _say(lines)
+    if sys.stdout.isatty() and not sys.stderr.isatty():
+        click.echo(lines)
 
 
 async def _run(settings: Any) -> None:

@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 _LOG = logging.getLogger(__name__)
 FIRST_PAUSE_S: Final = 0.5
@@ -32,9 +32,11 @@ class WebChild:
 
     Args:
         words: Options of `farmd web`.
+        on_fault: Told once why there is none and will be none.
     """
 
-    def __init__(self, words: Sequence[str]) -> None:
+    def __init__(self, words: Sequence[str], on_fault: Callable[[str], None]) -> None:
+        self._on_fault = on_fault
         self._words = (sys.executable, "-P", "-m", "farmd", "web", "--with-parent", *words)
         self._process: asyncio.subprocess.Process | None = None
         self._task: asyncio.Task[None] | None = None
@@ -79,6 +81,7 @@ class WebChild:
                 code = 1
             if code == _USAGE:
                 _LOG.error("HTTP is not served: see above")
+                self._on_fault("its process refuses to start; the log of farmd says why")
                 return
             if time.monotonic() - began > WELL_AFTER_S:
                 pause_s = FIRST_PAUSE_S

@@ -26,7 +26,12 @@ if TYPE_CHECKING:
 
 
 class Condition:
-    """State of the machine that this node runs on."""
+    """State of the machine that this node runs on.
+
+    Attributes:
+        door_fault: Why HTTP or the board are not served; empty while they are, None where nobody asked for them. Set by
+            whoever starts them.
+    """
 
     def __init__(self, node: NodeId, membership: Membership, body: NodeBody, now: Instant) -> None:
         self._node = node
@@ -36,6 +41,7 @@ class Condition:
         self._measured = Measured(body.ram_bytes, 1 << 40, 0.0)
         self._store_fault = ""
         self._counter = 0
+        self.door_fault: str | None = None
         self.worker: Worker
         """Set by the node once it has one."""
         self.store: Callable[[], tuple[int, int, int]] = lambda: (0, 0, -1)

@@ -317,6 +317,9 @@ def doctor(node: Node, now: Instant) -> dict[str, Any]:
         _check("thumbnails", True, f"none are made here: {fault}" if fault else "made of finished frames"),
         _check("copies", len(alive) < 2 or lonely == 0, f"{counted(lonely, 'result')} on one node only"),
     ]
+    door = node.condition.door_fault
+    if door is not None:
+        checks.append(_check("http", not door, f"not served: {door}" if door else "served by a process of its own"))
     return {"schema": "farm.doctor.v1", "node": node.id, "checks": checks}
 
 

@@ -227,8 +227,13 @@ class Daemon:
             self._beside("discovery", self._discover(address))
         self._manager.ready(self._status(node))
         on_ready(address)
-        async with web_child(self._settings):
+        async with web_child(self._settings, lambda fault: self._on_door_fault(node, fault)):
             await self._stopped.wait()
+
+    def _on_door_fault(self, node: Node, fault: str) -> None:
+        node.condition.door_fault = fault
+        if fault and self._driver is not None:
+            self._driver.remark(Note(self._clock.now().wall_ms, "http", f"HTTP is not served: {fault}"[:400], node.id))
 
     async def _end(self, runner: Runner, door: ClientDoor, storage: Storage) -> None:
         assert self._driver is not None

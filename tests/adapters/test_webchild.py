@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class Scripted(WebChild):
     """Runs a script instead of the door."""
 
-    def __init__(self, script: str) -> None:
-        super().__init__(())
+    def __init__(self, script: str, on_fault: Callable[[str], None] = lambda _text: None) -> None:
+        super().__init__((), on_fault)
         self._words = (sys.executable, "-c", script)
 
 
@@ -84,13 +84,16 @@ def test_what_another_try_does_not_mend_is_not_tried_again(tmp_path: Path) -> No
     times = tmp_path / "times"
     script = f"import pathlib, sys; pathlib.Path({str(times)!r}).open('a').write('x'); sys.exit(2)"
 
+    told: list[str] = []
+
     async def scenario() -> None:
-        async with Scripted(script) as child:
+        async with Scripted(script, told.append) as child:
             assert child._task is not None
             await asyncio.wait_for(child._task, 10)
 
     run(scenario())
     assert times.read_text() == "x"
+    assert told == ["its process refuses to start; the log of farmd says why"]
 
 
 def test_a_child_that_does_not_listen_is_ended_hard(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
