@@ -22,7 +22,9 @@ def test_daemon_whose_process_lives_and_serves_nobody_yet_is_starting(tmp_path: 
     assert (caught.value.code, caught.value.what) == (7, f"the daemon of {tmp_path} does not answer yet")
 
 
-@pytest.mark.parametrize("note", [f"{os.getpid()} 1", "4194304 77", "", "x y"])
+@pytest.mark.parametrize(
+    "note", [f"{os.getpid()} 1", "4194304 77", "", "x y"], ids=["another process", "gone", "empty", "damaged"]
+)
 def test_process_that_is_gone_or_another_one_is_no_daemon(tmp_path: Path, note: str) -> None:
     (tmp_path / START_NAME).write_text(note)
     with pytest.raises(Unreachable, match="no daemon answers") as caught:
