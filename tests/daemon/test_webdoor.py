@@ -15,6 +15,7 @@ from farmd.daemon.life import Daemon
 from farmd.daemon.settings import RunSettings
 from farmd.daemon.webdoor import door_fault, web_child
 from protocol.extras import how_to_install
+from protocol.places import is_starting
 from tests.core.small_farm import Farm, play
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def test_what_the_door_lacks_is_said_where_the_daemon_is_started(
         f"  try: {how_to_install('web')}; then start farmd again",
     ]
     assert "warning" not in CliRunner().invoke(main, ["run", *words]).stderr
+    assert is_starting(tmp_path)  # noted for clients that ask before anything is served
 
 
 def test_doctor_tells_of_a_door_that_was_asked_for() -> None:
