@@ -69,7 +69,7 @@ class ToldReasons:
             job_id = next(iter(self._told))
             self._told.move_to_end(job_id)
             job, told = self._node.jobs.get(job_id), self._told[job_id]
-            if job is None:
+            if job is None or job.archived:  # that is no longer told of, so what was told could never become true
                 del self._told[job_id]
             elif _is_news(told, self._node.door.explain.listed(job, now), now.mono):
                 self._node.chronicle.touch(job_id)

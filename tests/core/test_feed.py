@@ -167,6 +167,26 @@ def test_an_archived_job_leaves_the_picture_and_its_counts_until_it_is_brought_b
     play(scene)
 
 
+def test_a_waiting_job_that_was_archived_while_nobody_watched_is_no_news_for_ever() -> None:
+    async def scene(farm: Farm) -> None:
+        await farm.data("node.hold", node="n00")
+        job = await farm.submit(frames="1-4")
+        viewer = Viewer(farm)
+        await viewer.catch_up()
+        assert viewer.picture.jobs[job]["reason"]["code"] == HELD
+        await farm.data("job.control", job=job, action="cancel")
+        await farm.data("job.control", job=job, action="archive")
+        await asyncio.sleep(30)
+        fresh = Viewer(farm)
+        await fresh.catch_up()
+        before, told = farm.world.loop.time(), len(fresh.answers)
+        while farm.world.loop.time() < before + 20:
+            await fresh.step(10.0)
+        assert len(fresh.answers) - told <= 3
+
+    play(scene)
+
+
 def test_another_life_of_the_node_tells_everything_anew() -> None:
     async def scene(farm: Farm) -> None:
         job = await farm.submit()
