@@ -42,6 +42,8 @@ DIAL_S = 3.0
 """A node that is asked first must answer within this time."""
 AGAIN_S = (0.25, 0.5, 1.0, 2.0, 3.0)
 """Pauses before all nodes are tried again; the last one holds from then on."""
+LASTED_S = 1.0
+"""A node that is lost sooner has not served: before the next is asked there is a pause, as if none had been found."""
 JOB_AGAIN_S = 1.0
 """Pause before a job is asked for again after an error."""
 LOST_S = 15.0
@@ -197,6 +199,7 @@ class Following:
     # -- one node after another -----------------------------------------------------------------------------------
 
     async def _follow(self) -> None:
+        now = asyncio.get_running_loop().time
         pauses = iter(AGAIN_S)
         while True:
             found = await self._find()
@@ -204,16 +207,19 @@ class Following:
                 await asyncio.sleep(next(pauses, AGAIN_S[-1]))
                 continue
             self._last, self._client = found[:2]
-            before = self.answered_at
+            found_at = now()
             why = await self._listen(found[2])
-            if self.answered_at > before:
-                pauses = iter(AGAIN_S)
+            has_served = now() - found_at >= LASTED_S
             client, self._client = self._client, None
             await self._say(Link.RECONNECTING, why)
             await _ended(self._job_task)
             self._job_task = None
             if client is not None:
                 await client.close()
+            if has_served:
+                pauses = iter(AGAIN_S)
+            else:  # it may answer at once and refuse what comes then, for as long as it is overloaded
+                await asyncio.sleep(next(pauses, AGAIN_S[-1]))
 
     async def _listen(self, answer: Any) -> str:
         """Take answers of the present node until it is lost; returns why."""
@@ -266,7 +272,9 @@ class Following:
             async with asyncio.timeout(DIAL_S):
                 client = await self._dial(candidate)
                 given = await client.call("farm.feed", **self.picture.question(0.0))
-                FarmPicture().apply(given)  # a node of another version is not taken, since the next one may do
+                seen = FarmPicture()
+                seen.apply(given)  # a node of another version is not taken, since the next one may do
+                str(seen.farm["node_name"])
                 answer = given
         except TimeoutError:
             return f"no answer from {candidate.name or 'the node of this machine'} within {DIAL_S:g} s"

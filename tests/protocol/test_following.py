@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from protocol.errors import NotAllowed, NotFound, Unreachable
+from protocol.errors import NotAllowed, NotFound, Unreachable, UserError
 from protocol.following import DIAL_S, LOST_S, Answer, Candidate, Following, JobAnswer, Link, Standing
 from protocol.states import TASK_STATES
 from tests.sim.virtual_loop import VirtualLoop
@@ -26,12 +26,23 @@ STRANGE: dict[str, Any] = {
     "half": {"schema": "farm.feed.v1", "life": "x", "after": [0], "reset": True, "farm": {}, "as_of_ms": 0},
     "wrong": {"schema": "farm.feed.v1", "life": "x", "after": [0], "reset": True, "farm": {}, "as_of_ms": 0, "more": 0}
     | {"removed": [], "nodes_removed": [], "jobs": ["no job"], "nodes": []},
+    "nameless": {
+        "schema": "farm.feed.v1",
+        "life": "x",
+        "after": [0],
+        "reset": False,
+        "farm": {},
+        "as_of_ms": 0,
+        "more": 0,
+    }
+    | {"removed": [], "nodes_removed": [], "jobs": [], "nodes": []},
 }
 """Answers of other versions of this program."""
 
 
 class FakeNode:
-    """A fake node that answers the feed: up, silent (takes questions and says nothing), down, or in a strange way."""
+    """A fake node that answers the feed: up, silent (takes questions and says nothing), down, full
+    (refuses who waits for news), or in a strange way."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -77,12 +88,14 @@ class FakeClient:
             raise
 
     async def _call(self, op: str, /, **args: Any) -> Any:
+        if self.node.how == "full" and args["patience_s"]:
+            raise UserError("too many wait already", "", "")
         changed = asyncio.ensure_future(self.node.changed.wait())
         broken = asyncio.ensure_future(self.broken.wait())
         known = args.get("after") in ([self.node.version, 1], self.node.version) and args["life"] == self.node.name
         try:
-            if (known or self.node.how != "up") and self.node.how not in STRANGE:
-                patience = args["patience_s"] if self.node.how == "up" else 3.5
+            if (known or self.node.how not in ("up", "full")) and self.node.how not in STRANGE:
+                patience = args["patience_s"] if self.node.how in ("up", "full") else 3.5
                 await asyncio.wait({changed, broken}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
         finally:
             changed.cancel()
@@ -92,7 +105,7 @@ class FakeClient:
         if op == "job.feed" and self.node.late:
             self.node.late = False
             raise Unreachable(f"no answer from {self.node.name}", "", "")
-        if self.node.how != "up" or self.broken.is_set():
+        if self.node.how not in ("up", "full") or self.broken.is_set():
             raise Unreachable(f"the connection to {self.node.name} broke", "", "")
         return self._farm() if op == "farm.feed" else self._job(args["job"])
 
@@ -242,6 +255,20 @@ def test_where_nobody_can_be_read_it_is_said_and_asked_again_after_pauses(how: s
         scene.nodes["n2"].become("up")
         await asyncio.sleep(10)
         assert scene.following.node_name == "n2"
+
+    play(story)
+
+
+def test_a_node_that_answers_once_and_then_refuses_is_asked_again_after_pauses() -> None:
+    async def story(scene: Scene) -> None:
+        for node in scene.nodes.values():
+            node.become("full")
+        await asyncio.sleep(60)
+        assert 10 < sum(node.dialled for node in scene.nodes.values()) < 40
+        for node in scene.nodes.values():
+            node.become("up")
+        await asyncio.sleep(5)
+        assert scene.following.state is Link.CONNECTED
 
     play(story)
 
