@@ -20,7 +20,7 @@ from protocol.reasons import ReasonCode
 from protocol.states import JOB_TERMINAL, JobState, NodeState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from farmctl.context import Session
     from farmctl.output import View
@@ -168,9 +168,9 @@ class Follower:
             answer: View = self._links.call("job.watch", job=job, since=self._version, timeout_s=wait_s)
         except Unreachable as error:
             self._say_lost(error)
-        except NotFound:
+        except NotFound as error:
             if not self._may_arrive():
-                raise
+                raise self._why_unknown(job, error) from None
             self._version = _NONE_SEEN
             self._links.move_on(elsewhere=True)
             self._session.pause(min(RETRY_S, max(0.0, self._left_s())))
@@ -194,6 +194,22 @@ class Follower:
         self._unknown_since = now if self._unknown_since is None else self._unknown_since
         known = self._links.node in self._told_by
         return self._links.switched and not known and now - self._unknown_since < ARRIVAL_S
+
+    def _why_unknown(self, job: str, error: NotFound) -> UserError:
+        """Say that there is no such job only if nobody is silent who may have it alone: it is not deleted, then."""
+        if not self._told_by or self._links.node in self._told_by:
+            return error
+        names = self._names_of(self._told_by)
+        why = f"{' and '.join(names)} told of it and {'does' if len(names) == 1 else 'do'} not answer"
+        return Unreachable(f"{error.what} at the nodes that answer", why, f"once it does: farmctl job wait {job}")
+
+    def _names_of(self, nodes: Iterable[object]) -> list[str]:
+        try:
+            known = self._links.call("node.list").get("nodes") or []
+        except UserError:
+            known = []
+        names = {node.get("id"): node.get("name") for node in known}
+        return [printable(str(names.get(node) or node)) for node in nodes]
 
     def _say_lost(self, error: Unreachable) -> None:
         if self._advised != error.what:

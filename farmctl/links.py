@@ -47,9 +47,15 @@ class Links:
     def open(self) -> None:
         """Connect to the node that was asked for, and learn which others there are.
 
+        Once the farm is known, another of its nodes does too; where none answers, the next `call` says so.
+
         Raises:
-            UserError: It does not answer.
+            UserError: It does not answer, and no other is known.
         """
+        if self._farm is not None:
+            self.move_on()
+            self.switched = self._target != self._session.node
+            return
         self._adopt(*self._try(self._session.node, ANSWER_S))
 
     def call(self, op: str, /, **args: Any) -> Any:

@@ -16,7 +16,7 @@ from protocol.errors import NotFound, Unreachable, UserError
 from protocol.exitcodes import ExitCode
 from protocol.places import RunningDaemon
 from protocol.states import JOB_TERMINAL, JobState
-from tests.farmctl.fakes import JOB, NODE_B, Clock, FakeNode, farm, job_view, node_view, run, session_for
+from tests.farmctl.fakes import JOB, NODE_B, OTHER, Clock, FakeNode, farm, job_view, node_view, run, session_for
 
 if TYPE_CHECKING:
     from farmctl.output import View
@@ -157,6 +157,38 @@ def test_another_node_of_this_machine_is_taken_when_the_first_dies(monkeypatch: 
     assert [args["since"] for args in second.asked("job.watch")] == [-1, 1]
 
 
+def test_the_next_job_is_waited_for_at_another_node_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "running_daemons", lambda: iter([RunningDaemon("10.0.0.7:7000", "/data/second", 2)]))
+    first = dying([SILENT])
+    second = watched(*story("completed"))
+    result = run(first, "job", "wait", JOB, OTHER, connect=alternating(first, second))
+    assert result.exit_code == 0, result.stderr
+    assert [args["job"] for args in second.asked("job.watch")] == [JOB, OTHER]
+
+
+def test_the_next_job_is_waited_for_until_a_node_answers_again() -> None:
+    clock, down_to = Clock(), 130.0
+    node = watched(*story("completed"))
+
+    def connect(target: str | None, timeout_s: float) -> FakeNode:
+        if node.asked("job.watch") and clock.now < down_to:
+            raise SILENT
+        return node
+
+    result = run(node, "job", "wait", JOB, OTHER, connect=connect, clock=clock)
+    assert result.exit_code == 0, result.stderr
+    assert down_to <= clock.now < down_to + 5
+
+
+def test_a_next_job_that_the_named_node_does_not_know_is_5_at_once() -> None:
+    def watch(job: str, since: int, timeout_s: float) -> Any:
+        return {"version": 1, "job": job_view(state="completed", delivered=100)} if job == JOB else NotFound("no job")
+
+    clock = Clock()
+    assert run(FakeNode(farm() | {"job.watch": watch}), "job", "wait", JOB, OTHER, clock=clock).exit_code == 5
+    assert clock.now == 100
+
+
 def test_a_node_that_does_not_know_the_job_yet_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(places, "running_daemons", lambda: iter([RunningDaemon("10.0.0.7:7000", "/data/second", 2)]))
     first = dying([SILENT])
@@ -173,7 +205,7 @@ def test_a_job_that_was_deleted_while_its_node_restarted_ends_the_wait_at_once()
     assert clock.now < 102
 
 
-def test_a_job_that_no_node_knows_any_more_ends_the_wait_after_a_while_and_all_are_asked(
+def test_a_job_that_only_a_silent_node_told_of_is_7_after_a_while_and_all_are_asked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     daemons = [RunningDaemon("10.0.0.7:7000", "/data/second", 2), RunningDaemon("10.0.0.8:7000", "/data/third", 3)]
@@ -194,7 +226,9 @@ def test_a_job_that_no_node_knows_any_more_ends_the_wait_after_a_while_and_all_a
             raise SILENT
         return first
 
-    assert run(first, "job", "wait", JOB, connect=connect, clock=clock).exit_code == 5
+    result = run(first, "job", "wait", JOB, connect=connect, clock=clock)
+    assert result.exit_code == 7, "it is not deleted: the first may have it alone"
+    assert "ws07 told of it and does not answer" in result.stderr
     assert 115 <= clock.now < 125
     assert min(len(node.asked("job.watch")) for node in others.values()) >= 5
     assert len(connected) < 100
