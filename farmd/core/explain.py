@@ -68,6 +68,7 @@ class Explain:
         self._recent: dict[NodeId, NodeBody] = {}
         self._fits: dict[Need, tuple[list[Capacity], list[tuple[Capacity, Misfit]]]] = {}
         self._willing: dict[Need, list[Capacity]] = {}
+        self._takers_of: dict[JobId, list[NodeId]] = {}
         self._ahead: dict[int, int] = {}
         self._first: Job | None = None
 
@@ -104,7 +105,7 @@ class Explain:
             return
         bodies, membership = self._node.registry.bodies, self._node.membership
         self._now, self._listed, self._fits, self._willing, self._ahead = now, {}, {}, {}, {}
-        self._first = None
+        self._takers_of, self._first = {}, None
         self._capacities = [self._capacity(which) for which in membership.alive() if which in bodies]
         self._recent = {which: bodies[which] for which in membership.recent(now.mono) if which in bodies}
 
@@ -160,11 +161,27 @@ class Explain:
             return None
         self._begin(now)
         failed_on = nodes_failed_on(attempts)
-        fitting, _ = self._fit(self._need(job))
-        if all(capacity.node in failed_on for capacity in fitting):
+        if all(which in failed_on for which in self._takers(job, now)):
             return None
         where = " and ".join(map(self._node.registry.name_of, failed_on))
         return because(ReasonCode.RETRY_ELSEWHERE, where=where, wait=wait_s, job=job.id)
+
+    def _takers(self, job: Job, now: Instant) -> list[NodeId]:
+        """List the nodes that a leader would grant this job's tasks if they had room; the same for all of its tasks."""
+        if job.id not in self._takers_of:
+            node, need = self._node, self._need(job)
+            unwanted = avoided_nodes(job, need, self._recent, now)
+            holders = dict.fromkeys(job.copies.asset_holders()) if job.spec.manifest is not None else None
+            fitting, _ = self._fit(need)
+            self._takers_of[job.id] = [
+                which
+                for which in (capacity.node for capacity in self._not_held(need, fitting))
+                if which not in unwanted
+                and node.condition.free_disk_of(which) >= MIN_FREE_BYTES
+                and (holders is None or which in holders)
+                and not node.jobs.health.is_sick(which)
+            ]
+        return self._takers_of[job.id]
 
     def _blocked(self, job: Job) -> tuple[Any, ...]:
         return self._node.jobs.blocked_by(job.id)

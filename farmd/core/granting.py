@@ -274,8 +274,10 @@ class Granting:
         others = (other for other in self._workforce.usable if other not in barred)
         if not is_due and any(self._matcher.never_fits(other, need) is None for other in others):
             return None
-        tasks = job.ready_tasks(1, turn.now)
-        return (tasks[0], claim) if tasks else None
+        tasks = job.ready_tasks(MOST_KEPT + 1, turn.now)
+        fresh = (task for task in tasks if node not in nodes_failed_on(job.tasks.current_of(task)))
+        task = next(fresh, tasks[0] if tasks else None)  # what failed there says little, and is kept for another node
+        return None if task is None else (task, claim)
 
     def _prefetch(self, turn: Turn, job: Job, need: Need) -> None:
         """Let nodes that may run a job have its files."""

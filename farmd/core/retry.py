@@ -13,7 +13,9 @@ end better, and without end, since only a person changes what is installed. It i
 task nothing. A person who retries anything of the job says by that: look again; what was found before no longer bars.
 
 Everything durable here is a fold over attempt rows and does not depend on their order. Times of rows are wall clocks
-of other machines: each is cut off at `now`, so that a clock that is ahead cannot make the farm wait longer.
+of other machines: where one begins a wait it is cut off at `now`, once, when its row is folded; the wait for another
+node is reckoned anew in each pass, and there a time that is ahead begins none. So a clock that is ahead cannot make the
+farm wait longer.
 Called by the folds of tasks and jobs. Never decides where a task runs: that is the scheduler's.
 """
 
@@ -21,6 +23,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from protocol.clock import MAX_AHEAD_MS
 from protocol.states import FAILURE_RULES, AttemptState, FailureClass, FailureRule
 
 if TYPE_CHECKING:
@@ -79,9 +82,11 @@ def nodes_failed_on(attempts: Iterable[Attempt]) -> tuple[NodeId, ...]:
 
 
 def elsewhere_until(attempts: Iterable[Attempt], now: Instant) -> float:
-    """Return until when, on the local clock, a task is kept for nodes where it has not failed; 0 if it has not."""
-    ended_ms = [attempt.ended_ms for attempt in attempts if is_failure(attempt) or is_oom(attempt)]
-    return due_at(max(ended_ms), ELSEWHERE_S, now) if ended_ms else 0.0
+    """Return until when, on the local clock, a task is kept for nodes where it has not failed; 0 if it is not."""
+    ended_ms = max((attempt.ended_ms for attempt in attempts if is_failure(attempt) or is_oom(attempt)), default=None)
+    if ended_ms is None or ended_ms > now.wall_ms + MAX_AHEAD_MS:  # cut off at `now` in each pass, it would never end
+        return 0.0
+    return due_at(ended_ms, ELSEWHERE_S, now)
 
 
 def delay_s(failures: int) -> float:

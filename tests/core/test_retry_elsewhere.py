@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from farmd.core.retry import ELSEWHERE_S
+import pytest
+
+from farmd.core.retry import AVOID_AFTER, ELSEWHERE_S
 from protocol.jobspec import GateMode, GateSpec, Requirements
 from protocol.states import FailureClass
 from tests.core.small_farm import Farm, play
@@ -80,3 +82,56 @@ def test_task_of_a_lone_machine_is_tried_again_at_once() -> None:
         await farm.until(lambda: len(tries_of(farm, job, 1)) == 2, 30)
 
     play(scene)
+
+
+@pytest.mark.parametrize("ahead_h", [1, 24 * 365])
+def test_task_that_failed_where_the_clock_is_ahead_waits_no_longer_for_another_node(ahead_h: int) -> None:
+    async def scene(farm: Farm) -> None:
+        where: list[NodeId] = []
+        bad = next(machine for machine in farm.machines if not machine.node.election.is_leader)
+        bad.clock.skew_ms = ahead_h * 3_600_000
+
+        def plan(node: NodeId, frame: int) -> RenderPlan:
+            if node == bad.id and not where:
+                where.append(node)
+                return CRASH
+            return RenderPlan(5.0 if node == bad.id else 1e5)
+
+        renders(farm, plan)
+        job = await farm.submit(gate=OFF, frames="1-100", requirements=cores_of(farm))
+        await farm.until(lambda: bool(where))
+        task = next(ref.task for ref, node in farm.started.items() if node == bad.id)
+        await farm.until(lambda: len(tries_of(farm, job, task)) == 2, 2 * ELSEWHERE_S)
+
+    play(scene, 2)
+
+
+def test_task_is_not_said_to_wait_for_a_node_that_is_held() -> None:
+    async def scene(farm: Farm) -> None:
+        renders(farm, lambda _node, frame: CRASH if frame == 1 else RenderPlan(60.0))
+        await farm.data("node.hold", node="n01", why="mine")
+        job = await farm.submit(gate=OFF, frames="1-20", requirements=cores_of(farm))
+        await farm.until(lambda: bool(tries_of(farm, job, 1)))  # nobody keeps frame 1: it was tried there twice
+        await asyncio.sleep(10)
+        (reason,) = (await farm.data("why", job=job, frame=1))["reasons"]
+        assert reason["code"] == "nodes_busy"
+        await farm.data("node.release", node="n01")
+        await farm.until(lambda: tries_of(farm, job, 0)[2:] == [farm.machines[1].id], 10)
+
+    play(scene, 2)
+
+
+def test_sick_node_is_not_tried_with_what_just_failed_there() -> None:
+    async def scene(farm: Farm) -> None:
+        bad = farm.machines[1].id
+        renders(farm, lambda node, _frame: CRASH if node == bad else RenderPlan(1e5))
+
+        def tried() -> list[tuple[str, int]]:
+            return [(ref.job, ref.task) for ref, node in farm.started.items() if node == bad]
+
+        for count in (AVOID_AFTER, AVOID_AFTER + 2):  # the second job makes the node sick, and a canary goes there
+            await farm.submit(gate=OFF, frames="1-20", requirements=cores_of(farm))
+            await farm.until(lambda count=count: len(tried()) == count)  # type: ignore[misc]
+        assert len(set(tried())) == len(tried()), tried()
+
+    play(scene, 2)
