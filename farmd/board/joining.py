@@ -19,7 +19,7 @@ from farmd.board.holder import port_holder
 from protocol.errors import PeerError, Unreachable, UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from websockets.sync.client import ClientConnection
 
@@ -65,25 +65,36 @@ def greet(host: str, port: int) -> Greeted:
     answer, address = _ask("GET", access.near(host), port, f"/hello?nonce={nonce}")
     server_id = answer.get("server_id")
     if answer.get("schema") != SCHEMA or not isinstance(server_id, str):
-        raise _taken(port, "it is no task board")
+        raise taken(port, "it is no task board")
     proof, place = str(answer.get("proof", "")), access.place_of(address, port)
     if not access.is_proof(proof, access.token(), "hello", nonce, server_id, place):
-        raise _taken(port, "it is the task board of another user, or of a session with another XDG_RUNTIME_DIR")
+        raise taken(port, "it is the task board of another user, or of a session with another XDG_RUNTIME_DIR")
     return Greeted(server_id, address)
 
 
-def ask_for_port(host: str, port: int) -> None:
+def ask_for_port(host: str, port: int, asked: Collection[str] = ()) -> str:
     """Ask the program that serves a board of this user to leave its port to the farm's board, and to join that.
+
+    Args:
+        host: Where it serves.
+        port: Of TCP.
+        asked: The ids of boards that have said already that they leave; these are not asked again.
+
+    Returns:
+        The id of the board that leaves.
 
     Raises:
         NotOurs: Something else is there, or a board that stays.
         Unreachable: Nothing answers there any more.
     """
     board = greet(host, port)
+    if board.server_id in asked:
+        return board.server_id
     proof = {"X-Board-Proof": proof_for(board, port, "yield")}
     answer, _ = _ask("POST", board.address, port, "/yield", proof)
     if answer.get("yields") is not True:
-        raise _taken(port, "it is the task board of another farm")
+        raise taken(port, "it is the task board of another farm")
+    return board.server_id
 
 
 def _ask(
@@ -96,10 +107,10 @@ def _ask(
         connection.request(method, path, headers=dict(headers or {}))
         response = connection.getresponse()
         found = json.loads(response.read(_MAX_HELLO_BYTES))
-    except ConnectionRefusedError as error:
+    except (ConnectionRefusedError, ConnectionResetError) as error:  # the latter is RemoteDisconnected too: it ends now
         raise Unreachable(f"nothing answers on port {port}", str(error)) from error
     except (OSError, http.client.HTTPException, ValueError, RecursionError):
-        raise _taken(port, "it does not answer as a task board does") from None
+        raise taken(port, "it does not answer as a task board does") from None
     finally:
         connection.close()
     return (found if isinstance(found, dict) else {}), address
@@ -110,7 +121,8 @@ def proof_for(board: Greeted, port: int, role: str) -> str:
     return access.proof(access.token(), role, board.server_id, access.place_of(board.address, port))
 
 
-def _taken(port: int, why: str) -> NotOurs:
+def taken(port: int, why: str) -> NotOurs:
+    """Say who holds a port, as far as that can be found, and why it is not for us."""
     holder = port_holder(port)
     who = f"{holder} listens there" if holder else "another program listens there"
     return NotOurs(f"port {port} is taken", f"{who}, and {why}", "take another port, or 0 for any that is free")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from farmd.board import access
 from farmd.board.forking import importing
-from farmd.board.joining import Link, greet, load
+from farmd.board.joining import Link, greet, load, taken
 from farmd.board.model import BoardModel, Program
 from farmd.board.serving import PortTaken, Serving, bind, missing_extra, url_of
 from protocol.errors import FarmError, Unreachable, UserError
@@ -52,6 +52,9 @@ class Presence:
         self._serving: Serving | None = None
         self._link: Link | None = None
         self._thread: threading.Thread | None = None
+        self._standing = threading.Lock()
+        self._left: Serving | None = None
+        self._asked_at = ""
         self._closed = threading.Event()
         self._keeps_off_until = 0.0
         self._pause = random.Random()
@@ -98,7 +101,7 @@ class Presence:
                     continue
                 self.follow()
             return
-        raise PortTaken(f"port {self.port} is taken", "it is held but nobody answers", "take another port, or 0")
+        raise taken(self.port, "it ends every connection")
 
     def follow(self) -> None:
         """Publish to the board that is there, from a thread of its own."""
@@ -136,21 +139,24 @@ class Presence:
         board = Board(model, self.host, access.secret(), self._yield_soon)
         board.hub.stay(program)
         self._ledger.lead_to(partial(model.apply, program))
-        try:
-            self._serving = Serving(board, listener)
-        except BaseException:
-            self._ledger.lead_nowhere()
-            raise
+        with self._standing:  # whoever asks at once for the port that is served now waits until it is known
+            try:
+                self._serving = Serving(board, listener)
+            except BaseException:
+                self._ledger.lead_nowhere()
+                raise
         self.port = self._serving.port
 
-    def _yield_soon(self) -> None:
+    def _yield_soon(self, address: str) -> None:
         """Leave the port to the farm's board, from another thread than the one that serves."""
-        threading.Thread(target=self._yield, name="farmd-board-yield", daemon=True).start()
+        threading.Thread(target=self._yield, args=(address,), name="farmd-board-yield", daemon=True).start()
 
-    def _yield(self) -> None:
-        serving = self._serving
-        if serving is None or self._closed.is_set():
-            return
+    def _yield(self, address: str) -> None:
+        with self._standing:
+            serving = self._serving
+            if serving is None or serving is self._left or self._closed.is_set():
+                return  # it was asked before: two publishers would count everything twice
+            self._left, self._asked_at = serving, address
         self._keeps_off_until = time.monotonic() + YIELDED_S
         self._ledger.lead_nowhere()
         serving.stop()
@@ -163,7 +169,7 @@ class Presence:
         wait_s = RETRY_S[0]
         while not self._closed.is_set():
             try:
-                self._link = Link(self.host, self.port, self._identity)
+                self._link = self._linked()
                 wait_s = RETRY_S[0]
                 self._stay(self._link)
             except (FarmError, OSError):
@@ -175,6 +181,18 @@ class Presence:
                     link.close()
             self._closed.wait(wait_s * self._pause.uniform(0.5, 1.0))
             wait_s = min(wait_s * 2, RETRY_S[1])
+
+    def _linked(self) -> Link:
+        """Open a link: where the farm's board asked for the port, be it elsewhere than here, or at the own address.
+
+        Raises:
+            FarmError: No board of this user is at either.
+            OSError: The connection failed.
+        """
+        if self._asked_at:
+            with suppress(FarmError, OSError):
+                return Link(self._asked_at, self.port, self._identity)
+        return Link(self.host, self.port, self._identity)
 
     def _stay(self, link: Link) -> None:
         self._ledger.resume(link.received)

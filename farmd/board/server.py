@@ -68,14 +68,14 @@ class Board:
         model: What is on it.
         host: What it listens on; decides which hosts are believed.
         secret: What programs must know to publish; None = nobody may.
-        on_yield: Called when the farm's board asks for the port; None = this one keeps it.
+        on_yield: Called with the address at which the farm's board asks for the port; None = this one keeps it.
         server_id: Another one after each start, so that viewers forget what they knew.
     """
 
     model: BoardModel
     host: str = "127.0.0.1"
     secret: bytes | None = None
-    on_yield: Callable[[], None] | None = None
+    on_yield: Callable[[str], None] | None = None
     server_id: str = field(default_factory=lambda: secrets.token_hex(8))
     viewers: int = 0
     hub: Hub = field(init=False)
@@ -215,7 +215,7 @@ def _yield_route(board: Board) -> Any:
         if not _is_of_the_user(request, board, "yield"):
             return PlainTextResponse("only for boards of the same user\n", 403)
         if board.on_yield is not None:
-            board.on_yield()
+            board.on_yield(str(request.scope["server"][0]))
         return JSONResponse({"yields": board.on_yield is not None})
 
     return give_way

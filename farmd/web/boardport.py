@@ -30,13 +30,14 @@ async def claimed(address: str) -> socket.socket:
         UserError: Something else has it, or it is no address of this machine.
     """
     ends = asyncio.get_running_loop().time() + _GOING_S
+    leaving: set[str] = set()
     while True:
         try:
             return bind(address)
         except AddressTaken as taken:
             if asyncio.get_running_loop().time() > ends:
                 raise
-            await asyncio.to_thread(_ask_for, address, taken)
+            await asyncio.to_thread(_ask_for, address, taken, leaving)
         await asyncio.sleep(_LOOK_S)  # one program goes after another, if several take it over at once
 
 
@@ -68,19 +69,21 @@ async def _pause(stopped: asyncio.Event) -> None:
         return
 
 
-def _ask_for(address: str, taken: AddressTaken) -> None:
-    """Ask who has the port to leave it.
+def _ask_for(address: str, taken: AddressTaken, leaving: set[str]) -> None:
+    """Ask who has the port to leave it, once each: ids of those that will are noted in `leaving`.
 
     Raises:
-        AddressTaken: It does not, or is nobody to be asked.
+        AddressTaken: It does not, or is nobody to be asked; and nobody is just leaving.
     """
     from farmd.board.joining import ask_for_port
 
     host, port = place_in(address)
     try:
-        ask_for_port(host, port)
+        leaving.add(ask_for_port(host, port, leaving))
     except Unreachable:
         return  # it has gone by itself
     except (UserError, OSError) as error:
+        if leaving:  # what is being closed answers as it likes
+            return
         why = error.why if isinstance(error, UserError) else taken.why
         raise AddressTaken(taken.what, why, taken.hint) from error

@@ -150,7 +150,9 @@ def test_program_that_ends_in_good_order_has_told_its_last_words(run: Callable[.
 
 
 def hang_up(stranger: socket.socket) -> None:
-    stranger.accept()[0].close()
+    with suppress(OSError):  # it was shut down
+        while True:
+            stranger.accept()[0].close()
 
 
 def test_port_held_by_another_program_is_an_error_that_names_it(board: TaskBoard) -> None:
@@ -161,6 +163,7 @@ def test_port_held_by_another_program_is_an_error_that_names_it(board: TaskBoard
         accepting.start()
         with pytest.raises(UserError) as caught:
             start_server(port=port)
+        stranger.shutdown(socket.SHUT_RDWR)
         accepting.join(5)
     assert caught.value.what == f"port {port} is taken"
     assert f"(pid {os.getpid()})" in caught.value.why
@@ -241,9 +244,48 @@ def test_program_leaves_its_port_to_the_farm_s_board_and_joins_that(board: TaskB
         farm.stop()
 
 
-def free_port_of(port: int) -> socket.socket | None:
+def test_program_that_is_asked_several_times_at_once_leaves_once_and_counts_nothing_twice(board: TaskBoard) -> None:
+    presence = start_server(port=0)
+    serving = presence._serving
+    assert serving is not None
+    assert serving.board.on_yield is not None
+    for _ in range(6):
+        serving.board.on_yield("127.0.0.1")
+    until(lambda: presence._thread is not None, 5, "the program to look for the farm's board")
+    until(lambda: not threads("farmd-board-yield"), 5, "all who asked to be done")
+    assert len(threads("farmd-board-publisher")) == 1
+    board.advance_task("t", 3)
+    farm = Serving(Board(BoardModel("farm"), secret=token()), bind("127.0.0.1", presence.port))
     try:
-        return bind("127.0.0.1", port)
+        until(lambda: presence.is_connected and not presence.is_server, 5, "the program to join")
+        assert board.flush()
+        assert [task["done"] for task in farm.board.model.views()] == [3]
+    finally:
+        farm.stop()
+
+
+def threads(name: str) -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == name]
+
+
+def test_program_finds_the_farm_s_board_at_the_address_at_which_that_asked(board: TaskBoard) -> None:
+    with pytest.warns(UserWarning, match="can be read by everybody"):
+        presence = start_server(host="0.0.0.0", port=0)  # what is tried here: it leaves all its addresses
+    ask_for_port("127.0.0.2", presence.port)
+    listening = until(lambda: free_port_of(presence.port, "127.0.0.2"), 5, "the port to be free")
+    farm = Serving(Board(BoardModel("farm"), "127.0.0.2", secret=token()), listening)
+    try:
+        until(lambda: presence.is_connected and not presence.is_server, 5, "the program to join")
+        board.advance_task("after", 4)
+        assert board.flush()
+        assert [task["done"] for task in farm.board.model.views()] == [4]
+    finally:
+        farm.stop()
+
+
+def free_port_of(port: int, host: str = "127.0.0.1") -> socket.socket | None:
+    try:
+        return bind(host, port)
     except UserError:
         return None
 

@@ -117,19 +117,29 @@ def test_a_board_whose_port_is_taken_does_not_keep_http_from_being_served(tmp_pa
 def test_the_board_s_port_is_looked_for_until_it_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(boardport, "AGAIN_S", 0.05)
     monkeypatch.setattr(joining, "_HELLO_S", 0.05)
+    looked = asyncio.Semaphore(0)
+
+    async def counted(address: str) -> socket.socket:
+        looked.release()
+        return await claimed(address)
+
+    monkeypatch.setattr(boardport, "claimed", counted)
 
     async def scenario() -> None:
         stopped = asyncio.Event()
         with bind("127.0.0.1:0") as taken:
             board = url_of(taken).removeprefix("http://")
             waiting = asyncio.create_task(waited_for(board, stopped))
-            await asyncio.sleep(0.3)  # it has looked, several times
+            for _ in range(3):
+                await asyncio.wait_for(looked.acquire(), 10)
             assert not waiting.done()
         listening = await waiting
         assert listening is not None
+        while not looked.locked():
+            await looked.acquire()
         with listening:
             stopping = asyncio.create_task(waited_for(board, stopped))
-            await asyncio.sleep(0.1)
+            await asyncio.wait_for(looked.acquire(), 10)
             stopped.set()
             assert await stopping is None
 
@@ -148,6 +158,31 @@ def test_a_program_that_has_the_board_s_port_leaves_it_at_once(tmp_path: Path, m
         until(lambda: not presence.is_server, 5, "the program to have left")
     finally:
         presence.close(0)
+
+
+class Ending:
+    """A board that has said that it leaves, and ends every connection until it lets go of the port."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.listening = bind("127.0.0.1:0")
+        self.address = url_of(self.listening).removeprefix("http://")
+        self.asked: list[tuple[str, ...]] = []
+        monkeypatch.setattr(joining, "ask_for_port", self.ask)
+
+    def ask(self, _host: str, _port: int, asked: set[str]) -> str:
+        self.asked.append(tuple(asked))
+        if len(self.asked) == 1:
+            return "a board"
+        if len(self.asked) == 3:
+            self.listening.close()
+        raise joining.NotOurs("the port is taken", "it does not answer as a task board does")
+
+
+def test_a_board_that_answers_no_longer_while_it_leaves_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    ending = Ending(monkeypatch)
+    with ending.listening, asyncio.run(claimed(ending.address)) as listening:
+        assert url_of(listening).removeprefix("http://") == ending.address
+    assert ending.asked == [(), ("a board",), ("a board",)]
 
 
 def test_a_door_of_another_user_than_the_daemon_s_does_not_start(
