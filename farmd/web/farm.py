@@ -15,6 +15,7 @@ from collections import OrderedDict
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakValueDictionary
 
 from farmd.web.turns import Turns
 from protocol.client import AsyncClient
@@ -52,7 +53,7 @@ class Farm:
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
         self._links: OrderedDict[str, _Link] = OrderedDict()
-        self._opening = asyncio.Lock()
+        self._opening: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._turns = Turns()
 
     async def call(self, user: str, op: str, /, *, limit_s: float = CALL_S, waits: bool = False, **args: Any) -> Any:
@@ -103,7 +104,7 @@ class Farm:
             await _close_unused(link)
 
     async def _opened(self, user: str) -> _Link:
-        async with self._opening:
+        async with self._opening.setdefault(user, asyncio.Lock()):  # nobody waits for the link of another user
             link = self._links.get(user)
             if link is None:
                 link = self._links[user] = _Link(await AsyncClient(self._data_dir, acting_for=user).open())

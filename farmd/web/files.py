@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import JSONResponse, Response
@@ -18,7 +19,7 @@ from starlette.responses import JSONResponse, Response
 from farmd.ingest.hashing import address_of_bytes
 from farmd.web.bodies import declared_bytes, drained, pieces
 from farmd.web.errors import Refusal
-from farmd.web.sending import address_of_file, missing, send_file, send_small
+from farmd.web.sending import address_of_file, beside, missing, send_file, send_small
 from farmd.web.spans import span_of
 from protocol.api import MAX_CHUNK_BYTES
 
@@ -175,7 +176,7 @@ async def _finish(asked: Asked, mine: Mine, md5: str) -> BlobAddress:
         Refusal: Its content is not what was declared.
     """
     part = mine.part(md5)
-    blob = await asyncio.to_thread(address_of_file, part)
+    blob = await beside(partial(address_of_file, part))
     try:
         await _check(asked, md5, blob)
     except Refusal:

@@ -11,12 +11,13 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from farmd.ingest.hashing import hash_descriptor
 from farmd.web.errors import Refusal
-from farmd.web.sending import missing, send_file
+from farmd.web.sending import beside, missing, send_file
 from protocol.human import counted
 from protocol.pathrules import PathRule, for_platform, platform_of
 
@@ -90,7 +91,7 @@ async def files_here(asked: Asked, scene: str, *, allow_missing: bool) -> dict[s
     if stopping and not allow_missing:
         raise _missing_refusal(stopping)
     paths = [str(path), *(str(one["path"]) for one in found["found"])]
-    blobs = await asyncio.to_thread(lambda: {name: _address_of(name, folders) for name in paths})
+    blobs = {name: await beside(partial(_address_of, name, folders)) for name in paths}
     lacking = await missing(asked, blobs.values())
     for name, blob in blobs.items():
         if str(blob) in lacking:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import TYPE_CHECKING, Final
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from farmd.ingest.hashing import address_of_bytes, hash_descriptor
 from farmd.web.errors import Refusal
@@ -25,10 +26,18 @@ _PUT_S: Final = 60.0
 """The daemon hashes and syncs meanwhile, on a disk that may be slow."""
 _ASKED_AT_ONCE: Final = 1_000
 _STEPS_BACK: Final = 3
+_hashers: Final = ThreadPoolExecutor(2, thread_name_prefix="file-hash")
+"""Threads of their own: a hash takes minutes, and every other look at the disk would wait behind it."""
+T = TypeVar("T")
+
+
+async def beside(hashing: Callable[[], T]) -> T:
+    """Run what hashes a file in one of the few threads for that."""
+    return await asyncio.get_running_loop().run_in_executor(_hashers, hashing)
 
 
 def address_of_file(path: Path) -> BlobAddress:
-    """Hash a file; meant for a thread."""
+    """Hash a file; see `beside`."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         return hash_descriptor(descriptor)

@@ -25,6 +25,7 @@ SIZE = (64, 36)
 
 
 @pytest.mark.povray
+@pytest.mark.timeout(240)
 @pytest.mark.skipif(not (shutil.which("curl") and shutil.which("jq")), reason="needs the programs curl and jq")
 def test_the_page_takes_a_job_through_the_farm_with_curl_alone(farm: Farm, tmp_path: Path) -> None:
     door = add_door(farm, "ws07")
@@ -36,7 +37,8 @@ def test_the_page_takes_a_job_through_the_farm_with_curl_alone(farm: Farm, tmp_p
     before_repair, after_repair = script.split("again=", 1)
     assert door.url in before_repair
 
-    told = run_script(f"{before_repair}\ntouch {paint}\nagain={after_repair}", tmp_path, door.user("rose", "wrangler"))
+    whole = f"{before_repair}\ntouch {paint}\nagain={after_repair}"
+    told = run_script(whole, tmp_path, door.user("rose", "wrangler"), limit_s=180)
 
     in_order = (
         '"complete":true',

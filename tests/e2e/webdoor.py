@@ -113,12 +113,16 @@ def add_door(farm: Farm, name: str, *options: str) -> Door:
     return Door(farm.add(name, "--web", f"127.0.0.1:{port}", *options), port)
 
 
-def run_script(script: str, folder: Path, caller: Caller) -> str:
+def run_script(script: str, folder: Path, caller: Caller, *, limit_s: float = 60.0) -> str:
     """Run a script of a shell as somebody with a token, and return what it prints."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script], cwd=folder, capture_output=True, text=True, timeout=60, check=False,
-        env={**os.environ, "PATH": path, "TOKEN": caller.token},
-    )  # fmt: skip
+    try:
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script], cwd=folder, capture_output=True, text=True, timeout=limit_s,
+            check=False, env={**os.environ, "PATH": path, "TOKEN": caller.token},
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as late:
+        told = b"\n".join(part for part in (late.stdout, late.stderr) if part).decode(errors="replace")
+        raise AssertionError(f"not done after {limit_s:g} s\n{script}\n{told}") from late
     assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
     return done.stdout

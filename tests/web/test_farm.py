@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, closing
 from typing import TYPE_CHECKING
 
@@ -11,8 +13,10 @@ import pytest
 from farmd.web import farm as farm_module
 from farmd.web.errors import Refusal
 from farmd.web.farm import Farm
+from farmd.web.sending import beside
 from farmd.web.turns import MAX_WAITING_EACH, SLOW_EACH, Turns
 from protocol.api import Response
+from protocol.client import AsyncClient
 from protocol.errors import Unreachable
 from protocol.places import SOCKET_NAME
 from tests.protocol.answering import Daemon
@@ -115,25 +119,67 @@ def test_a_connection_that_others_displace_is_closed_after_its_last_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(farm_module, "MAX_USERS", 1)
-    held: list[Request] = []
+    held, told = threading.Event(), threading.Event()
 
     def answer(request: Request) -> list[Response]:
         if request.op == "slow":
-            held.append(request)
-            return []
-        return [Response(request.id, {})]
+            held.set()
+            told.wait(10)
+        return [Response(request.id, {"op": request.op})]
 
     async def scenario() -> None:
         farm = Farm(tmp_path)
-        slow = asyncio.create_task(farm.call("anna", "slow", limit_s=0.4))
-        await true(lambda: bool(held))
+        slow = asyncio.create_task(farm.call("anna", "slow", limit_s=10.0))
+        await true(held.is_set)
         link = farm._links["anna"]
-        await farm.call("ben", "quick")
+        await farm._opened("ben")  # the daemon of this test answers one question after another
         assert (list(farm._links), link.given_up, link.client._wire is not None) == (["ben"], True, True)
-        with pytest.raises(Unreachable, match="no answer"):
-            await slow
+        told.set()
+        assert await slow == {"op": "slow"}
         assert link.client._wire is None
         await farm.close()
 
     with closing(Daemon(f"ipc://{tmp_path / SOCKET_NAME}", answer)):
         asyncio.run(scenario())
+
+
+def test_the_first_question_of_one_user_is_waited_for_by_nobody_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, may_open = AsyncClient.open, asyncio.Event()
+
+    async def open_later(client: AsyncClient) -> AsyncClient:
+        if client._acting_for == "ben":
+            await may_open.wait()
+        return await opened(client)
+
+    monkeypatch.setattr(AsyncClient, "open", open_later)
+
+    async def scenario() -> None:
+        farm = Farm(tmp_path)
+        first, second = (asyncio.create_task(farm.call("ben", "farm.status")) for _ in range(2))
+        async with asyncio.timeout(10):
+            for user in ("anna", "anna", "carl"):
+                assert await farm.call(user, "farm.status") == {"op": "farm.status"}
+            assert [first.done(), second.done()] == [False, False]
+            may_open.set()
+            assert await first == await second
+        await farm.close()
+
+    with closing(answering(tmp_path)):
+        asyncio.run(scenario())
+
+
+def test_files_that_are_hashed_keep_no_other_look_at_the_disk_waiting() -> None:
+    async def scenario() -> None:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        done = threading.Event()
+        hashing = [asyncio.create_task(beside(lambda: done.wait(10))) for _ in range(12)]
+        try:
+            async with asyncio.timeout(5):
+                assert await asyncio.to_thread(lambda: 1) == 1
+        finally:
+            done.set()
+        assert await asyncio.gather(*hashing) == [True] * 12
+
+    asyncio.run(scenario())

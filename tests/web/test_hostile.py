@@ -69,18 +69,19 @@ def test_a_client_that_takes_nothing_of_its_answer_is_let_go(served: Served) -> 
 
 
 def test_a_client_that_takes_its_answer_slowly_gets_all_of_it(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Hasty, "take_s", 0.3)
+    monkeypatch.setattr(Hasty, "take_s", 2.0)
     served.table.answers["job.list"] = lambda _args: {
         "schema": "s", "jobs": [{"name": "\0" * 1000, "state": "queued", "owner": "o"}] * 1500,
     }  # fmt: skip
-    pace, came = threading.Event(), 0
+    pace, came, began = threading.Event(), 0, time.monotonic()
     with served.connect() as slow:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 262_144)
         slow.sendall(f"GET /api/v1/jobs?limit=8000 HTTP/1.1\r\nHost: x\r\n{AUTH}Connection: close\r\n\r\n".encode())
         while data := slow.recv(262_144):
             came += len(data)
-            pace.wait(0.03)
+            pace.wait(0.08)
     assert came > 8_000_000
+    assert time.monotonic() - began > Hasty.take_s, "it was looked at meanwhile"
 
 
 @pytest.mark.parametrize("length", ["10737418240", "99999999999999999999", "-1", "1e3", "12abc"])
