@@ -39,6 +39,8 @@ REFUSED_MOST_S = 3600.0
 RECORDS_S = 5.0
 """Whoever was admitted learns of it with the farm's records, as a rule within this time."""
 LOOK_S = 0.1
+_UNREADABLE = "?"
+"""Stands for an invitation that may not be read; no token looks like it."""
 
 
 class Joining:
@@ -83,19 +85,19 @@ class Joining:
             text = self._invitation()
             if text is None:
                 return
-            refusal = await self._try(text)
+            refusal = await self._try(text) if text != _UNREADABLE else ""
             await self._pause(text, refused_s if refusal else AGAIN_S)
             refused_s = min(2 * refused_s, REFUSED_MOST_S) if refusal else REFUSED_S
         forget_token(self._data_dir)
         self.fault = ""
 
     def _invitation(self) -> str | None:
-        """Return what the file holds: None if there is none, empty if it may not be read."""
+        """Return what the file holds: None if there is none, `_UNREADABLE` if it may not be read."""
         try:
             return waiting_token(self._data_dir)
         except UserError as error:
             self._tell(error)
-            return ""
+            return _UNREADABLE
 
     async def _try(self, text: str) -> str:
         """Ask everybody once; returns why those who answered refused, empty if none did."""

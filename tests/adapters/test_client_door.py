@@ -576,6 +576,56 @@ def test_a_directory_of_accounts_that_says_nothing_holds_up_nobody_else(
     run(story())
 
 
+def test_a_user_for_whom_no_thread_was_left_once_is_answered_the_next_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class NoThread(threading.Thread):
+        def start(self) -> None:
+            raise RuntimeError("can't start new thread")
+
+    looked_for = looked_up(monkeypatch, is_member=True)
+
+    async def story() -> None:
+        door = Door(tmp_path)
+        as_others(door)
+        with monkeypatch.context() as meanwhile:
+            meanwhile.setattr(accounts_module, "Thread", NoThread)
+            door.ask(1, "op 1")
+            refused = await door.response()
+            assert refused.error is not None
+            assert refused.error[1] == "the daemon is busy"
+        door.ask(2, "op 2")
+        assert [asked.op for asked in await door.asked()] == ["op 2"]
+        assert len(looked_for) == 1
+
+    run(story())
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_look_up_that_breaks_off_is_answered_and_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = iter([False, True])
+
+    def account_of(_uid: int, _gid: int | None) -> Account:
+        if next(looks):
+            return Account("anna", is_member=True)
+        raise MemoryError
+
+    monkeypatch.setattr(accounts_module, "account_of", account_of)
+
+    async def story() -> None:
+        door = Door(tmp_path)
+        door.door._gid = None
+        as_others(door)
+        door.ask(1, "op 1")
+        refused = await door.response()
+        assert refused.error is not None
+        assert "may not use this farm" in refused.error[1]
+        door.ask(2, "op 2")
+        assert [asked.op for asked in await door.asked()] == ["op 2"]
+
+    run(story())
+
+
 def test_a_look_up_that_outlasts_the_door_serves_nobody_afterwards(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

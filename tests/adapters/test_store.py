@@ -296,6 +296,15 @@ def test_store_that_others_could_read_is_closed_to_them_when_it_is_opened(tmp_pa
     assert modes(tmp_path) == {"rec.db": 0o600, "rec.corrupt-7": 0o600}
 
 
+def test_file_set_aside_that_is_somebody_elses_keeps_no_store_from_being_opened(tmp_path: Path) -> None:
+    run(write(tmp_path, [save(rec(b"hook"))]))
+    theirs = tmp_path / "rec.corrupt-7.bak"
+    theirs.symlink_to("/proc/self/status")
+    with pytest.raises(PermissionError):
+        theirs.chmod(0o600)  # not even by root
+    assert [row.pk for row in run(load(tmp_path)).rows] == [b"hook"]
+
+
 @pytest.mark.usefixtures("open_umask")
 def test_store_begun_anew_after_a_corrupt_one_is_private_like_it(tmp_path: Path) -> None:
     (tmp_path / "rec.db").write_bytes(b"no database " * 1000)

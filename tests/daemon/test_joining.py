@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from farmd.adapters.identity import init_farm, join, make_invite, waiting_token
+from farmd.adapters.identity.tokens import TOKEN_NAME
 from farmd.core.events import PeerHeardOf
 from farmd.daemon import joining
 from farmd.daemon.joining import Joining
@@ -129,3 +130,24 @@ def test_a_machine_without_an_invitation_asks_nobody(tmp_path: Path) -> None:
     members = Members(tmp_path)
     play(members)
     assert not members.asked
+
+
+def test_an_invitation_that_may_not_be_read_is_said_once_and_taken_up_once_it_may(
+    tmp_path: Path, token: Callable[[int], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    join(tmp_path / "new", token(EVER_MS))
+    (tmp_path / "new" / TOKEN_NAME).chmod(0o640)
+    members = Members(tmp_path / "new")
+    members.answers[FIRST] = lambda: YES
+    looks = iter(range(10))
+
+    def look(data_dir: Path) -> str | None:
+        if next(looks, None) is None:
+            (data_dir / TOKEN_NAME).chmod(0o600)
+        return waiting_token(data_dir)
+
+    monkeypatch.setattr(joining, "waiting_token", look)
+    play(members)
+    (said,) = members.said
+    assert "is not secret" in said
+    assert waiting_token(tmp_path / "new") is None

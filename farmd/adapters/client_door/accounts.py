@@ -49,17 +49,23 @@ class Accounts:
         self._waiting: dict[int, list[Then]] = {}
 
     def ask(self, uid: int, then: Then) -> bool:
-        """Have `then` called with the account of a user, at once where it is known; False if too many wait already."""
+        """Have `then` called with the account of a user, at once where it is known.
+
+        Returns:
+            False if too many wait already, or no thread is left to look it up.
+        """
         until, account = self._known.get(uid, (0.0, None))
         if account is not None and time.monotonic() < until:
             then(account)
             return True
         if sum(map(len, self._waiting.values())) >= MAX_WAITING:
             return False
-        waiting = self._waiting.setdefault(uid, [])
-        waiting.append(then)
-        if len(waiting) == 1:
-            Thread(target=self._look_up, args=(uid, asyncio.get_running_loop()), daemon=True).start()
+        if uid not in self._waiting:
+            try:
+                Thread(target=self._look_up, args=(uid, asyncio.get_running_loop()), daemon=True).start()
+            except RuntimeError:  # no thread is left; the next request tries again
+                return False
+        self._waiting.setdefault(uid, []).append(then)
         return True
 
     def close(self) -> None:
@@ -68,12 +74,19 @@ class Accounts:
 
     def _look_up(self, uid: int, loop: asyncio.AbstractEventLoop) -> None:
         """Ask the system, on a thread."""
-        account = account_of(uid, self._gid)
-        with suppress(RuntimeError):  # the loop was closed meanwhile
-            loop.call_soon_threadsafe(self._found, uid, account)
+        account = None
+        try:
+            account = account_of(uid, self._gid)
+        finally:
+            with suppress(RuntimeError):  # the loop was closed meanwhile
+                loop.call_soon_threadsafe(self._found, uid, account)
 
-    def _found(self, uid: int, account: Account) -> None:
-        self._known[uid] = time.monotonic() + FRESH_S, account
+    def _found(self, uid: int, account: Account | None) -> None:
+        """Tell who waits; a user whose look-up broke off is a stranger this once."""
+        if account is None:
+            account = Account(f"uid {uid}", is_member=False)
+        else:
+            self._known[uid] = time.monotonic() + FRESH_S, account
         for then in self._waiting.pop(uid, []):
             then(account)
 

@@ -117,9 +117,11 @@ def begin(path: Path, *, unclean: bool) -> tuple[Ledger, Loaded]:
 def keep_private(path: Path) -> None:
     """Make the store's file, if there is none, and close it and what was set aside to everybody but the owner."""
     path.touch(mode=0o600)
-    mine = [path.with_name(path.name + suffix) for suffix in SIDE_FILES]
-    for name in (*mine, *path.parent.glob(f"{ASIDE}*")):
+    for name in [path.with_name(path.name + suffix) for suffix in SIDE_FILES]:
         with suppress(FileNotFoundError):
+            name.chmod(0o600)
+    for name in path.parent.glob(f"{ASIDE}*"):
+        with suppress(FileNotFoundError, PermissionError):  # a copy that root made is root's to close
             name.chmod(0o600)
 
 
