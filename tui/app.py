@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from textual.events import Key
 
     from tui.columns import Row
+    from tui.orders import Chosen
     from tui.source import Source, Told
 
 TICK_S: Final = 0.5
@@ -257,10 +258,10 @@ class Dashboard(App[int]):
         """Ask for a command."""
         self.front.action_command()
 
-    def run_command(self, text: str) -> None:
-        """Carry out what was typed after the colon."""
+    def run_command(self, text: str, chosen: Chosen) -> None:
+        """Carry out what was typed after the colon, for what was chosen when that began."""
         try:
-            carry_out(self, parse_command(text, read_only=self.console_model.read_only))
+            carry_out(self, parse_command(text, read_only=self.console_model.read_only), chosen)
         except UserError as error:
             self.tell((Run(error.what, "failed"), Run(f"  {error.why} {error.hint}".rstrip(), "muted")))
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from protocol.human import counted
 from protocol.states import JOB_TERMINAL, JobState, NodeState
@@ -31,6 +31,17 @@ class Subject(StrEnum):
 
     JOB = "job"
     NODE = "machine"
+
+
+class Chosen(NamedTuple):
+    """What was chosen when an order began to be typed: it is about these rows, wherever the cursor goes meanwhile."""
+
+    jobs: list[str]
+    nodes: list[str]
+
+    def of(self, subject: Subject) -> list[str]:
+        """Return the ids that an order about jobs, or about machines, is for."""
+        return self.jobs if subject is Subject.JOB else self.nodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +75,11 @@ class Order:
     loses: str = ""
     wants_why: bool = False
     for_good: bool = False
+
+    @property
+    def kind(self) -> tuple[str, str]:
+        """Which orders are told of together: those that say the same once they have come true."""
+        return self.id, self.done
 
     def must_type(self, rows: list[Row]) -> str:
         """Return what has to be typed before it is ordered for these rows; nothing for most orders."""
@@ -231,7 +247,7 @@ def retry_order(frames: str) -> Order:
         "job.control",
         {"action": "retry", "frames": frames},
         "retrying…",
-        f"renders frames {frames} again",
+        f"asked for frames {frames} again",
         _taken,
         asks=f"Render frames {frames} of {{what}} again?",
         loses="Their results so far are replaced.",
@@ -245,7 +261,7 @@ def edit_order(changes: Mapping[str, Any], told: str) -> Order:
         changes: As `protocol.jobwords.read_edits` gives them.
         told: The same, as the person wrote it.
     """
-    return Order("edit", Subject.JOB, "job.edit", {"changes": dict(changes)}, "editing…", f"has {told}", _taken)
+    return Order("edit", Subject.JOB, "job.edit", {"changes": dict(changes)}, "editing…", f"now with {told}", _taken)
 
 
 def _taken(_row: Row | None) -> bool:
@@ -279,9 +295,9 @@ class PendingOrders:
         return key in self._orders
 
     @property
-    def order_ids(self) -> set[str]:
+    def kinds(self) -> set[tuple[str, str]]:
         """What kinds of orders are on their way."""
-        return {pending.order.id for pending in self._orders.values()}
+        return {pending.order.kind for pending in self._orders.values()}
 
     @property
     def unsent(self) -> int:
@@ -303,9 +319,10 @@ class PendingOrders:
         self._drop(key)
 
     def review(self, keys: list[str], row_of: Callable[[str], Row | None]) -> list[tuple[str, Order]]:
-        """Rows have changed: return ids and orders that have come true."""
-        pending = [(key, self._orders[key].order) for key in dict.fromkeys(keys) if key in self._orders]
-        done = [(key, order) for key, order in pending if order.confirmed(row_of(key))]
+        """Rows have changed: return ids and orders that have come true; one that no node has taken has not, whatever is seen."""
+        pending = [(key, self._orders[key]) for key in dict.fromkeys(keys) if key in self._orders]
+        sent = [(key, one.order) for key, one in pending if one.sent_at is not None]
+        done = [(key, order) for key, order in sent if order.confirmed(row_of(key))]
         for key, _ in done:
             self._drop(key)
         return done

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from textual.command import Hits
 
     from tui.app import Dashboard
+    from tui.orders import Chosen
 
 _MOST: Final = 400
 """Jobs that are looked through, the newest ones: the palette answers each key at once."""
@@ -26,12 +27,18 @@ _MOST: Final = 400
 class FarmCommands(Provider):
     """Commands, jobs, machines."""
 
+    _chosen: Chosen | None = None
+
     @property
     def _dashboard(self) -> Dashboard:
         from tui.app import Dashboard
 
         assert isinstance(self.app, Dashboard)
         return self.app
+
+    async def startup(self) -> None:
+        """Note what is chosen: a command is about that, wherever the cursor is when the command was found."""
+        self._chosen = self._dashboard.front.chosen()
 
     async def discover(self) -> Hits:
         """Offer the commands before anything is typed."""
@@ -67,9 +74,9 @@ class FarmCommands(Provider):
 
     def _run(self, text: str) -> None:
         try:
-            self._dashboard.run_command(text)
+            self._dashboard.run_command(text, self._chosen or self._dashboard.front.chosen())
         except UserError as error:
             self._dashboard.tell((Run(error.what, "failed"),))
 
     def _ask(self, name: str) -> None:
-        self._dashboard.front.prompt.ask("command", ":", f"{name} ")
+        self._dashboard.front.ask_command(f"{name} ", self._chosen)

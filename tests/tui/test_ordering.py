@@ -202,7 +202,7 @@ def test_key_asks_what_of_a_job_shall_be_otherwise() -> None:
             await session.press("enter")
             changes = {"ram_bytes": 16 << 30, "labels.shot": "s010", "name": "fly over"}
             assert source.asked[-1] == ("job.edit", {"job": CITY, "changes": changes, "why": ""})
-            await session.shows("has ram=16G")
+            await session.shows("now with ram=16G")
 
     play(story)
 

@@ -17,7 +17,7 @@ from tui.commands import completions
 from tui.filters import EVERYTHING
 from tui.keymap import INHERITED, Keymap, Place
 from tui.looks import Run, Runs
-from tui.orders import ORDERS, Subject, priority_order
+from tui.orders import ORDERS, Chosen, priority_order
 from tui.screens.moving import TableScreen
 from tui.widgets.bars import BottomBar, StatusLine, TopBar
 from tui.widgets.painting import RunBox
@@ -51,6 +51,7 @@ class FarmScreen(TableScreen):
     """
 
     PLACE: ClassVar[Place]
+    _typed_for = Chosen([], [])
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Bind the keys of the place."""
@@ -95,6 +96,10 @@ class FarmScreen(TableScreen):
     def chosen_nodes(self) -> list[str]:
         """Return the machines that an order from here is about."""
         return []
+
+    def chosen(self) -> Chosen:
+        """Return what an order from here is about."""
+        return Chosen(self.chosen_jobs(), self.chosen_nodes())
 
     # -- drawing --------------------------------------------------------------------------------------------------
 
@@ -180,19 +185,30 @@ class FarmScreen(TableScreen):
             if not self.set_filter(event.text):
                 self._restore_filter()
         elif event.kind == "command" and event.text.strip():
-            self.dashboard.run_command(event.text)
+            self.dashboard.run_command(event.text, self._typed_for)
 
     def action_command(self) -> None:
         """Ask for a command."""
-        self._ask_command("")
+        self.ask_command("")
 
-    def _ask_command(self, begun: str) -> None:
-        console = self.console
+    def ask_command(self, begun: str, chosen: Chosen | None = None) -> None:
+        """Ask for a command.
+
+        Args:
+            begun: What is there already.
+            chosen: What it will be about; else what is chosen now.
+        """
+        console, self._typed_for = self.console, chosen or self.chosen()
 
         def complete(text: str) -> list[str]:
             return completions(text, self._known, read_only=console.read_only)
 
         self.prompt.ask("command", ":", begun, complete)
+
+    def on_table_moved(self) -> None:
+        """Who clicks on another row while a command is typed means that one; a cursor that moves by itself does not count."""
+        if self.prompt.is_open:
+            self._typed_for = self.chosen()
 
     def _known(self, kind: str) -> Iterable[str]:
         console, model = self.console, self.model
@@ -256,14 +272,17 @@ class FarmScreen(TableScreen):
 
     def action_order(self, name: str) -> None:
         """Order something for the chosen jobs, or machines."""
+        self.order_for(self.chosen(), name)
+
+    def order_for(self, chosen: Chosen, name: str, why: str = "") -> None:
+        """Order something for what was chosen, by a key or typed."""
         order = ORDERS[name]
-        chosen = self.chosen_jobs() if order.subject is Subject.JOB else self.chosen_nodes()
-        self.dashboard.ordering.order(order, chosen)
+        self.dashboard.ordering.order(order, chosen.of(order.subject), why)
 
     def action_edit(self) -> None:
         """Ask what of the chosen jobs shall be otherwise."""
         if self.chosen_jobs():
-            self._ask_command("edit ")
+            self.ask_command("edit ")
 
     def action_toggle_pause(self) -> None:
         """Pause, or resume."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from protocol.frames import FrameSet
     from tui.columns import Row
     from tui.console import OpenJob
+    from tui.orders import Chosen
 
 _DECIDING: Final = ("testing", "awaiting_approval", "rejected")
 DONE: Final = "done"
@@ -261,12 +262,12 @@ class JobScreen(FarmScreen):
         """Copy the id or the output folder of the job."""
         self.dashboard.copy(self.console.job_row(self.job) or {"id": self.job}, what)
 
-    def action_order(self, name: str) -> None:
+    def order_for(self, chosen: Chosen, name: str, why: str = "") -> None:
         """Order something for the job; a retry with marked tasks is about their frames."""
         if name == "retry" and len(self.opened.table.marks):
             self.dashboard.ordering.retry_frames(self.job, self.chosen_frames())
             return
-        super().action_order(name)
+        super().order_for(chosen, name, why)
 
 
 def _test_words(frame: Row) -> list[Runs]:
