@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Final
 
+from farmctl.logreading import broke_off
+
 if TYPE_CHECKING:
     from farmctl.context import Session
     from farmctl.output import View
@@ -16,7 +18,11 @@ _POLL_S: Final = 0.5
 
 
 def print_raw(session: Session, asked: View, tail: int | None, *, follow: bool) -> None:
-    """Print bytes of the log of one attempt."""
+    """Print bytes of the log of one attempt.
+
+    Raises:
+        UserError: Its machine does not answer any more, or has removed it.
+    """
     answer = session.call("logs", **asked, offset=0, limit=0)
     offset = _print_tail(session, asked, answer, tail) if tail is not None else 0
     while True:
@@ -24,7 +30,10 @@ def print_raw(session: Session, asked: View, tail: int | None, *, follow: bool) 
         _write(answer["data"])
         offset += len(answer["data"])
         if not answer["data"]:
-            if answer.get("ended") or not follow:
+            is_over = answer.get("ended") or not follow
+            if is_over and not answer.get("found", True):
+                raise broke_off(answer | {"away": None})
+            if is_over:
                 return
             session.pause(_POLL_S)
 

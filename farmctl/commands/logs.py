@@ -125,11 +125,13 @@ def _show(session: Session, asked: View, printer: LinePrinter, chosen: View) -> 
         print_json(whole)
     if chosen["follow"]:
         how.pop("since_ms", None)
-        for answer in logreading.follow(session, asked, last, **how):
-            printer.answer(answer)
-            if answer["away"]:
-                raise logreading.broke_off(answer)
-        printer.end()
+        try:
+            for answer in logreading.follow(session, asked, last, **how):
+                if answer["away"]:  # its lines, if any, are of no known place: most were printed already
+                    raise logreading.broke_off(answer)
+                printer.answer(answer)
+        finally:
+            printer.end()
 
 
 def _find(session: Session, asked: View, printer: LinePrinter, chosen: View) -> None:

@@ -253,6 +253,38 @@ def test_log_that_breaks_off_while_it_is_read_is_1_and_its_last_lines_are_not_ta
     assert "line of the end" not in result.stdout
 
 
+def test_followed_log_whose_machine_goes_away_ends_with_the_line_that_was_begun_and_nothing_twice(
+    tmp_path: Path,
+) -> None:
+    node = LogNode(tmp_path, b"a\nbegu", ended=False)
+    away = {"node": NODE_A, "node_name": "ws07", "since_ms": NOW_MS, "why": "it does not answer"}
+    blank: dict[str, Any] = {"offset": None, "next": None, "number": None, "at_ms": None, "level": "", "cut": 0}
+    gone = {
+        "found": False,
+        "away": away,
+        "lines": [blank | {"text": "a"}],
+        "complete": True,
+        "next": 0,
+        "partial": False,
+    }
+    real = node.answers["log.follow"]
+    node.answers["log.follow"] = lambda **args: real(**args) | gone
+    result = run(node, "logs", JOB, "--frame", "1", "-f")
+    assert (result.exit_code, result.stdout) == (1, "a\nbegu\n")
+    assert "the log broke off" in result.stderr
+
+
+def test_raw_log_that_is_removed_while_it_is_read_is_1(tmp_path: Path) -> None:
+    node = LogNode(tmp_path, b"x" * 300_000)
+    real = node.answers["logs"]
+    node.answers["logs"] = lambda offset, **args: (
+        real(offset=offset, **args) | ({"found": False, "data": b""} if offset else {})
+    )
+    result = run(node, "logs", JOB, "--raw")
+    assert (result.exit_code, len(result.stdout)) == (1, 256 << 10)
+    assert "ws07 keeps it no more" in result.stderr
+
+
 def test_log_that_is_not_there_is_5_and_with_follow_waited_for(tmp_path: Path) -> None:
     assert run(FakeNode({"log.tail": NotFound("no log yet")}), "logs", JOB).exit_code == 5
     node = LogNode(tmp_path, b"a\n")
