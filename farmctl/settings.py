@@ -126,7 +126,7 @@ def read(path: Path) -> tuple[list[Setting], list[Fault]]:
         return [], [Fault(path, int(at[1]) if at else 0, "it cannot be read", why, "correct the file, or move it away")]
     if not isinstance(table, dict):
         why = "settings stand below a heading"
-        return [], [Fault(path, line_of(text, "farmctl"), "farmctl is not a table", why, "write [farmctl]")]
+        return [], [Fault(path, line_of(text, "farmctl", ""), "farmctl is not a table", why, "write [farmctl]")]
     faults = [fault for name, value in table.items() for fault in _faults(path, text, name, value)]
     return [Setting(name, value, str(path)) for name, value in table.items() if isinstance(value, str)], faults
 
@@ -142,11 +142,13 @@ def dashboard_faults(path: Path) -> list[Fault]:
         table: Any = tomllib.loads(text).get("tui", {})
     except (OSError, ValueError):
         return []
-    return [Fault(path, line_of(text, one.name, one.table), one.what, one.why, one.hint) for one in faults_of(table)]
+    return [
+        Fault(path, nearest_line(text, one.name, one.table), one.what, one.why, one.hint) for one in faults_of(table)
+    ]
 
 
 def _faults(path: Path, text: str, name: str, value: object) -> Iterator[Fault]:
-    line = line_of(text, name)
+    line = nearest_line(text, name)
     if name not in SETTINGS:
         from protocol.human import nearest_word
 
@@ -174,6 +176,15 @@ def line_of(text: str, name: str, below: str = "farmctl") -> int:
         heading = _HEADING.match(line)
         table = heading[1].strip() if heading else table
         key = line.partition("=")[0].strip().strip("\"'")
-        if (table == below and key == name) or (not table and key in (name, f"{below}.{name}")):
+        if (table == below and key == name) or (not table and key == f"{below}.{name}"):
             return number
     return 0
+
+
+def nearest_line(text: str, name: str, below: str = "farmctl") -> int:
+    """Return the line where a setting stands, or, within an inline table, the line of that; 0 if neither is found."""
+    line = line_of(text, name, below)
+    while not line and below:
+        below, _, name = below.rpartition(".")
+        line = line_of(text, name, below)
+    return line

@@ -83,7 +83,8 @@ def validate(session: Session) -> ExitCode:
 
     def lines(shown: View, _now_ms: int) -> Iterator[str]:
         for fault in shown["faults"]:
-            yield f"{fault['file']}:{fault['line']}: {fault['text']}"
+            where = f"{fault['file']}:{fault['line']}" if fault["line"] else fault["file"]
+            yield f"{where}: {fault['text']}"
             yield f"  try: {fault['hint']}"
         if not shown["faults"]:
             yield from (f"{path}: all is well" for path in shown["files"])

@@ -64,6 +64,9 @@ def test_the_file_of_a_project_holds_in_folders_below(home: Path, monkeypatch: p
         ("[farmctl]\ncolor = 3\n", 2, "auto or always or never"),
         ('[farmctl]\nnode = "a:1\n', 2, "correct the file"),
         ('farmctl = "x"\n', 1, "write [farmctl]"),
+        ('# mine\nfarmctl = { node = "a:1", noed = "x" }\n', 2, "did you mean node?"),
+        ('\nfarmctl.noed = "x"\n', 2, "did you mean node?"),
+        ('output = "x"\n[farmctl]\noutput = "yaml"\n', 3, "table or wide or json"),
     ],
 )
 def test_a_fault_is_told_with_its_line_and_what_was_meant(text: str, line: int, told: str, home: Path) -> None:
@@ -128,6 +131,12 @@ def test_a_file_that_cannot_be_changed_by_a_line_is_left_as_it_is(text: str, hom
     assert path.read_text() == text
 
 
+def test_a_key_of_another_program_at_the_top_is_not_taken_for_a_setting(home: Path) -> None:
+    write(home / ".farm.toml", 'output = "x"\n[farmctl]\noutput = "wide"\n')
+    assert ctl(home, "config", "set", "--project", "output", "json").exit_code == 0
+    assert (home / ".farm.toml").read_text() == 'output = "x"\n[farmctl]\noutput = "json"\n'
+
+
 def test_a_wrong_setting_can_be_corrected(home: Path) -> None:
     write(home / ".farm.toml", '[farmctl]\noutput = "yaml"\n')
     assert ctl(home, "config", "set", "--project", "output", "json").exit_code == 0
@@ -151,6 +160,9 @@ def test_what_cannot_be_set_is_refused(words: tuple[str, ...], told: str, home: 
         ('[farmctl]\nnode = "a"\n[tui]\nthem = "x"\n', 4, "did you mean theme?"),
         ("[tui]\nread_only = 1\n", 2, "true or false"),
         ('[tui.keys]\n"joblike.cancel" = 5\n', 2, "keys are named in a text"),
+        ('\n[tui]\nkeys = { "joblike.cancel" = 5 }\n', 3, "keys are named in a text"),
+        ('\ntui = { keys = { "joblike.cancel" = 5 } }\n', 2, "keys are named in a text"),
+        ('\ntui = { them = "x" }\n', 2, "did you mean theme?"),
     ],
 )
 def test_what_the_dashboard_would_refuse_is_found_with_its_line(home: Path, text: str, line: int, told: str) -> None:
