@@ -132,9 +132,14 @@ def _one(session: Session, job: str, action: str, args: dict[str, Any]) -> View:
             would["changes"] = [] if before == value else [{"field": action, "from": before, "to": value}]
         return would
     answer: View = session.call("job.control", job=job, action=action, **args)
-    if answer.get("stored") == "here" and not answer.get("alone"):
-        session.warn(f"{job}: stored here only, other machines learn of it as soon as one answers")
+    warn_if_here_only(session, job, answer)
     return {"job": job, "action": action} | answer
+
+
+def warn_if_here_only(session: Session, which: str, answer: View) -> None:
+    """Say that a change of a job or machine is on no other node yet, where there are others."""
+    if answer.get("stored") == "here" and not answer.get("alone"):
+        session.warn(f"{printable(which)}: stored here only, other machines learn of it as soon as one answers")
 
 
 def _more(ids: Sequence[str]) -> str:

@@ -53,8 +53,8 @@ def download(session: Session, job_word: str, frames: str | None, output: str | 
     job = select_job(session, job_word)
     view = session.call("job.show", job=job)
     if view.get("leaves_outputs") is False:
-        session.warn("nothing to download: the job was submitted without --output-name, so it promises no files")
-        return
+        why = "the job was submitted without --output-name, so it promises no files"
+        raise UserError("there is nothing to download", why, f"what it printed: farmctl logs {job}")
     done = frames_of(str(view.get("completed_frames") or ""))
     wanted = parse_frames(frames) if frames is not None else done
     unfinished = wanted - done

@@ -91,7 +91,7 @@ def release(session: Session, words: tuple[str, ...], why: str) -> int:
 
 def order_machines(session: Session, operation: str, nodes: Sequence[str], *, told: bool = True, **args: Any) -> int:
     """Ask for one change of every machine and print one result each; the first refusal is the exit code."""
-    from farmctl.changing import Order, carry_out
+    from farmctl.changing import Order, carry_out, warn_if_here_only
 
     action = operation.partition(".")[2]
 
@@ -103,6 +103,7 @@ def order_machines(session: Session, operation: str, nodes: Sequence[str], *, to
             view = session.call("node.show", node=node)
         except UserError:
             view = {}  # the order was given, and that is what is told
+        warn_if_here_only(session, str(view.get("name") or node), answer)
         return _result(view, node, action) | {
             key: answer[key] for key in ("changed", "stored", "nodes") if key in answer
         }

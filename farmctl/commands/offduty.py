@@ -44,7 +44,8 @@ _timeout = click.option("--timeout", type=parse_duration, metavar="TIME", help="
 def drain(session: Session, /, words: tuple[str, ...], why: str, **given: Any) -> int:
     """Let a machine finish what it has and take nothing new, until it is released or the time is over.
 
-    It lets go by itself when its own clock passes the time of --until or --for.
+    It lets go by itself when its own clock passes the time of --until or --for. With -o json, what came of the order is
+    told (farm.controls.v1); with --wait, the machines when they are empty (farm.nodes.v1), unless one refused.
     """
     from farmctl.commands.node import order_machines, print_machines
 

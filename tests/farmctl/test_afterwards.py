@@ -386,6 +386,20 @@ def test_drain_waits_until_nothing_runs_there() -> None:
     assert len(node.asked("node.show")) == 4
 
 
+@pytest.mark.parametrize(
+    ("answer", "words", "schema"),
+    [
+        ({}, (), "farm.controls.v1"),
+        ({}, ("--wait",), "farm.nodes.v1"),
+        (NotAllowed("no"), ("--wait",), "farm.controls.v1"),
+    ],
+)
+def test_drain_tells_the_orders_and_after_waiting_the_machines(answer: Any, words: Any, schema: str) -> None:
+    view = {"id": NODE_A, "name": "ws07", "running": 0, "state": "held"}
+    node = node_with(**{"node.drain": answer, "node.show": view})
+    assert json.loads(run(node, "node", "drain", NODE_A, *words, "-o", "json").stdout)["schema"] == schema
+
+
 def test_several_machines_are_drained_and_a_dry_run_drains_none() -> None:
     def shown(node: str) -> Any:
         return {"id": node, "name": "ws07" if node == NODE_A else "n02", "running": 0, "state": "held"}

@@ -268,10 +268,10 @@ def test_nothing_finished_is_an_error(words: tuple[str, ...], tmp_path: Path) ->
     assert run(node, "job", "download", JOB, "-o", str(tmp_path), *words).exit_code == 1
 
 
-def test_job_that_promises_no_files_is_said_to_have_none(tmp_path: Path) -> None:
+def test_job_that_promises_no_files_is_1_and_said_to_have_none(tmp_path: Path) -> None:
     node = Results(FILES).node(leaves_outputs=False, completed_frames="1-3")
     done = run(node, "job", "download", JOB, "-o", str(tmp_path / "out"))
-    assert (done.exit_code, done.stdout) == (0, "")
+    assert (done.exit_code, done.stdout) == (1, "")
     assert "it promises no files" in done.stderr
     assert not (tmp_path / "out").exists()
     shown = run(node, "job", "show", JOB).stdout

@@ -51,6 +51,13 @@ def test_ids_come_from_stdin() -> None:
     assert [args["node"] for args in node.asked("node.hold")] == [NODE_B, NODE_A]
 
 
+@pytest.mark.parametrize(("answer", "told"), [({}, 1), ({"alone": True}, 0), ({"stored": "farm"}, 0)])
+def test_an_order_that_no_other_machine_has_yet_is_told_so(answer: dict[str, Any], told: int) -> None:
+    result = run(node_with({"changed": True, "stored": "here"} | answer), "node", "hold", "ws07")
+    assert result.exit_code == 0
+    assert result.stderr.count("ws07: stored here only, other machines learn of it as soon as one answers") == told
+
+
 def test_a_dry_run_holds_nothing() -> None:
     node = node_with()
     result = run(node, "node", "hold", "ws07", "n02", "-n")
