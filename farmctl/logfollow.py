@@ -36,7 +36,14 @@ class JobFollower:
         self._told_of_more = False
 
     def run(self) -> None:
-        """Follow until the job has ended and everything was printed."""
+        """Follow until the job has ended and everything was printed; of what breaks off, the begun lines are, too."""
+        try:
+            self._follow()
+        finally:
+            for attempt in list(self._seen):
+                self._end(attempt)
+
+    def _follow(self) -> None:
         looks = 0
         first = True
         while True:

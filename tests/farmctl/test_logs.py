@@ -12,7 +12,7 @@ import pytest
 from farmd.adapters.joblog import JobLogs
 from farmd.adapters.joblog.seeking import Seeker
 from farmd.renderers.errorlines import errors_of, level_of
-from protocol.errors import NotFound
+from protocol.errors import NotFound, Unreachable
 from protocol.logquery import How, LogQuery
 from protocol.schemas import SCHEMAS
 from tests.adapters.runnerkit import ref_of
@@ -202,6 +202,13 @@ def test_whole_job_is_followed_with_frame_and_machine_before_each_line(tmp_path:
 
     node.answers["job.show"] = show
     assert sorted(run(node, "logs", JOB, "-f").stdout.splitlines()) == ["1@ws07 | one", "2@ws07 | two"]
+
+
+def test_whole_job_whose_node_goes_away_ends_with_the_lines_that_were_begun(tmp_path: Path) -> None:
+    node = LogNode(tmp_path, b"one\ntw", ended=False)
+    node.answers["job.show"] = iter([job_view(), Unreachable("no answer from ws07")])
+    result = run(node, "logs", JOB, "-f")
+    assert (result.exit_code, result.stdout) == (7, "1@ws07 | one\n1@ws07 | tw\n")
 
 
 def test_attempts_are_listed_with_machine_and_size(tmp_path: Path) -> None:
