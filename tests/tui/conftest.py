@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
     from textual.pilot import Pilot
 
-LOOKS = 200
+LIMIT_S = 10.0
+IDLE_S = 0.003
+"""How long textual's pilot looks whether nothing is done any more; its own 20 ms, twice a key, would be minutes in all."""
 GATE_STATES = bytes([4, 4, 4] + [1] * 45)
 
 
@@ -58,7 +60,8 @@ class Session:
 
     async def until(self, fact: Callable[[], Any], what: str) -> None:
         """Let things be handled until a fact holds."""
-        for _ in range(LOOKS):
+        deadline = time.monotonic() + LIMIT_S
+        while time.monotonic() < deadline:
             if fact():
                 return
             await self.pilot.pause()
@@ -87,6 +90,12 @@ async def dashboard(size: tuple[int, int] = (80, 24), **options: Any) -> AsyncIt
         await session.shows("city_fly")
         await session.settle()
         yield session
+
+
+@pytest.fixture(autouse=True)
+def _hurried_pilot(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("textual._wait.SLEEP_GRANULARITY", IDLE_S)
+    monkeypatch.setattr("textual._wait.SLEEP_IDLE", IDLE_S / 2)
 
 
 @pytest.fixture(autouse=True)

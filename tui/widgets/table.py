@@ -48,6 +48,7 @@ class Table(Painting, ScrollView, can_focus=False, inherit_bindings=False):
         super().__init__(id=id)
         self.model = model
         self.empty = empty
+        self._laid_for = 0
         self._placed: list[Placed] = []
         self._cursor_line = 0
 
@@ -107,13 +108,16 @@ class Table(Painting, ScrollView, can_focus=False, inherit_bindings=False):
         self.call_after_refresh(self._show_cursor)
 
     def _lay_out(self) -> None:
-        self._placed = fitting(self.model.columns, max(10, self.scrollable_content_region.width - GUTTER - MARGIN))
+        self._laid_for = self.scrollable_content_region.width
+        self._placed = fitting(self.model.columns, max(10, self._laid_for - GUTTER - MARGIN))
 
     # -- drawing --------------------------------------------------------------------------------------------------
 
     def render_line(self, y: int) -> Strip:
         """Draw the header, or one row."""
         width = self.scrollable_content_region.width
+        if width != self._laid_for:
+            self._lay_out()  # drawn before the event that tells of another width: details were opened beside it
         if y == 0:
             return self._header(width)
         line = y - 1 + self.scroll_offset.y
