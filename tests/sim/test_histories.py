@@ -74,6 +74,7 @@ def test_same_seed_is_the_same_history() -> None:
     assert one.digest != exact(4).digest
 
 
+@pytest.mark.slow
 def test_history_does_not_depend_on_the_hash_seed_of_the_process() -> None:
     script = "from tests.sim.test_histories import exact; print(exact(5).digest)"
     digests = {
