@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     Eligible = Callable[[JobSpec, NodeId], bool]
 
-GrantOrder = tuple[int, bool, str, int, "Requirements"]
+GrantOrder = tuple[int, bool, int, str, int, "Requirements"]
 """Sorts jobs for the scheduler; the last two entries change with the job's need and decide nothing."""
 FAILED_TASKS = 10
 """Final failures that a job may have before it pauses itself, or a tenth of its tasks if that is more."""
@@ -331,13 +331,12 @@ class Job:
     @property
     def grant_order(self) -> GrantOrder:
         """Higher priority first, then jobs whose test frames are out, then the older one; last, what else matters."""
-        return -self.priority, self.gate is not GateState.TESTING, self.id, self.ram_floor_bytes, self.spec.requirements
+        came = self.submitted.submitted_at_ms  # as the node says, for a submitter may choose the id
+        order = -self.priority, self.gate is not GateState.TESTING, came, self.id
+        return *order, self.ram_floor_bytes, self.spec.requirements
 
     def ready_tasks(self, limit: int, now: Instant, *, reverse: bool = False) -> list[TaskIndex]:
-        """List up to `limit` tasks that may be granted now: test frames first, or from the end.
-
-        A leader of the minority of a divided farm walks backwards, so that the halves meet in the middle.
-        """
+        """List up to `limit` tasks that may be granted now: test frames first, or (see `Granting`) from the end."""
         if self.retries.license_until > now.mono:
             return []
         return list(map(TaskIndex, islice(self.tasks.marks.ready(self.grantable_below, reverse=reverse), limit)))

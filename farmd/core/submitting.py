@@ -153,9 +153,17 @@ class Submitting:
         return True
 
     def on_assets_held(self, turn: Turn, job_id: JobId) -> None:
-        """All files of a job are here: if it waits for that, write its row."""
+        """All files of a job are here: if it waits for that, write its row, unless one came from elsewhere meanwhile."""
         waiting = self._submissions.pop(job_id, None)
-        if waiting is not None:
+        if waiting is None:
+            return
+        try:
+            is_answered = self._is_answered_again(turn, waiting.asked, job_id, waiting.spec.owner)
+        except UserError as error:
+            fault = (error.code, error.what, error.why, error.hint)
+            turn.effects.append(Reply(waiting.asked.client, error=fault))
+            return
+        if not is_answered:
             self._accept(turn, waiting.asked, job_id, waiting.spec)
 
     def _accept(self, turn: Turn, event: ClientAsked, job_id: JobId, spec: JobSpec) -> None:

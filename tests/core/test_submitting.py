@@ -12,6 +12,7 @@ import pytest
 from protocol.ids import BlobAddress, JobId, new_job_id
 from protocol.jobspec import GateMode, GateSpec, spec_to_bytes
 from tests.core.small_farm import SPEC, play
+from tests.sim.workload import Studio
 
 if TYPE_CHECKING:
     from tests.core.small_farm import Farm
@@ -87,3 +88,43 @@ def test_an_id_whose_files_are_looked_for_is_not_submitted_beside_itself() -> No
         assert refused[1] == "the job was not accepted"
 
     play(scene)
+
+
+def test_a_job_stands_where_it_came_whatever_id_its_submitter_chose() -> None:
+    async def scene(farm: Farm) -> None:
+        await farm.data("node.hold", node="n00")
+        first = await farm.submit()
+        await asyncio.sleep(1)
+        chosen = JobId("0" * 15 + "1")
+        await farm.data("job.submit", spec=spec_to_bytes(SPEC), job=chosen)
+        await asyncio.sleep(1)
+        last = await farm.submit()
+        assert [job.id for job in farm.machines[0].node.jobs.line()] == [first, chosen, last]
+
+    play(scene)
+
+
+@pytest.mark.parametrize("owner", ["anna", "ben"])
+def test_an_id_that_comes_from_elsewhere_while_files_are_looked_for_is_not_written_over(owner: str) -> None:
+    async def scene(farm: Farm) -> None:
+        here, there = farm.machines
+        studio = Studio(farm.world, farm.world.rng)
+        manifest = studio._scene(there, 1)
+        spec = spec_to_bytes(replace(SPEC, manifest=manifest, owner=owner))
+        farm.world.network.split([[here.id], [there.id]])
+        waits = farm.world.ask(here, "job.submit", spec=spec_to_bytes(replace(SPEC, manifest=manifest)), job=CHOSEN)
+        await farm.data("job.submit", on=1, spec=spec, job=CHOSEN)
+        farm.world.network.heal()
+        await farm.until(lambda: waits in farm.world.answers, 60)
+        answer = farm.world.answers[waits]
+        if owner == "anna":
+            assert answer.data["job"] == CHOSEN
+        else:
+            assert answer.error is not None
+            assert answer.error[1] == f"there is a job {CHOSEN} already"
+        for machine in farm.machines:
+            await farm.until(lambda machine=machine: machine.node.jobs.get(CHOSEN) is not None, 30)  # type: ignore[misc]
+            (job,) = machine.node.jobs
+            assert job.submitted.submit_node == there.id
+
+    play(scene, 2)
