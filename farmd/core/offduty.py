@@ -12,14 +12,16 @@ one that is off helps nobody tonight.
 Only the machine itself knows what it has not told anybody, so a question about another machine is carried there and
 back. Of one that does not answer, this tells what the rows say, and that this is not all.
 
-A farm with many results is looked through in steps, a turn each (`farmd.core.loneresults`).
+A farm with many results is looked through in steps, a turn each (`farmd.core.loneresults`). That may take longer than
+another machine waits for the answer, and whoever waits there asks again: so there is one search at a time for each
+machine that asks, which answers all its questions, and what was found too late is kept some seconds for the next one.
 
 Called by `farmd.core.door` and `dispatch`. Writes nothing.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +62,13 @@ class _Search:
     steps: Generator[None, None, list[Finding]]
     tell: Callable[[Turn, list[Finding]], None]
     client: int = 0
+    asker: NodeId | None = None
+    asks: dict[int, float] = field(default_factory=dict)
+    """Questions of the machine that asks, by number, and until when it waits for each."""
+
+    def is_wanted(self, now_mono: float) -> bool:
+        """Tell whether somebody waits, or did just now and may ask again."""
+        return self.asker is None or now_mono < max(self.asks.values()) + PATIENCE_S
 
 
 class OffDuty:
@@ -69,6 +78,7 @@ class OffDuty:
         self._node = node
         self._asked: dict[int, _Asked] = {}
         self._searches: list[_Search] = []
+        self._late: dict[NodeId, tuple[float, list[Finding]]] = {}
         self._search_at = inf
         self._number = first_number(node.epoch)
         self.operations: Mapping[str, Callable[[Turn, ClientAsked], None]] = {"node.safe": self._ask}
@@ -84,12 +94,28 @@ class OffDuty:
             turn.send(which, SafeAsk(self._number), volatile=True)
 
     def on_ask(self, turn: Turn, sender: NodeId, message: SafeAsk) -> None:
-        """Another machine asks for one of its clients."""
+        """Another machine asks for one of its clients, perhaps not for the first time."""
+        due = turn.now.mono + PATIENCE_S
+        until, found = self._late.pop(sender, (0.0, []))
+        known = next((search for search in self._searches if search.asker == sender), None)
+        if turn.now.mono < until:
+            turn.send(sender, SafeIs(message.ask, tuple(found)), volatile=True)
+        elif known is not None:
+            known.asks[message.ask] = due
+        else:
+            self._search_for(turn, sender, {message.ask: due})
 
+    def _search_for(self, turn: Turn, sender: NodeId, asks: dict[int, float]) -> None:
         def tell(turn: Turn, found: list[Finding]) -> None:
-            turn.send(sender, SafeIs(message.ask, tuple(found[:MOST_FINDINGS])), volatile=True)
+            now, found = turn.now.mono, found[:MOST_FINDINGS]
+            waiting = [ask for ask, due in asks.items() if now < due]
+            for ask in waiting:
+                turn.send(sender, SafeIs(ask, tuple(found)), volatile=True)
+            if not waiting:
+                self._late[sender] = now + PATIENCE_S, found
 
-        self._begin(turn, _Search(look_through(self._node, self._node.id), tell))
+        steps = look_through(self._node, self._node.id)
+        self._begin(turn, _Search(steps, tell, asker=sender, asks=asks))
 
     def on_is(self, turn: Turn, sender: NodeId, message: SafeIs) -> None:
         """Another machine says what only it has."""
@@ -112,7 +138,9 @@ class OffDuty:
     def on_timer(self, turn: Turn) -> None:
         """Go one step with one search; answer those who have waited long enough with what is known here."""
         if self._searches:
-            self._begin(turn, self._searches.pop(0))
+            search = self._searches.pop(0)
+            if search.is_wanted(turn.now.mono):
+                self._begin(turn, search)
         for number, asked in list(self._asked.items()):
             if asked.due <= turn.now.mono:
                 del self._asked[number]
@@ -176,7 +204,8 @@ def look_through(node: Node, which: NodeId) -> Generator[None, None, list[Findin
 
 def _silent(node: Node, which: NodeId) -> Finding:
     name = node.registry.name_of(which)
-    return Finding("unknown", True, 0, f"{name} does not answer: what only it knows cannot be seen from here", "")
+    silence = "has not answered yet" if node.membership.is_alive(which) else "does not answer"
+    return Finding("unknown", True, 0, f"{name} {silence}: what only it knows cannot be seen from here", "")
 
 
 def _running(node: Node, which: NodeId) -> Iterator[Finding]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from farmd.core import loneresults
+from farmd.core.effects import Send
 from farmd.core.events import ClientAsked
-from farmd.core.offduty import OffDuty, findings_of
+from farmd.core.offduty import PATIENCE_S, OffDuty, findings_of
 from farmd.core.turn import Instant, Turn
 from protocol.frames import FrameSet
 from protocol.jobspec import GateMode, GateSpec
+from protocol.messages import SafeAsk, SafeIs
 from tests.core.small_farm import Farm, play
 from tests.sim.world import RenderPlan
 
@@ -184,5 +186,56 @@ def test_a_machine_that_does_not_answer_in_time_is_told_of_from_what_is_known() 
         answer = await farm.ask("node.safe", wait_s=20.0, node="n01")
         assert answer.error is None
         assert "unknown" in blocking(answer.data)
+        assert answer.data["findings"][0]["text"].startswith("n01 does not answer: what only it knows")
 
     play(scene, 2)
+
+
+def test_a_machine_that_is_there_and_still_looks_is_not_said_to_be_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene(farm: Farm) -> None:
+        monkeypatch.setattr(farm.machines[1].node.door.off_duty, "on_ask", lambda *_: None)
+        answer = await farm.data("node.safe", wait_s=20.0, node="n01")
+        assert answer["findings"][0]["text"].startswith("n01 has not answered yet: what only it knows")
+
+    play(scene, 2)
+
+
+def findings_sent(turn: Turn) -> list[int]:
+    """Numbers of the questions that were answered in a turn."""
+    sent = [effect.message for effect in turn.effects if isinstance(effect, Send)]
+    return [message.ask for message in sent if isinstance(message, SafeIs)]
+
+
+def test_a_machine_that_asks_again_meanwhile_is_answered_by_the_one_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loneresults, "STEP", 2)
+
+    async def scene(farm: Farm) -> None:
+        first, second, third = farm.machines
+        job = await farm.submit(gate=GateSpec(GateMode.OFF), output_dir=None)
+        await farm.until_state(job, "completed")
+        third.crash()
+        await farm.until(lambda: not first.node.membership.is_alive(third.id), 60)
+        duty, at = first.node.door.off_duty, 1000.0
+
+        def ask(number: int, at: float) -> list[int]:
+            turn = Turn(Instant(at, 0))
+            duty.on_ask(turn, second.id, SafeAsk(number))
+            return findings_sent(turn)
+
+        def go_on(at: float) -> list[int]:
+            sent: list[int] = []
+            while duty.next_deadline() is not None:
+                turn = Turn(Instant(at, 0))
+                duty.on_timer(turn)
+                sent += findings_sent(turn)
+            return sent
+
+        assert (ask(1, at), ask(2, at + 1), ask(3, at + PATIENCE_S + 1)) == ([], [], [])
+        assert len(duty._searches) == 1
+        assert go_on(at + PATIENCE_S + 2) == [3], "it no longer waits for the others"
+        assert (ask(4, at + 20), go_on(at + 21 + PATIENCE_S)) == ([], []), "found too late"
+        assert (ask(5, at + 22 + PATIENCE_S), duty.next_deadline()) == ([5], None), "and kept for the next"
+        assert (ask(6, at + 40), go_on(at + 40 + 2 * PATIENCE_S)) == ([], []), "given up"
+        assert (ask(7, at + 41 + 2 * PATIENCE_S), go_on(at + 42 + 2 * PATIENCE_S)) == ([], [7]), "and begun anew"
+
+    play(scene, 3)
