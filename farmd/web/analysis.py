@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import sys
+from collections import Counter
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 AT_ONCE: Final = 2
 LIMIT_S: Final = 180.0
 MAX_WAITING: Final = 32
+MAX_EACH: Final = 8
+"""Of one user, so that the scenes of one who means harm leave places for the others."""
 _MAX_ANSWER_BYTES: Final = 64 << 20
 
 
@@ -33,33 +36,38 @@ class Analyst:
 
     def __init__(self) -> None:
         self._at_once = asyncio.Semaphore(AT_ONCE)
-        self._waiting = 0
+        self._waiting: Counter[str] = Counter()
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[Analysis]:
-        """Wait until an analysis may begin; gives what does one.
+    async def turn(self, user: str) -> AsyncIterator[Analysis]:
+        """Wait until an analysis for a user may begin; gives what does one.
 
         Raises:
             Refusal: Too many wait.
         """
-        if self._waiting >= MAX_WAITING:
-            raise Refusal(429, "many scenes are looked at already", "", "try again soon", headers={"Retry-After": "10"})
-        self._waiting += 1
+        if self._waiting.total() >= MAX_WAITING or self._waiting[user] >= MAX_EACH:
+            why = f"{MAX_EACH} of yours are waited for" if self._waiting[user] >= MAX_EACH else ""
+            raise Refusal(
+                429, "many scenes are looked at already", why, "try again soon", headers={"Retry-After": "10"}
+            )
+        self._waiting[user] += 1
         try:
             async with self._at_once:
                 yield _analyse
         finally:
-            self._waiting -= 1
+            self._waiting[user] -= 1
+            if not self._waiting[user]:
+                del self._waiting[user]
 
     async def analyse(
-        self, scene: Path, inside: Sequence[Path], rules: Sequence[tuple[str, str]] = ()
+        self, user: str, scene: Path, inside: Sequence[Path], rules: Sequence[tuple[str, str]] = ()
     ) -> dict[str, Any]:
-        """Return the asset.json of a scene that lies on this machine; see `_analyse`.
+        """Return the asset.json of a scene that lies on this machine, for a user; see `_analyse`.
 
         Raises:
             UserError: The scene cannot be read, takes too long, or too many wait.
         """
-        async with self.turn() as analyse:
+        async with self.turn(user) as analyse:
             return await analyse(scene, inside, rules)
 
 

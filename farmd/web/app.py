@@ -33,7 +33,10 @@ from protocol.human import nearest_word
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from farmd.web.spool import Spool
+
 _LOG = logging.getLogger("farmd.web")
+CLEAN_EVERY_S = 86_400.0
 _SMALL_BYTES = 16 << 20
 """A body of at most this is taken although it is refused: many clients read no answer before they have sent all."""
 
@@ -49,7 +52,10 @@ def make_app(parts: Parts, endpoints: tuple[Endpoint, ...] = ENDPOINTS) -> Caref
 
     @asynccontextmanager
     async def life(_app: Starlette) -> AsyncIterator[None]:
+        cleaning = asyncio.create_task(_clean(parts.spool))
         yield
+        cleaning.cancel()
+        await asyncio.gather(cleaning, return_exceptions=True)
         await parts.farm.close()
 
     routes: dict[str, dict[str, Endpoint]] = {}
@@ -68,6 +74,13 @@ def make_app(parts: Parts, endpoints: tuple[Endpoint, ...] = ENDPOINTS) -> Caref
     )
     app.router.redirect_slashes = False
     return CarefulHeaders(app)
+
+
+async def _clean(spool: Spool) -> None:
+    """Clean up each day: a door runs for as long as its daemon, which may be months."""
+    while True:
+        await asyncio.sleep(CLEAN_EVERY_S)
+        await asyncio.to_thread(spool.clean)
 
 
 def _answering(parts: Parts, gate: Gate, methods: dict[str, Endpoint]) -> Callable[[Request], Awaitable[Response]]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
 from farmd.web.errors import Refusal
-from protocol.errors import NotAllowed, NotFound, UsageError
+from protocol.errors import NotAllowed, NotFound, Unreachable, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 WRONG_AT_ONCE: Final = 10
 WRONG_REFILL_S: Final = 6.0
 """After so long one more wrong token is looked at."""
+TURN_S: Final = 5.0
+"""So long an unknown token waits for those before it: a daemon that hangs is told to all of them soon."""
 MAX_ADDRESSES: Final = 4096
 MAX_KNOWN: Final = 1024
 MAX_TOKEN_CHARS: Final = 256
@@ -79,17 +81,31 @@ class Gate:
 
         Raises:
             Refusal: The address has brought too many wrong ones.
+            Unreachable: Those before it wait for the daemon.
         """
         if mark in self._good:
             yield
             return
-        async with self._turns.setdefault(address, asyncio.Lock()):
+        async with self._alone(address):
             left, wait_s = self._left(address)
             if left < 1 and mark not in self._good:
                 why = f"{WRONG_AT_ONCE} wrong ones came from {address}"
                 after = {"Retry-After": str(int(wait_s) + 1)}
                 raise Refusal(429, "no more tokens are looked at", why, "wait", headers=after)
             yield
+
+    @asynccontextmanager
+    async def _alone(self, address: str) -> AsyncIterator[None]:
+        turn = self._turns.setdefault(address, asyncio.Lock())
+        try:
+            async with asyncio.timeout(TURN_S):
+                await turn.acquire()
+        except TimeoutError:
+            raise Unreachable("the token was not looked at", "the daemon is slow to answer", "try again") from None
+        try:
+            yield
+        finally:
+            turn.release()
 
     def _left(self, address: str) -> tuple[float, float]:
         """Return how many tries an address has left, and how long until there is one."""

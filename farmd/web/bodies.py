@@ -1,16 +1,18 @@
 """Bodies of requests: read in pieces, never more than is allowed, never longer than is patient.
 
 A body is looked at in this order: what its head says of its size, its kind, its bytes as they come. JSON is read
-strictly: one object, no NaN, no number that is no number elsewhere.
+strictly: one object, no NaN, no number that is no number elsewhere, no text and no depth that could not be written.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.requests import ClientDisconnect
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 _JSON: Final = ("application/json", "")
+MAX_LEVELS: Final = 100
+"""So deep may JSON be nested: what copies, checks and writes it goes as deep."""
 _LARGE_BYTES: Final = 1 << 20
 MAX_LARGE_EACH: Final = 4
 """So many large JSON bodies of one user may be on their way: each takes tens of megabytes."""
@@ -151,7 +155,8 @@ def _large_one(user: str) -> Iterator[None]:
 
 def _object_in(data: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(data or b"{}", parse_constant=_no_constant)
+        found = json.loads(data or b"{}", parse_constant=_no_constant, parse_float=_number)
+        _check_can_be_written(found)
     except (ValueError, RecursionError) as error:
         raise Refusal(
             400, "the body cannot be read", f"it is not JSON: {str(error)[:120]}", "send one object"
@@ -159,6 +164,30 @@ def _object_in(data: bytes) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise Refusal(400, "the body cannot be read", "it holds no JSON object", "send {…}")
     return found
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text[:40]} is too large for a number")
+    return number
+
+
+def _check_can_be_written(found: Any) -> None:
+    """Return if what was read can be written again: it is kept with a job, and given back.
+
+    Raises:
+        ValueError: It is nested too deeply, or holds half of a character.
+    """
+    level = [found]
+    for _ in range(MAX_LEVELS):
+        inner = [one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list)]
+        level = list(chain.from_iterable(inner))
+        if not level:
+            break
+    else:
+        raise ValueError(f"it is nested deeper than {MAX_LEVELS} levels")
+    json.dumps(found, ensure_ascii=False).encode()
 
 
 def _no_constant(name: str) -> None:

@@ -56,7 +56,8 @@ async def _jobs_of(asked: Asked) -> list[str]:
         raise Refusal(422, "which jobs are meant?", "the order names jobs, or a filter, and not both", "see /docs")
     if body.jobs is not None:
         return list(dict.fromkeys(body.jobs))
-    listed = (await all_jobs(asked.call))["jobs"]
+    which = "only" if body.action == "unarchive" else "without"  # as farmctl means it
+    listed = (await all_jobs(asked.call, archived=which))["jobs"]
     return [str(job["id"]) for job in listed if matches(body.filter, job)]
 
 

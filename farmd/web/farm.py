@@ -30,6 +30,8 @@ MAX_USERS: Final = 64
 """Connections that are kept open."""
 CALL_S: Final = 10.0
 """A question for which the daemon has longer is a slow one."""
+REACH_S: Final = 12.0
+"""For a question that another machine answers, which may be silent: the daemon gives that up before."""
 
 
 @dataclass(slots=True)
@@ -85,7 +87,7 @@ class Farm:
     def _turn(self, user: str, limit_s: float, *, waits: bool) -> AbstractAsyncContextManager[None]:
         if waits:
             return self._turns.waiting(user)
-        return self._turns.slow(user) if limit_s > CALL_S else self._turns.quick()
+        return self._turns.slow(user) if limit_s > CALL_S else self._turns.quick(user)
 
     @asynccontextmanager
     async def _link(self, user: str) -> AsyncIterator[AsyncClient]:

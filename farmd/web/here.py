@@ -86,7 +86,8 @@ async def files_here(asked: Asked, scene: str, *, allow_missing: bool) -> dict[s
         UserError: The scene may not be read, or files are missing.
     """
     path, folders = path_here(asked, scene)
-    found = (await asked.parts.analyst.analyse(path, folders, await farm_rules(asked)))["analysis"]
+    analyst, rules = asked.parts.analyst, await farm_rules(asked)
+    found = (await analyst.analyse(asked.user, path, folders, rules))["analysis"]
     stopping = [one for one in found["missing"] if one["stops"]]
     if stopping and not allow_missing:
         raise _missing_refusal(stopping)

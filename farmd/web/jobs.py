@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from farmd.ingest.manifest import encode_manifest
 from farmd.web.errors import Refusal
+from farmd.web.farm import REACH_S
 from farmd.web.joblist import all_jobs
 from farmd.web.sending import send_bytes
 from farmd.web.submitting import submit
@@ -104,7 +105,8 @@ async def explain(asked: Asked) -> dict[str, Any]:
 
 async def show_thumbnail(asked: Asked) -> Response:
     """Show a finished frame, small."""
-    answer = await asked.call("task.thumbnail", job=asked.path["job"], frame=int(asked.path["frame"]))
+    job, frame = asked.path["job"], int(asked.path["frame"])
+    answer = await asked.call("task.thumbnail", limit_s=REACH_S, job=job, frame=frame)
     return Response(answer["data"], media_type="image/jpeg")
 
 

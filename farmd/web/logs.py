@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import PlainTextResponse, Response
 
+from farmd.web.farm import REACH_S
+
 if TYPE_CHECKING:
     from farmd.web.endpoints import Asked
 
@@ -14,7 +16,11 @@ _SEARCH_S = 15.0
 
 async def list_logs(asked: Asked) -> dict[str, Any]:
     """List the logs of a job."""
-    return dict(await asked.call("log.list", job=asked.path["job"], **asked.query.model_dump(exclude_none=True)))
+    return dict(
+        await asked.call(
+            "log.list", limit_s=REACH_S, job=asked.path["job"], **asked.query.model_dump(exclude_none=True)
+        )
+    )
 
 
 async def show_log(asked: Asked) -> dict[str, Any]:
@@ -23,9 +29,9 @@ async def show_log(asked: Asked) -> dict[str, Any]:
     offset, before, size, wait_s = (query.pop(name, None) for name in ("offset", "before", "size", "wait_s"))
     if offset is None:
         args = query if before is None else query | {"before": before}
-        return dict(await asked.call("log.tail", job=asked.path["job"], **args))
+        return dict(await asked.call("log.tail", limit_s=REACH_S, job=asked.path["job"], **args))
     if wait_s is None:
-        return dict(await asked.call("log.read", job=asked.path["job"], offset=offset, **query))
+        return dict(await asked.call("log.read", limit_s=REACH_S, job=asked.path["job"], offset=offset, **query))
     query.pop("numbers")
     seen = offset if size is None else size
     follow = {"offset": offset, "size": seen}
@@ -44,7 +50,9 @@ async def find_in_log(asked: Asked) -> dict[str, Any]:
 
 async def show_raw_log(asked: Asked) -> Response:
     """Send bytes as they were written, control characters and all."""
-    found = await asked.call("logs", job=asked.path["job"], **asked.query.model_dump(exclude_none=True))
+    found = await asked.call(
+        "logs", limit_s=REACH_S, job=asked.path["job"], **asked.query.model_dump(exclude_none=True)
+    )
     headers = {
         "X-Log-Offset": str(found["offset"]),
         "X-Log-Size": str(found["size"]),

@@ -65,6 +65,14 @@ class Room:
         finally:
             self._promised.pop(tree, None)
 
+    def has_come(self, tree: Path, size_bytes: int) -> None:
+        """Count no longer what has been written below a tree: the disk has so much less already."""
+        self._promised[tree] -= size_bytes
+
+    def is_promised(self, path: Path) -> bool:
+        """Tell whether a request is about to write somewhere."""
+        return path in self._promised
+
     def _promise(self, path: Path, size_bytes: int, *, within_quota: bool) -> None:
         with self._lock:
             if within_quota:

@@ -12,6 +12,7 @@ import re
 import shutil
 import tempfile
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,7 +28,7 @@ from protocol.api import MAX_CHUNK_BYTES
 from protocol.human import counted, format_size
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 
     from farmd.web.endpoints import Asked
     from farmd.web.schemas import FileRow
@@ -53,7 +54,7 @@ async def analyse_scene(asked: Asked) -> dict[str, Any]:
     if declared is not None:
         return await _analyse_sent(asked, *declared)
     scene, folders = path_here(asked, body.scene_file)
-    return await asked.parts.analyst.analyse(scene, folders, await farm_rules(asked))
+    return await asked.parts.analyst.analyse(asked.user, scene, folders, await farm_rules(asked))
 
 
 def _declared_for(asked: Asked, written: str) -> tuple[str, list[Declared]] | None:
@@ -73,7 +74,7 @@ async def _analyse_sent(asked: Asked, scene_md5: str, files: Sequence[Declared])
         raise Refusal(
             409, "the scene is not here yet", f"{scene.local} was declared", f"PUT /api/files/{scene_md5}, then again"
         )
-    async with asked.parts.analyst.turn() as analyse, _tree(mine.root) as tree:
+    async with asked.parts.analyst.turn(asked.user) as analyse, _tree(mine.root) as tree:
         scenes, holes = _sorted_out(scene, files, arrived)
         async with asked.parts.spool.room.for_tree(tree, sum(blob.size for blob in scenes.values())):
             await _fill(asked, tree, scenes, holes)
@@ -136,7 +137,7 @@ async def _fill(asked: Asked, tree: Path, scenes: Mapping[str, BlobAddress], hol
         await asyncio.to_thread(_make_holes, tree, holes)
         for place, blob in scenes.items():
             (tree / place).parent.mkdir(parents=True, exist_ok=True)
-            await _bring(asked, blob, tree / place)
+            await _bring(asked, blob, tree / place, partial(asked.parts.spool.room.has_come, tree))
     except OSError as error:
         raise Refusal(
             409, "the files cannot be laid out", str(error.strerror), "tell the admin of this machine"
@@ -150,14 +151,16 @@ def _make_holes(tree: Path, holes: Mapping[str, int]) -> None:
             file.truncate(size)
 
 
-async def _bring(asked: Asked, blob: BlobAddress, path: Path) -> None:
+async def _bring(asked: Asked, blob: BlobAddress, path: Path, came: Callable[[int], None]) -> None:
     with path.open("wb") as file:
         offset = 0
         while offset < blob.size:
             answer = await asked.call("blob.get", blob=str(blob), offset=offset, limit=MAX_CHUNK_BYTES)
-            offset += file.write(answer["data"])
             if not answer["data"]:
                 return
+            offset += file.write(answer["data"])
+            file.flush()
+            came(len(answer["data"]))
 
 
 async def upload_scene(asked: Asked) -> dict[str, Any]:

@@ -11,6 +11,7 @@ Layout below the spool: `u-<user>/parts/<md5>.part`, `u-<user>/arrived/<md5>.jso
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
 import secrets
@@ -66,19 +67,23 @@ class Spool:
         self.room = Room(root, quota_bytes)
 
     def open(self) -> None:
-        """Make the folder, for this user alone, and clean up what nobody went on with."""
+        """Make the folder, for this user alone, and clean up what was left behind."""
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._root.chmod(0o700)
+        self.clean()
+        for path in (*self._root.glob("tree-*"), *self._root.glob("u-*/*/*.draft")):
+            with suppress(OSError):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def clean(self) -> None:
+        """Let go of what nobody went on with for so many days: it counts for its user's quota."""
         kept = ("u-*/parts/*.part", SPOOL_DAYS), ("u-*/keys/*.json", SPOOL_DAYS), ("u-*/arrived/*.json", _KNOWN_DAYS)
         for pattern, days in kept:
             oldest = time.time() - days * 86_400
             for path in self._root.glob(pattern):
                 with suppress(OSError):
-                    if path.stat().st_mtime < oldest:
+                    if path.stat().st_mtime < oldest and not self.room.is_promised(path):
                         path.unlink()
-        for path in (*self._root.glob("tree-*"), *self._root.glob("u-*/*/*.draft")):
-            with suppress(OSError):
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def user(self, name: str) -> Mine:
         """Return what belongs to one user.
@@ -227,6 +232,7 @@ class Mine:
         except (FileNotFoundError, ValueError):
             known = {"job": new_job_id(time.time_ns() // 1_000_000, random.SystemRandom()), "request": request}
             _write(path, known)
+            _sync(path)
         if known.get("request") != request:
             raise Refusal(422, "the Idempotency-Key was used before", "with another request", "take a new one")
         return JobId(str(known.get("job")))
@@ -250,6 +256,16 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ValueError(f"{path} holds no object")  # noqa: TRY004  # whoever reads damaged files expects this
     return found
+
+
+def _sync(path: Path) -> None:
+    """See to it that a file is still there after a power cut."""
+    for place in (path, path.parent):
+        descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _write(path: Path, plain: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """Who may ask the daemon now: it serves dashboards and farmctl too, and one user must not keep it from the others.
 
-Three kinds of questions: quick ones share so many places, whoever asks. Slow ones, which hash, sync, or reach for
+Three kinds of questions: quick ones share so many places, whoever asks; this program's own, whose a token is, have as
+many to themselves, so that nobody waits at the door for what is asked behind it. Slow ones, which hash, sync, or reach for
 another machine, wait for one of the few places of their user. Those that wait for something to happen take no place
 of either, and are refused beyond a number for each user.
 """
@@ -27,14 +28,15 @@ class Turns:
 
     def __init__(self) -> None:
         self._quick = asyncio.Semaphore(QUICK_AT_ONCE)
+        self._own = asyncio.Semaphore(QUICK_AT_ONCE)
         self._slow: dict[str, asyncio.Semaphore] = {}
         self._asking: Counter[str] = Counter()
         self._waiting: Counter[str] = Counter()
 
     @asynccontextmanager
-    async def quick(self) -> AsyncIterator[None]:
-        """Wait for a place among all."""
-        async with self._quick:
+    async def quick(self, user: str) -> AsyncIterator[None]:
+        """Wait for a place among all users; "" = this program's own."""
+        async with self._quick if user else self._own:
             yield
 
     @asynccontextmanager

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 
+from farmd.web import auth
 from farmd.web.auth import WRONG_AT_ONCE, Gate
 from farmd.web.errors import Refusal
-from protocol.errors import NotAllowed
+from protocol.errors import NotAllowed, Unreachable
+
+if TYPE_CHECKING:
+    import pytest
 
 
 class SlowFarm:
@@ -54,3 +58,27 @@ def test_good_tokens_that_come_all_at_once_are_let_in() -> None:
 def test_one_wrong_token_among_good_ones_shuts_out_none() -> None:
     tokens = [f"good{n}" if n % 10 else "wrong" for n in range(60)]
     assert outcomes(SlowFarm(), tokens) == [token if token != "wrong" else 401 for token in tokens]
+
+
+def test_unknown_tokens_are_told_soon_that_the_daemon_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auth, "TURN_S", 0.02)
+
+    async def scenario() -> None:
+        answers = asyncio.Event()
+
+        class Hanging(SlowFarm):
+            async def call(self, user: str, op: str, /, *, token: str) -> dict[str, Any]:
+                await answers.wait()
+                return await super().call(user, op, token=token)
+
+        gate = Gate(Hanging())  # type: ignore[arg-type]  # as much of it as a gate needs
+        first = asyncio.create_task(gate.user_of(request("good1")))
+        await asyncio.sleep(0)
+        others = [gate.user_of(request(f"good{number}")) for number in range(2, 20)]
+        told = await asyncio.gather(*others, return_exceptions=True)
+        assert {type(one) for one in told} == {Unreachable}
+        answers.set()
+        assert await first == "good1"
+        assert await gate.user_of(request("good2")) == "good2", "nobody holds the turn any more"
+
+    asyncio.run(scenario())

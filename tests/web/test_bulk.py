@@ -74,6 +74,18 @@ def test_a_dry_run_says_which_jobs_a_filter_finds_and_changes_nothing(
     assert controlled == []
 
 
+@pytest.mark.parametrize(("action", "found"), [("retry", ["j1"]), ("unarchive", ["j2"])])
+def test_a_filter_means_archived_jobs_only_where_they_are_to_come_back(
+    served: Served, controlled: list[dict[str, Any]], action: str, found: list[str]
+) -> None:
+    kept = {"without": [JOBS[0]], "only": [JOBS[1]], "with": JOBS[:2]}  # the second one is archived
+    served.table.answers["job.list"] = lambda args: {
+        "schema": "s", "jobs": (jobs := kept[args.get("archived", "with")]), "total": len(jobs),
+    }  # fmt: skip
+    results = order(served, action=action, filter={"has_failed": True}).json()["results"]
+    assert [result["job"] for result in results] == found == [asked["job"] for asked in controlled]
+
+
 def test_jobs_are_named_once_each_and_a_wrong_name_stops_nothing(
     served: Served, controlled: list[dict[str, Any]]
 ) -> None:

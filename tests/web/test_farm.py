@@ -6,15 +6,19 @@ import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, closing
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from farmd.web import farm as farm_module
 from farmd.web.errors import Refusal
-from farmd.web.farm import Farm
+from farmd.web.farm import CALL_S, Farm
+from farmd.web.farmschemas import LogQuery
+from farmd.web.jobs import show_thumbnail
+from farmd.web.logs import list_logs, show_log, show_raw_log
 from farmd.web.sending import beside
-from farmd.web.turns import MAX_WAITING_EACH, SLOW_EACH, Turns
+from farmd.web.turns import MAX_WAITING_EACH, QUICK_AT_ONCE, SLOW_EACH, Turns
 from protocol.api import Response
 from protocol.client import AsyncClient
 from protocol.errors import Unreachable
@@ -22,7 +26,7 @@ from protocol.places import SOCKET_NAME
 from tests.protocol.answering import Daemon
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from protocol.api import Request
@@ -52,7 +56,7 @@ def test_a_user_has_only_so_many_questions_that_wait() -> None:
                 await stack.enter_async_context(turns.waiting("anna"))
             await stack.enter_async_context(turns.waiting("ben"))
             await stack.enter_async_context(turns.slow("anna"))
-            await stack.enter_async_context(turns.quick())
+            await stack.enter_async_context(turns.quick("anna"))
         assert (refused.value.status, turns._waiting.total(), turns._slow) == (429, 0, {})
 
     asyncio.run(scenario())
@@ -77,6 +81,33 @@ def test_slow_questions_of_one_user_wait_for_one_another_and_for_nobody_else() -
         assert began.count("anna") == SLOW_EACH + 5
 
     asyncio.run(scenario())
+
+
+def test_tokens_are_looked_at_while_all_quick_places_are_taken() -> None:
+    async def scenario() -> None:
+        turns = Turns()
+        async with AsyncExitStack() as stack:
+            for _ in range(QUICK_AT_ONCE):
+                await stack.enter_async_context(turns.quick("anna"))
+            async with asyncio.timeout(5), turns.quick(""):
+                assert turns._quick.locked()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("handler", [list_logs, show_log, show_raw_log, show_thumbnail])
+def test_a_question_for_another_machine_takes_a_place_of_its_user(handler: Callable[[Any], Awaitable[Any]]) -> None:
+    limits: list[float] = []
+
+    async def call(_op: str, /, *, limit_s: float = CALL_S, **_args: Any) -> Any:
+        limits.append(limit_s)
+        return {"data": b"", "offset": 0, "size": 0, "ended": True, "attempt": 1}
+
+    for offset in (None, 0):
+        query = LogQuery(frame=1, offset=offset)
+        asked = SimpleNamespace(call=call, path={"job": "j", "frame": "1"}, query=query)
+        asyncio.run(handler(asked))  # type: ignore[arg-type]  # as much of a request as it needs
+    assert min(limits) > CALL_S
 
 
 def test_uploads_go_on_while_as_many_questions_wait_as_may(tmp_path: Path) -> None:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
+from farmd.web import app as app_module
 from farmd.web import room as room_module
 from farmd.web.errors import Refusal
 from farmd.web.room import Room
+from farmd.web.settings import SPOOL_DAYS
 from farmd.web.spool import Spool
+from tests.e2e.farm import until
+from tests.web.serving import Served
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,6 +70,46 @@ def test_files_and_trees_that_begin_at_once_share_the_disk(spool: Spool, monkeyp
         async with room.for_tree(folder / "tree-b", free * 6 // 10):
             assert not await fits(room, folder / A, free * 6 // 10)
         assert await fits(room, folder / A, free * 6 // 10)
+
+    asyncio.run(scenario())
+
+
+def test_what_has_come_of_a_tree_is_not_waited_for_any_more(spool: Spool) -> None:
+    tree = spool.user("anna").root / "tree-a"
+
+    async def scenario() -> None:
+        async with spool.room.for_tree(tree, 60):
+            spool.room.has_come(tree, 40)
+            assert spool.room._promised[tree] == 20
+        assert spool.room._promised == {}
+
+    asyncio.run(scenario())
+
+
+def test_what_nobody_went_on_with_is_let_go_while_the_door_is_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app_module, "CLEAN_EVERY_S", 0.01)
+    with Served(tmp_path) as served:
+        anna = Spool(served.settings.spool_dir, 100).user("anna")
+        for md5, days in ((A, SPOOL_DAYS + 1), (B, SPOOL_DAYS - 1)):
+            anna.part(md5).write_bytes(b"x")
+            os.utime(anna.part(md5), (time.time() - days * 86_400,) * 2)
+        until(lambda: not anna.part(A).exists(), "the old one is gone", 5)
+        assert anna.part(B).exists()
+
+
+def test_an_old_part_that_a_request_goes_on_with_stays(spool: Spool) -> None:
+    part = spool.user("anna").part(A)
+    part.write_bytes(b"x")
+    os.utime(part, (0, 0))
+
+    async def scenario() -> None:
+        async with spool.room.for_part(part, 2):
+            spool.clean()
+            assert part.exists()
+        spool.clean()
+        assert not part.exists()
 
     asyncio.run(scenario())
 

@@ -13,8 +13,9 @@ import requests
 import xxhash
 
 from farmd.scenes.readers import read_scene
-from farmd.web.analysis import AT_ONCE, Analyst
+from farmd.web.analysis import AT_ONCE, MAX_EACH, Analyst
 from farmd.web.analysis_process import read_inside
+from farmd.web.errors import Refusal
 from protocol.errors import NotAllowed, NotFound, UserError
 from protocol.places import process_start
 from tests.e2e.farm import until
@@ -143,7 +144,7 @@ def test_an_analysis_that_takes_too_long_is_ended_with_all_it_started(
     monkeypatch.setattr("farmd.web.analysis.sys.executable", str(child))
 
     with pytest.raises(UserError, match="cannot be analysed"):
-        asyncio.run(Analyst().analyse(tmp_path / "s.pov", (tmp_path,)))
+        asyncio.run(Analyst().analyse("anna", tmp_path / "s.pov", (tmp_path,)))
 
     grandchild = int(mark.read_text())
     until(lambda: process_start(grandchild) == 0, "what it started is gone", 5)
@@ -212,3 +213,21 @@ def test_a_scene_that_is_swapped_while_it_is_read_is_not_told_of(
         read_inside(scene, [str(inside)])
     with pytest.raises(NotFound):
         read_inside(inside / "absent.pov", [str(inside)])
+
+
+def test_one_user_with_many_scenes_leaves_places_for_the_others() -> None:
+    async def scenario() -> None:
+        analyst = Analyst()
+        ended = asyncio.Event()
+
+        async def look(user: str) -> None:
+            async with analyst.turn(user):
+                await ended.wait()
+
+        looking = [asyncio.create_task(look(user)) for user in ("anna",) * (MAX_EACH + 3) + ("ben",)]
+        asyncio.get_running_loop().call_soon(asyncio.get_running_loop().call_soon, ended.set)
+        told = await asyncio.gather(*looking, return_exceptions=True)
+        assert [one.status for one in told if isinstance(one, Refusal)] == [429] * 3
+        assert told[-1] is None, "ben is not shut out"
+
+    asyncio.run(scenario())
