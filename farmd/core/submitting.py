@@ -34,6 +34,7 @@ SUBMIT_PATIENCE_S = 20.0
 """A job is refused when none of its files has come nearer for so long."""
 LOOK_S = 5.0
 MAX_TEXT = 200
+_ANOTHER_ID = "take another id (over HTTP: a new Idempotency-Key)"
 
 
 @dataclass(slots=True)
@@ -141,12 +142,14 @@ class Submitting:
         """
         if job_id in self._submissions:
             raise UserError(f"job {job_id} is being submitted already", "another request waits for its files", "wait")
+        if self._node.jobs.is_deleted(job_id):  # its tombstone would take the new row without a word
+            raise UserError(f"job {job_id} was deleted", "its id is not used again", _ANOTHER_ID)
         rec = self._node.replica.get(Kind.JOB, job_pk(job_id))
         if rec is None:
             return False
         job = self._node.jobs.get(job_id)
         if job is None or job.submitted.owner != owner:
-            raise UserError(f"there is a job {job_id} already", "its id is taken", "choose another one")
+            raise UserError(f"there is a job {job_id} already", "its id is taken", _ANOTHER_ID)
         data = {"job": job_id, "deliver": self._delivery_of(job.submitted), "same_files": []}
         level = text_of(event, "ack", "peer")
         self._acknowledge.reply(turn, event.client, data, stamp=(rec.origin, rec.seq), level=level)

@@ -61,7 +61,7 @@ def test_an_id_that_is_taken_or_is_none_is_refused() -> None:
         bens = spec_to_bytes(replace(SPEC, owner="ben"))
         taken = await farm.ask_as("ben", "job.submit", spec=bens, job=CHOSEN)
         assert taken.error is not None
-        assert taken.error[:2] == (1, f"there is a job {CHOSEN} already")
+        assert taken.error[:3] == (1, f"there is a job {CHOSEN} already", "its id is taken")
         for wrong in ("", "abc", "!" * 16, 7, b"x" * 16):
             answer = await farm.ask("job.submit", spec=b"junk", job=wrong)
             assert answer.error is not None
@@ -100,6 +100,19 @@ def test_a_job_stands_where_it_came_whatever_id_its_submitter_chose() -> None:
         await asyncio.sleep(1)
         last = await farm.submit()
         assert [job.id for job in farm.machines[0].node.jobs.line()] == [first, chosen, last]
+
+    play(scene)
+
+
+def test_an_id_of_a_job_that_was_deleted_is_not_used_again_and_that_is_said() -> None:
+    async def scene(farm: Farm) -> None:
+        await farm.data("job.submit", spec=ONE, job=CHOSEN)
+        await farm.until_state(CHOSEN, "completed", 0)
+        await farm.data("job.control", job=CHOSEN, action="delete")
+        answer = await farm.ask("job.submit", spec=ONE, job=CHOSEN)
+        assert answer.error is not None
+        assert answer.error[:3] == (1, f"job {CHOSEN} was deleted", "its id is not used again")
+        assert "a new Idempotency-Key" in answer.error[3]
 
     play(scene)
 
