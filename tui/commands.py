@@ -34,7 +34,8 @@ class Command:
         intent: What it asks for.
         line: One line of help.
         words: Arguments that the intent always has.
-        takes: What may follow: job, node, column, filter, edit, number, frames, why; empty for nothing.
+        takes: What may follow: job, node, column, filter (of the present rows, or of those that are named), edit, number,
+            frames, why; empty for nothing.
         needs: Something must follow.
         changes: It changes something in the farm.
     """
@@ -54,9 +55,9 @@ def _order(name: str, line: str, takes: str = "") -> Command:
 
 _COMMANDS: Final = (
     Command("overview", "show", "the whole farm at a glance", ("overview",)),
-    Command("jobs", "show", "all jobs; with words after it, filtered", ("jobs",), "filter"),
-    Command("nodes", "show", "all machines; with words after it, filtered", ("nodes",), "filter"),
-    Command("events", "show", "who did what, and when; with words after it, filtered", ("events",), "filter"),
+    Command("jobs", "show", "all jobs; with words after it, filtered", ("jobs",), "job filter"),
+    Command("nodes", "show", "all machines; with words after it, filtered", ("nodes",), "machine filter"),
+    Command("events", "show", "who did what, and when; with words after it, filtered", ("events",), "event filter"),
     Command("farm", "show", "leader, versions, disks, checks", ("farm",)),
     Command("job", "job", "open a job by id or name", takes="job", needs=True),
     Command("node", "node", "go to a machine", takes="node", needs=True),
@@ -85,7 +86,7 @@ _COMMANDS: Final = (
 COMMANDS: Final[dict[str, Command]] = {command.name: command for command in _COMMANDS}
 _SHORT: Final = {"q": "quit", "q!": "quit", "e": "events", "j": "jobs", "n": "nodes", "h": "help", "/": "filter"}
 
-_SEVERAL: Final = ("edit", "filter", "node")
+_SEVERAL: Final = ("edit", "filter", "job filter", "machine filter", "event filter", "node")
 """What can stand behind a command more than once: each is completed for itself."""
 
 

@@ -21,7 +21,15 @@ if TYPE_CHECKING:
     from protocol.filters import Fields
     from tui.columns import Moment, Row
 
-_PARTS: Final = re.compile(r'(?:"[^"]*"|[^,\s"]|")+')
+_PARTS: Final = re.compile(
+    r"""
+    (?: [a-z_]+ (?:\.[a-z0-9_-]+)? \s* (?:!=|!~|<=|>=|=|~|<|>)  # a name and its sign; blanks round it, as in --filter,
+        (?: \s+ (?! [^,\s"]* [=<>~] ) )?                         # unless what follows is a comparison of its own
+    )?
+    (?: "[^"]*" | [^,\s"] | " )+
+    """,
+    re.VERBOSE,
+)
 _SIGNS: Final = re.compile("[=<>~]")
 _WITH_TIME: Final = frozenset({"age", "ended", "seen"})
 
@@ -90,7 +98,7 @@ def parse_filter(text: str, rows: Filterable) -> Filter:
     """
     wanted = text.strip()
     parts = [part.replace('"', "") for part in _PARTS.findall(wanted.removeprefix("!"))]
-    names = frozenset(_SIGNS.split(part)[0].rstrip("!") if _SIGNS.search(part) else "*" for part in parts)
+    names = frozenset(_SIGNS.split(part)[0].rstrip("!").strip() if _SIGNS.search(part) else "*" for part in parts)
     return Filter(wanted, names, tuple(_test(part, rows) for part in parts), wanted.startswith("!"))
 
 

@@ -107,7 +107,14 @@ class LogWindow:
         self.end = int(answer.get("next") or (self.lines[-1].next if self.lines else 0))
 
     def put_before(self, answer: dict[str, Any]) -> int:
-        """Take the answer of `log.tail` with `before`; returns how many lines came in front."""
+        """Take the answer of `log.tail` with `before`; returns how many lines came in front.
+
+        Lines without their place, of a machine that is away, belong nowhere in front of those that have one.
+        """
+        if not answer.get("found", True) or (self.lines and not self.is_placed):
+            self._says_less(answer)
+            return 0
+        self.about["away"] = None
         begin = self.lines[0].offset if self.lines else 0
         older = [line for line in _lines_of(answer) if line.offset < begin]
         self.lines[:0] = older

@@ -40,6 +40,8 @@ class TaskRows(Mapping[int, "dict[str, Any]"]):
         self._place_of: list[int] = []
         self._details: dict[int, Row] = {}
         self._seen = b""
+        self._begun = 0
+        self._turns: dict[int, int] = {}
         self.begin_anew()
 
     def __len__(self) -> int:
@@ -72,6 +74,8 @@ class TaskRows(Mapping[int, "dict[str, Any]"]):
         """The plan is new: nothing of before holds."""
         firsts = self.picture.first
         self._details.clear()
+        self._begun += 1
+        self._turns.clear()
         self.order = sorted(range(len(firsts)), key=firsts.__getitem__)
         self.firsts = [firsts[task] for task in self.order]
         self._place_of = [0] * len(self.order)
@@ -88,7 +92,12 @@ class TaskRows(Mapping[int, "dict[str, Any]"]):
         different = _different(before, after)
         for task in different:
             self._details.pop(task, None)
+            self._turns[task] = self._turns.get(task, 0) + 1
         return [*different, *(task for task in self.picture.running if task in self)]
+
+    def turn(self, task: int) -> tuple[int, int]:
+        """Return what is the same as long as the task stays as it is: after another state, so is its result."""
+        return self._begun, self._turns.get(task, 0)
 
     def states(self) -> bytes:
         """Return the states in the order of the frames."""
@@ -123,11 +132,17 @@ class TaskRows(Mapping[int, "dict[str, Any]"]):
         ]
 
     def learn(self, rows: Iterable[Any]) -> list[int]:
-        """Take rows as `task.list` gives them; returns the tasks that are better known now."""
+        """Take rows as `task.list` gives them; returns the tasks that are better known now.
+
+        What is known already is no news: it holds as long as the state does, and who asks anew at each news would ask
+        without end while the node is ahead of its feed.
+        """
         learnt = []
         for row in rows:
             task = row.get("index") if isinstance(row, dict) else None
-            if isinstance(task, int) and task in self and row.get("state") == state_word(self.picture.states[task]):
+            if not isinstance(task, int) or task not in self or task in self._details:
+                continue
+            if row.get("state") == state_word(self.picture.states[task]):
                 self._details[task] = row
                 learnt.append(task)
         return learnt

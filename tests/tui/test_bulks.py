@@ -107,6 +107,20 @@ def test_priority_that_does_not_exist_is_refused() -> None:
     play(story)
 
 
+def test_filter_behind_the_name_of_a_list_is_completed_with_the_words_of_that_list() -> None:
+    async def story() -> None:
+        async with dashboard() as session:
+            await session.press("3", "colon")
+            offered = []
+            for text in ("jobs state=ren", "nodes state=dr", "events ac", "filter state=dr"):
+                session.app.front.prompt.line.value = text
+                await session.press("tab")
+                offered.append(session.app.front.prompt.line.value)
+            assert offered == ["jobs state=rendering", "nodes state=draining", "events actor=", "filter state=draining"]
+
+    play(story)
+
+
 # -- when it is done --------------------------------------------------------------------------------------------------
 
 

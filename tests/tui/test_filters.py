@@ -36,6 +36,9 @@ def names(text: str, rows: Filterable = tables.JOBS) -> list[str]:
         ("name~*_v0*", ["city_flyover_v012"]),
         ("name!~_,state!=failed", []),
         ("failed>=3", ["bg_plates_old"]),
+        ("failed >= 3", ["bg_plates_old"]),
+        ("owner = me failed> 0 , state != failed", ["city_flyover_v012"]),
+        ("plates failed >2", ["bg_plates_old"]),
         ("done<=3 total>=48", ["lookdev_hero", "turntable_chair", "fx_smoke_wide"]),
         ("label.shot=s010", []),
         ('reason~"test frames are done"', ["lookdev_hero"]),
@@ -118,6 +121,12 @@ def test_name_and_state_are_completed() -> None:
     assert tables.JOBS.completions("state=fa") == ["state=failed"]
     assert tables.JOBS.completions("state=failed|can") == ["state=failed|cancelled"]
     assert tables.JOBS.completions("nonsense=") == []
+
+
+def test_blank_behind_a_sign_takes_no_comparison_for_a_value() -> None:
+    with pytest.raises(UsageError, match="cannot read the filter 'owner='"):
+        parse_filter("owner= state=failed", tables.JOBS)
+    assert parse_filter("age > 2h", tables.JOBS).moves
 
 
 def test_label_of_a_job_and_code_of_a_reason_are_found() -> None:

@@ -6,12 +6,25 @@ import asyncio
 from typing import Any
 
 from protocol.errors import NotFound
+from protocol.states import TaskState
 from tests.tui.conftest import GATE_STATES, dashboard
-from tests.tui.recorded import RecordedSource, frames_of_gate, gate_job, job_answer, picture_file
+from tests.tui.recorded import (
+    STATES,
+    RecordedSource,
+    flight_job,
+    flight_states,
+    frames_of_gate,
+    gate_job,
+    job_answer,
+    picture_file,
+)
 from tui.screens import job
 from tui.screens.gallery import AGAIN_S, KEPT, Gallery
 from tui.screens.job import JobScreen
+from tui.source import JobTold
 from tui.widgets.pictures import Pictures, Shown
+
+RUNNING, DONE = STATES.index(TaskState.RUNNING), STATES.index(TaskState.DONE)
 
 
 def test_picture_of_an_older_result_is_dropped_whenever_it_comes() -> None:
@@ -81,6 +94,31 @@ def test_retried_test_frame_whose_new_result_comes_at_once_is_looked_at_anew() -
             source.watch_job(str(row["id"]))
             await session.until(lambda: asked_frames(source)[3:] == [24], "the picture of the new result")
 
+    asyncio.run(story())
+
+
+def test_picture_at_the_cursor_is_asked_for_anew_after_its_frame_rendered_again(monkeypatch: Any) -> None:
+    def told(state: int) -> dict[str, Any]:
+        states = bytearray(flight_states())
+        states[0] = state
+        return job_answer(flight_job(), bytes(states), tests=[], rest="1-240") | {"plan": None}
+
+    async def story() -> None:
+        async with dashboard((120, 40)) as session:
+            await session.press("2", "enter", "t")
+            await session.until(lambda: asked_frames(session.source) == [1], "the picture at the cursor")
+            await session.press("j")
+            await session.until(lambda: asked_frames(session.source) == [1, 2], "the next picture")
+            screen = session.app.screen
+            assert isinstance(screen, JobScreen)
+            picture = screen.opened.picture
+            for state in (RUNNING, DONE):
+                session.source.tell(JobTold(picture, picture.apply(told(state))))
+                await session.until(lambda state=state: screen.opened.rows._seen[0] == state, "it is taken")  # type: ignore[misc]
+            await session.press("k")
+            await session.until(lambda: asked_frames(session.source) == [1, 2, 1], "the picture of the new result")
+
+    monkeypatch.setattr(job, "REST_S", 0.001)
     asyncio.run(story())
 
 

@@ -154,3 +154,77 @@ def test_next_error_of_a_log_that_opens_at_its_end_is_the_first_one_of_it() -> N
             assert screen.window.cursor == 350
 
     play(story)
+
+
+@pytest.mark.parametrize(
+    ("about", "why"), [({"away": AWAY}, "the log is on ws02, which does not answer"), ({}, "is not kept any more")]
+)
+def test_search_in_a_log_that_could_not_be_searched_says_so_and_not_that_nothing_matches(
+    about: dict[str, Any], why: str
+) -> None:
+    async def story() -> None:
+        source = RecordedSource(
+            log_tail=lambda **_: part(0, 100, ended=True, state="failed"),
+            log_find=lambda **_: gone("its last words") | {"away": None} | about,
+        )
+        async with dashboard((120, 40), source=source) as session:
+            await opened(session)
+            await session.press("e")
+            await session.shows("the log cannot be searched: ")
+            await session.shows(why)
+            assert "no match" not in session.screen()
+
+    play(story)
+
+
+def test_older_lines_that_come_after_a_jump_elsewhere_are_dropped() -> None:
+    top, hit = 50 * 2000, part(8000, 8001)["lines"][0] | {"match": True}
+
+    async def story() -> None:
+        comes = asyncio.Event()
+
+        async def tail(before: int | None = None, **_: Any) -> dict[str, Any]:
+            if before is None:
+                return part(2000, 2100, complete=False)
+            if before == top:
+                await comes.wait()
+            return part(before // 50 - 20, before // 50, complete=False)
+
+        source = RecordedSource(
+            log_tail=tail,
+            log_follow=lambda **_: asyncio.Future(),
+            log_read=lambda offset, **_: part(offset // 50, offset // 50 + 100, complete=False),
+            log_find=lambda **_: {"found": True, "complete": True, "lines": [hit]},
+        )
+        async with dashboard(source=source) as session:
+            screen = await opened(session)
+            await session.press(*["pageup"] * 8)
+            asked = [args.get("before") for op, args in source.asked if op == "log.tail"]
+            assert asked == [None, top]
+            await session.press("e")
+            await session.until(lambda: screen.window.cursor == 50 * 8000, "the match is shown")
+            comes.set()
+            await session.until(lambda: not screen._busy, "the older lines have come")
+            assert [line.offset for line in screen.window.lines] == [50 * n for n in range(7980, 8100)]
+
+    play(story)
+
+
+def test_jump_to_a_match_whose_machine_went_away_leaves_the_window_as_it_is() -> None:
+    hit = part(3, 4)["lines"][0] | {"match": True}
+
+    async def story() -> None:
+        source = RecordedSource(
+            log_tail=lambda before=None, **_: gone("its last words") if before else part(2000, 2100, complete=False),
+            log_find=lambda **_: {"found": True, "complete": True, "lines": [hit]},
+            log_read=lambda **_: gone("its last words"),
+            log_follow=lambda **_: asyncio.Future(),
+        )
+        async with dashboard((120, 40), source=source) as session:
+            screen = await opened(session)
+            await session.press("e")
+            await session.shows("the log cannot be searched: the log is on ws02")
+            assert [line.offset for line in screen.window.lines] == [50 * n for n in range(2000, 2100)]
+            assert not screen.window.at_begin
+
+    play(story)

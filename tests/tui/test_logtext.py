@@ -108,3 +108,23 @@ def test_machine_that_goes_away_leaves_the_lines_that_are_known() -> None:
     over = [window.is_over]  # nobody knows what else was written there
     window.put_after(lines(10, 12, ended=True))
     assert [*over, window.is_over] == [False, True]
+
+
+def test_last_words_of_a_machine_that_is_away_are_put_in_front_of_nothing() -> None:
+    window = LogWindow()
+    window.begin_at_end(lines(900, 1000, complete=False))
+    away = lines(0, 2, found=False, away={"node_name": "ws02"}, next=0, size=0)
+    for told in away["lines"]:
+        told |= {"offset": None, "next": None}
+    assert window.put_before(away) == 0
+    assert (window.lines[0].offset, window.at_begin, bool(window.about["away"])) == (9000, False, True)
+    assert window.put_before(lines(800, 900, complete=False)) == 100
+    assert (window.lines[0].offset, window.about["away"]) == (8000, None)
+
+
+def test_older_lines_are_put_in_front_of_no_last_words() -> None:
+    window = LogWindow()
+    away = lines(0, 2, found=False, away={"node_name": "ws02"}, complete=False)
+    window.begin_at_end(away)
+    assert window.put_before(lines(0, 1)) == 0
+    assert (len(window.lines), window.at_begin) == (2, False)

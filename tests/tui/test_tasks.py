@@ -49,3 +49,26 @@ def test_details_are_kept_until_the_state_changes() -> None:
     rows.picture.states = bytes([RUNNING, FAILED, WAITING])
     assert rows.changed() == [0]
     assert "node_name" not in rows[0]
+
+
+def test_question_whose_answer_is_ahead_of_the_feed_teaches_nothing_twice() -> None:
+    rows = rows_of(bytes([RUNNING, DONE, RUNNING]), tests=[], rest="1-3")
+    ahead = [{"index": task, "state": "done", "seconds": 3.0} for task in range(3)]
+    assert rows.learn(ahead) == [1]
+    assert rows.lacking([0, 1, 2]) == [0, 2]
+    assert rows.learn(ahead) == []
+    rows.picture.states = bytes([DONE, DONE, DONE])
+    assert rows.changed() == [0, 2]
+    assert rows.learn(ahead) == [0, 2]
+
+
+def test_turn_of_a_task_is_another_after_each_change_of_its_state_and_in_each_plan() -> None:
+    rows = rows_of(bytes([DONE, DONE]), tests=[], rest="1-2")
+    turns = [rows.turn(task) for task in (0, 1)]
+    for state in (RUNNING, DONE):
+        rows.picture.states = bytes([state, DONE])
+        rows.changed()
+    assert rows.turn(0) != turns[0]
+    assert rows.turn(1) == turns[1]
+    rows.begin_anew()
+    assert rows.turn(1) != turns[1]

@@ -14,11 +14,12 @@ from textual.containers import Container
 from protocol.human import counted
 from protocol.jobwords import EDIT_WORDS, LABEL_WORD
 from tui.commands import completions
-from tui.filters import EVERYTHING
+from tui.filters import EVERYTHING, Filterable
 from tui.keymap import INHERITED, Keymap, Place
 from tui.looks import Run, Runs
 from tui.orders import ORDERS, Chosen, priority_order
 from tui.screens.moving import TableScreen
+from tui.tables import EVENTS, JOBS, NODES
 from tui.widgets.bars import BottomBar, StatusLine, TopBar
 from tui.widgets.painting import RunBox
 from tui.widgets.prompt import Prompt
@@ -222,7 +223,9 @@ class FarmScreen(TableScreen):
             case "edit":
                 return [*(f"{word}=" for word in EDIT_WORDS), LABEL_WORD]
             case "filter":
-                return [*self.complete_part(""), *self.complete_part("state=")]
+                return _parts_of(self.FIELDS)
+            case "job filter" | "machine filter" | "event filter":
+                return _parts_of({"job": JOBS, "machine": NODES, "event": EVENTS}[kind.removesuffix(" filter")])
             case _:
                 return []
 
@@ -301,3 +304,7 @@ class FarmScreen(TableScreen):
         if row is not None:
             priority = row.get("priority")
             self.dashboard.ordering.order(priority_order((50 if priority is None else int(priority)) + by), jobs)
+
+
+def _parts_of(rows: Filterable | None) -> list[str]:
+    return [] if rows is None else [*rows.completions(""), *rows.completions("state=")]

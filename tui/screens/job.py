@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from tui.orders import Chosen
 
 _DECIDING: Final = ("testing", "awaiting_approval", "rejected")
-DONE: Final = "done"
-"""The result of a task of which no more is known."""
 MOST_READ: Final = 20_000
 """Of jobs with more tasks, a filter asks only what is told of all of them."""
 REST_S: Final = 0.25
@@ -170,8 +168,8 @@ class JobScreen(FarmScreen):
         row = self.row_at_cursor()
         first = int(row["first"]) if row is not None else 0
         if row is not None and not row.get("test"):
-            done = row.get("state") == TaskState.DONE.value
-            shown.append(gallery.show(first, _words_at_cursor(row), DONE if done else None))
+            done, turn = row.get("state") == TaskState.DONE.value, self.opened.rows.turn(int(row["task"]))
+            shown.append(gallery.show(first, _words_at_cursor(row), turn if done else None))
             if gallery.lacks(first, now):
                 self._ask_when_resting(first)
         frames = [one.frame for one in shown]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from protocol.errors import UserError
+from protocol.errors import Unreachable, UserError
 from protocol.human import counted, format_size, printable
 from tui.keymap import Place
 from tui.logtext import PAGE_LINES, LogWindow
@@ -215,9 +215,11 @@ class LogScreen(FarmScreen):
             self._work(self._older(), "older", exclusive=False)
 
     async def _older(self) -> None:
+        window, begin = self.window, self.window.lines[0].offset
         try:
-            answer = await self._ask("log.tail", lines=PAGE_LINES, before=self.window.lines[0].offset)
-            self.lines.keep_place(self.window.put_before(answer))
+            answer = await self._ask("log.tail", lines=PAGE_LINES, before=begin)
+            if self.window is window and window.lines and window.lines[0].offset == begin:
+                self.lines.keep_place(window.put_before(answer))
         except UserError as error:
             self.tell((Run(error.what, "warning"),))
         finally:
@@ -304,17 +306,22 @@ class LogScreen(FarmScreen):
         self.tell_edges()
 
     async def _show_around(self, offset: int) -> None:
-        """Have the line at an offset, and some before it, in the window."""
-        if self.window.index_of(offset) is None:
-            after = await self._ask("log.read", offset=offset, lines=PAGE_LINES)
+        """Have the line at an offset, and some before it, in the window.
+
+        Raises:
+            UserError: Its machine went away meanwhile.
+        """
+        window = self.window
+        if window.index_of(offset) is None:
+            after = _searched_in(await self._ask("log.read", offset=offset, lines=PAGE_LINES))
             before = await self._ask("log.tail", lines=self.lines.page_lines, before=offset)
-            self.window.begin_at(after, cursor=offset)
-            self.window.put_before(before)
+            window.begin_at(after, cursor=offset)
+            window.put_before(before)
 
     async def _found(self, wanted: dict[str, Any], direction: int, begin: int) -> int | None:
         while True:
             args = wanted | {"from": begin, "backwards": direction < 0, "limit": 1}
-            answer = await self._ask("log.find", **args)
+            answer = _searched_in(await self._ask("log.find", **args))
             offset = self.window.found(answer)
             if offset is not None or answer.get("complete", True):
                 return offset
@@ -368,6 +375,17 @@ class LogScreen(FarmScreen):
         self.which = {"job": self.which["job"], "task": task, "attempt": ids[at]}
         self.window = self.lines.window = LogWindow()
         self._work(self._begin(), "log")
+
+
+def _searched_in(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return the answer of a machine that has the log: of one that does not answer, nothing found means nothing.
+
+    Raises:
+        Unreachable: It has not.
+    """
+    if answer.get("away") or not answer.get("found", True):
+        raise Unreachable("the log cannot be searched", _why_none(answer | {"lines": []}), "")
+    return answer
 
 
 def _why_none(answer: dict[str, Any]) -> str:
