@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.feed import JobPicture
-from tests.tui.recorded import gate_job, job_answer
+from tests.tui.conftest import dashboard
+from tests.tui.recorded import RecordedSource, flight_job, gate_job, job_answer
+from tui.screens.job import JobScreen
 from tui.tasks import TaskRows
 
 WAITING, RUNNING, DONE, FAILED = 0, 3, 4, 5
@@ -72,3 +76,19 @@ def test_turn_of_a_task_is_another_after_each_change_of_its_state_and_in_each_pl
     assert rows.turn(1) == turns[1]
     rows.begin_anew()
     assert rows.turn(1) != turns[1]
+
+
+def test_node_that_is_ahead_of_its_feed_is_not_asked_without_a_pause() -> None:
+    async def story() -> None:
+        source = RecordedSource(task_list=lambda **_: {"tasks": [{"index": n, "state": "done"} for n in range(5)]})
+        async with dashboard(source=source) as session:
+            source.has_job(job_answer(flight_job(), bytes([RUNNING, DONE, DONE, DONE, RUNNING]), tests=[], rest="1-5"))
+            await session.press("2", "enter")
+            screen = session.app.screen
+            assert isinstance(screen, JobScreen)
+            await session.until(lambda: screen.opened.rows.lacking(range(5)) == [0, 4], "the others are known")
+            for _ in range(5):
+                await session.settle()
+            assert [op for op, _ in source.asked].count("task.list") < 6  # one for each thing that opening the page draws
+
+    asyncio.run(story())
