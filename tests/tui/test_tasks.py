@@ -89,6 +89,7 @@ def test_node_that_is_ahead_of_its_feed_is_not_asked_without_a_pause() -> None:
             await session.until(lambda: screen.opened.rows.lacking(range(5)) == [0, 4], "the others are known")
             for _ in range(5):
                 await session.settle()
-            assert [op for op, _ in source.asked].count("task.list") < 6  # one for each thing that opening the page draws
+            # One for each thing that opening the page draws.
+            assert [op for op, _ in source.asked].count("task.list") < 6
 
     asyncio.run(story())
