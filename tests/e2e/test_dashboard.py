@@ -99,9 +99,9 @@ def read_log(screen: Screen) -> None:
     screen.press("l")
     screen.shows("prints three", "ended")
     screen.press("/")
-    screen.type("two")
+    screen.type("prints two")  # the head of the log quotes the command, which has the word alone
     screen.press("Enter")
-    screen.shows("/two", "▌frame")
+    screen.shows("/prints two", "▌frame")
     screen.leave("▌frame")
 
 
