@@ -22,7 +22,9 @@ def test_node_of_another_farm_can_neither_join_nor_talk(farm: Farm, tmp_path: Pa
         second = other.add("impostor", "--join", a.address)
         stranger.stop()
         second.launch()
-        until(lambda: "not admitted yet: no node of the farm answered" in second.printed(), "the impostor has asked all")
+        until(
+            lambda: "not admitted yet: no node of the farm answered" in second.printed(), "the impostor has asked all"
+        )
 
         job = a.submit("--command", "true", "--frames", "1-3")
         until(lambda: a.state(job) == "completed", "our farm works on")
