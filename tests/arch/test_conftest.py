@@ -8,6 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.slow  # each test is a pytest of its own
+
 ROOT = Path(__file__).parents[2]
 ASKS_FOR_BLENDER = "import pytest\n\n@pytest.mark.blender\ndef test_frame() -> None: ...\n"
 SAYS_ITS_LIMIT = """import pytest

@@ -154,6 +154,7 @@ def test_jobs_are_groups_with_their_counts_and_facts() -> None:
     play(scene)
 
 
+@pytest.mark.slow
 def test_frames_of_a_job_are_asked_for_while_somebody_has_it_open() -> None:
     async def scene(following: FakeFollowing, model: BoardModel, viewer: Viewer, picture: Picture) -> None:
         following.play(answer(job(1)))

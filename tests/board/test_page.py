@@ -138,6 +138,7 @@ def test_all_tasks_are_counted_and_only_those_in_sight_are_in_the_page(
     assert page.see(CARDS) < 60
 
 
+@pytest.mark.slow
 def test_filters_work_by_card_button_and_key_and_stand_in_the_address(
     page: Browser, demo: tuple[Presence, Demo]
 ) -> None:
@@ -158,6 +159,7 @@ def test_filters_work_by_card_button_and_key_and_stand_in_the_address(
     page.wait_for("document.querySelector('#found').innerText === '441 tasks'")
 
 
+@pytest.mark.slow
 def test_search_stands_in_the_address_and_comes_back_with_it(page: Browser, demo: tuple[Presence, Demo]) -> None:
     go(page, demo[0].url)
     page.press("/")
@@ -189,6 +191,7 @@ def test_progress_is_shown_as_it_happens(page: Browser, board: TaskBoard) -> Non
     assert "→" in page.text(".task-times")
 
 
+@pytest.mark.slow
 def test_keyboard_moves_opens_and_closes(page: Browser, demo: tuple[Presence, Demo]) -> None:
     go(page, demo[0].url)
     for key in "jjjk":
@@ -234,6 +237,7 @@ def test_names_are_text_and_never_markup(page: Browser, board: TaskBoard) -> Non
     assert page.see("document.title") == "Task board"
 
 
+@pytest.mark.slow
 def test_past_five_hundred_tasks_groups_are_shown_and_opened(page: Browser, board: TaskBoard) -> None:
     demo = Demo(board, 1_200)
     for _ in range(300):
@@ -257,6 +261,7 @@ def test_past_five_hundred_tasks_groups_are_shown_and_opened(page: Browser, boar
     page.wait_for(f"{CARDS} === 5")
 
 
+@pytest.mark.slow
 def test_group_that_an_address_names_is_opened_when_the_board_hears_of_it(page: Browser) -> None:
     model = BoardModel("Render farm", hint="farmctl submit SCENE")
     serving = Serving(Board(model), bind("127.0.0.1", 0))
@@ -335,6 +340,7 @@ def test_killed_server_shows_as_disconnected_and_comes_back_with_equal_numbers(p
         server.kill()
 
 
+@pytest.mark.slow
 def test_board_that_another_program_takes_over_comes_back_by_itself(page: Browser) -> None:
     with ExitStack() as stack:
         first = Running(0, 3, "one")
@@ -362,6 +368,7 @@ def test_silent_server_shows_as_disconnected_after_fifteen_seconds(page: Browser
         server.kill()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [(1440, 900), (390, 844)])
 def test_page_fits_and_is_readable(

@@ -374,6 +374,7 @@ def test_archived_job_leaves_the_list_and_stays() -> None:
     play(scene)
 
 
+@pytest.mark.slow
 def test_jobs_that_ended_long_ago_are_archived_by_the_leader_alone_and_once() -> None:
     async def scene(farm: Farm) -> None:
         old = await farm.submit()

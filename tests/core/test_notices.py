@@ -639,7 +639,7 @@ def test_a_test_is_sent_at_once_and_its_outcome_is_the_answer(error: str) -> Non
 # -- whatever happens ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(3, 10))])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 10))])
 def test_through_faults_every_job_that_ended_is_told_at_least_once_and_only_what_was_true(seed: int) -> None:
     rng = Random(seed)
 

@@ -90,6 +90,7 @@ def test_honest_nodes_that_pass_a_lie_on_are_not_left_out_and_all_get_the_file()
     assert blamed == {liar.id}
 
 
+@pytest.mark.slow
 def test_two_hundred_nodes_are_told_of_pieces_in_rounds_and_not_one_by_one() -> None:
     blob = BlobAddress(1, 64 * PIECE_BYTES, b"\1" * 16)
     wires, _, many = spread(200, (blob,))

@@ -238,16 +238,20 @@ def test_an_untouched_frame_costs_less_than_ten_bytes() -> None:
 @pytest.mark.parametrize("reverse", [False, True])
 def test_granting_a_large_job_one_by_one_costs_the_same_at_its_end(*, reverse: bool) -> None:
     jobs = fold(job_row(spec(f"1-{FRAMES}")))
-    spent = []
-    for part in range(2):
+
+    def grant_some() -> float:
         began = time.perf_counter()
-        for step in range(2_000):
+        for step in range(200):
             (task,) = jobs.ready_tasks(JOB, 1, at(), reverse=reverse)
             jobs.grant(ref(task, step))
-        spent.append(time.perf_counter() - began)
+        return time.perf_counter() - began
+
+    spent = []
+    for part in range(2):
+        spent.append(min(grant_some() for _ in range(10)))  # the least of ten: whatever else the machine does
         if part == 0:
             marked = jobs.get(JOB)
             assert marked is not None
             for task in jobs.ready_tasks(JOB, FRAMES - 10_000, at(), reverse=reverse):
                 marked.tasks.marks.put(TaskIndex(task), Mark.GRANTED)
-    assert spent[1] < 5 * spent[0] + 0.1
+    assert spent[1] < 5 * spent[0] + 0.01

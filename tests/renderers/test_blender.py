@@ -81,6 +81,7 @@ def test_probe_tells_version_and_engines(fact: RendererFact) -> None:
     assert {"cycles", "workbench"} <= set(fact.features)
 
 
+@pytest.mark.slow
 # Trap 1
 @blender
 @timeout
@@ -93,6 +94,7 @@ def test_denoising_without_the_denoiser_is_refused_with_what_to_do(farm: Farm, f
     assert "--param denoise=off" in event.text
 
 
+@pytest.mark.slow
 # Trap 1
 @blender
 @timeout

@@ -83,6 +83,7 @@ def test_windows_paths_lead_into_the_checkout_and_their_colours_are_in_the_pictu
     assert (bench.checkout / "shot/shot.blend").read_bytes() == scene
 
 
+@pytest.mark.slow
 def test_rules_of_the_farm_lead_to_files_outside_the_checkout(bench: Bench) -> None:
     mounted = bench.folder / "mnt"
     shutil.move(bench.checkout / "filer", mounted)
@@ -97,6 +98,7 @@ def test_rules_of_the_farm_lead_to_files_outside_the_checkout(bench: Bench) -> N
     assert f"-> {mounted}/tex/green.png" in bench.log
 
 
+@pytest.mark.slow
 def test_without_a_rule_the_scene_is_refused_and_would_be_pink(bench: Bench) -> None:
     cause, _ = bench.render()
     assert cause == FailureClass.MISSING_ASSET
@@ -106,6 +108,7 @@ def test_without_a_rule_the_scene_is_refused_and_would_be_pink(bench: Bench) -> 
     assert colours[:3] == [RED, PINK, PINK]
 
 
+@pytest.mark.slow
 def test_a_path_of_the_artists_own_folder_leads_into_the_checkout(bench: Bench) -> None:
     rules = (("Y:/show", "/home/anna/filer"), ("//filer/show", "/home/anna/filer"), ("C:/tex", "/home/anna/other"))
     (bench.checkout / "other").mkdir()

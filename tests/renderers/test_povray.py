@@ -69,6 +69,7 @@ def test_broken_scene_is_named(tmp_path: Path, scene: str, cause: FailureClass, 
     assert word in event.text
 
 
+@pytest.mark.slow
 @pytest.mark.povray
 def test_black_frame_beside_bright_ones_is_bad_output(tmp_path: Path) -> None:
     scene = SCENE + "#if (clock > 2) plane { z, -2.9 pigment { rgb 0 } finish { ambient 0 diffuse 0 } } #end"

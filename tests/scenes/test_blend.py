@@ -61,6 +61,7 @@ def test_scene_tells_cameras_layers_and_settings(facts_scene: Content) -> None:
     assert facts.settings["scenes"] == "Other, Scene"
 
 
+@pytest.mark.slow
 def test_scripts_and_drivers_of_the_scene_do_not_run(scenes: Path, facts_scene: Content) -> None:
     assert "evil.py" in remark(facts_scene, "scripts")
     assert not (scenes / "owned").exists()
@@ -72,6 +73,7 @@ def test_packed_scene_tells_the_same(scenes: Path, facts_scene: Content) -> None
     assert read_blend(scenes / "packed_zstd.blend").facts == facts_scene.facts
 
 
+@pytest.mark.slow
 def test_every_kind_of_file_is_named_with_its_place(files_scene: Content) -> None:
     found = {(one.node, one.attribute, one.written, one.role, one.spread) for one in files_scene.references}
     strip = 'sequence_editor.sequences_all["plates"].directory'
@@ -89,6 +91,7 @@ def test_every_kind_of_file_is_named_with_its_place(files_scene: Content) -> Non
     }
 
 
+@pytest.mark.slow
 def test_sequences_tell_which_numbers_they_ask_for(files_scene: Content) -> None:
     frames = {one.written: one.frames for one in files_scene.references if one.spread is Spread.FRAMES}
     assert frames == {
@@ -98,6 +101,7 @@ def test_sequences_tell_which_numbers_they_ask_for(files_scene: Content) -> None
     }
 
 
+@pytest.mark.slow
 def test_what_a_render_does_not_need_is_told_and_no_reference(files_scene: Content) -> None:
     assert files_scene.facts.settings["packed_files"] == 1
     assert 'modifiers["Cloth"].point_cache' in remark(files_scene, "unbaked")
@@ -156,12 +160,14 @@ def test_file_of_blender_5_names_the_version_it_needs(tmp_path: Path, monkeypatc
     assert "saved by Blender 99.0" in caught.value.what or "is damaged" in caught.value.what
 
 
+@pytest.mark.slow
 def test_simulation_does_not_run_and_leaves_no_cache(scenes: Path) -> None:
     content = read_blend(scenes / "fluid.blend")
     assert 'modifiers["Fluid"].domain_settings.cache_directory' in remark(content, "unbaked")
     assert not (scenes / "fluid").exists()
 
 
+@pytest.mark.slow
 def test_scene_stays_as_it_is(scenes: Path) -> None:
     scene = scenes / "files.blend"
     before = (scene.read_bytes(), scene.stat().st_mtime_ns, sorted(item.name for item in scenes.iterdir()))

@@ -40,6 +40,7 @@ def test_a_connection_that_says_nothing_is_ended(served: Served) -> None:
     assert served.is_well()
 
 
+@pytest.mark.slow
 def test_a_second_head_that_never_ends_is_not_waited_for_either(served: Served) -> None:
     with served.connect() as slow:
         slow.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\nGET /he")
