@@ -11,9 +11,12 @@ from tui.screens.job import JobScreen
 from tui.screens.log import LogScreen
 from tui.screens.overview import OverviewScreen
 from tui.screens.sheet import Sheet
+from tui.widgets.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+
+    import pytest
 
 HERO, CITY = "j0000048", "j0000050"
 
@@ -164,5 +167,19 @@ def test_machine_comes_into_a_filter_by_absence_when_it_has_been_away_for_so_lon
             session.app._tick()
             await session.shows("render02")
             assert session.app.console_model.nodes.shown() == ["n-render02"]
+
+    play(story)
+
+
+def test_columns_fit_beside_details_before_the_table_hears_of_its_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        async with dashboard((120, 40)) as session:
+            await session.press("2")
+            await session.shows("▼AGE")
+            monkeypatch.setattr(Table, "on_resize", lambda _table: None)  # the event is late
+            await session.press("d")
+            await session.shows("│ job ")
+            header = next(line for line in session.screen().splitlines() if "STATE" in line)
+            assert "▼AGE │" in header
 
     play(story)
