@@ -3,6 +3,8 @@
 What is small is drawn here, on the caller's thread; a picture whose decoding would hold the interpreter for more than a
 few milliseconds goes to a process of its own (`drawing`), all pictures of an attempt to one, a few at a time. A thumbnail is a
 courtesy: whatever is in the way of one, the frame is done without it.
+
+What draws is imported with the first picture: most of a daemon's life there is none.
 """
 
 from __future__ import annotations
@@ -18,14 +20,13 @@ from pathlib import Path
 from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Final
 
-from farmd.adapters.thumbnails.drawing import BROKEN, MAX_BYTES, draw
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ["MAX_BYTES", "Thumbnails"]
 
 _LOG = logging.getLogger(__name__)
+MAX_BYTES: Final = 40_000
 ENDINGS: Final = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".exr")
 LIGHT_PIXELS: Final = 160_000
 LIGHT_BYTES: Final = 1 << 20
@@ -70,6 +71,8 @@ def _is_light(path: Path) -> bool:
     """Tell whether a picture is drawn in a few milliseconds; only its header is read."""
     from PIL import Image
 
+    from farmd.adapters.thumbnails.drawing import BROKEN
+
     if path.suffix.lower() == ".exr":
         return False
     with suppress(*BROKEN, Image.DecompressionBombError):
@@ -81,6 +84,8 @@ def _is_light(path: Path) -> bool:
 
 
 def _draw_here(path: Path) -> bytes:
+    from farmd.adapters.thumbnails.drawing import BROKEN, draw
+
     try:
         return draw(path)
     except BROKEN as error:

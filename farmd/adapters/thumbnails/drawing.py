@@ -21,12 +21,12 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from farmd.adapters.thumbnails import MAX_BYTES
 from farmd.adapters.thumbnails.exr import CannotShow, view_of
 
 if TYPE_CHECKING:
     from PIL import Image
 
-MAX_BYTES: Final = 40_000
 SIDE: Final = 480
 """Pixels of the longer side; fewer if it does not fit otherwise."""
 BACKGROUND: Final = (64, 64, 64)

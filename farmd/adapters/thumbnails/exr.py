@@ -234,18 +234,14 @@ def _find(channels: Sequence[_Channel], name: str) -> _Channel:
 # Light -------------------------------------------------------------------------------------------------------------
 
 _MINUS_128: Final = bytes([(value - 128) & 255 for value in range(256)])
-_ALL_KEYS: Final = struct.pack("<65536H", *range(65536))
-
-
-def _floats() -> tuple[float, ...]:
-    """All numbers that the upper two bytes of a float can say."""
-    return struct.unpack("<65536f", b"".join([b"\0\0" + _ALL_KEYS[at : at + 2] for at in range(0, 131072, 2)]))
 
 
 @cache
 def _tables() -> dict[int, bytes]:
     """Make, by pixel type, tables from the upper two bytes of a sample to sRGB."""
-    return {_HALF: _table(struct.unpack("<65536e", _ALL_KEYS)), _FLOAT: _table(_floats())}
+    keys = struct.pack("<65536H", *range(65536))
+    floats = b"".join([b"\0\0" + keys[at : at + 2] for at in range(0, len(keys), 2)])
+    return {_HALF: _table(struct.unpack("<65536e", keys)), _FLOAT: _table(struct.unpack("<65536f", floats))}
 
 
 def _table(values: Sequence[float]) -> bytes:
