@@ -7,7 +7,6 @@ unique even when it is made on a machine that is cut off (time-ordered plus 39 r
 
 from __future__ import annotations
 
-import hashlib
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, NewType
 
@@ -15,6 +14,11 @@ from protocol.errors import PeerError
 
 if TYPE_CHECKING:
     from random import Random
+
+try:
+    from _blake2 import blake2b  # hashlib's own; but hashlib loads OpenSSL beside it: 3 MiB of every idle daemon
+except ImportError:  # a Python that keeps it elsewhere
+    from hashlib import blake2b
 
 NodeId = NewType("NodeId", str)
 """16 lowercase hexadecimal digits: BLAKE2b-64 of the node's CURVE public key."""
@@ -37,9 +41,14 @@ _FIRST_TASK_ID = 100_000_000
 """The least of nine digits."""
 
 
+def short_digest(data: bytes) -> bytes:
+    """Return the 8 bytes of BLAKE2b-64, by which a key, a token or a folder is called."""
+    return blake2b(data, digest_size=8).digest()
+
+
 def node_id_of(public_key: bytes) -> NodeId:
     """Derive the node id from a raw 32-byte CURVE public key."""
-    return NodeId(hashlib.blake2b(public_key, digest_size=8).hexdigest())
+    return NodeId(short_digest(public_key).hex())
 
 
 def pack_node(node: NodeId) -> bytes:
@@ -106,8 +115,8 @@ def task_id_of(job: JobId) -> str:
     Raises:
         PeerError: `job` is not 16 characters of Crockford base 32.
     """
-    digest = hashlib.blake2b(pack_job(job), digest_size=8).digest()
-    return str(_FIRST_TASK_ID + int.from_bytes(digest, "big") % (10 * _FIRST_TASK_ID - _FIRST_TASK_ID))
+    digest = int.from_bytes(short_digest(pack_job(job)), "big")
+    return str(_FIRST_TASK_ID + digest % (10 * _FIRST_TASK_ID - _FIRST_TASK_ID))
 
 
 class AttemptId(NamedTuple):

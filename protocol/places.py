@@ -86,10 +86,9 @@ def socket_path(data_dir: Path) -> Path:
     path = data_dir.absolute() / SOCKET_NAME
     if len(os.fsencode(path)) <= MAX_SOCKET_PATH_BYTES:
         return path
-    import hashlib  # a client seldom needs it, and OpenSSL takes longer to load than a question to answer
+    from protocol.ids import short_digest  # a client seldom needs it
 
-    short = hashlib.blake2b(os.fsencode(data_dir.resolve()), digest_size=8).hexdigest()
-    return user_runtime_dir() / f"{short}.sock"
+    return user_runtime_dir() / f"{short_digest(os.fsencode(data_dir.resolve())).hex()}.sock"
 
 
 def find_socket(data_dir: Path) -> Path:

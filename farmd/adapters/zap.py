@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import re
 import time
-from hmac import compare_digest
 from typing import TYPE_CHECKING
 
 import zmq
@@ -103,6 +102,8 @@ class Zap:
         return b""
 
     def _judge_word(self, name: bytes, word: bytes) -> bytes:
+        from hmac import compare_digest  # loads OpenSSL, as the contents that such a sender brings do anyway
+
         if compare_digest(self._words.get(name, b""), word) and word:
             self.admitted += 1
             return name

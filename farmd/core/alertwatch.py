@@ -10,7 +10,6 @@ Disk and store are alerts that only their own machine knows; it tells them itsel
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING
@@ -114,6 +113,8 @@ def mark_of(node: Node, alert: Alert, now: Instant) -> str:
     if alert.code == "only_copy":
         holders = {which: None for task in away_tasks(node, job) for which in job.copies_of(task)}
         facts.append(_lives_of(node, sorted(holders)))
+    import hashlib  # loads OpenSSL, which an idle daemon does without
+
     return hashlib.sha256("/".join(facts).encode()).hexdigest()[:12]
 
 

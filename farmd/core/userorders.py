@@ -7,7 +7,6 @@ nobody can read one out of a replica. Called by `farmd.core.door`, after `farmd.
 
 from __future__ import annotations
 
-import hashlib
 from itertools import accumulate, takewhile
 from typing import TYPE_CHECKING, Any
 
@@ -89,7 +88,7 @@ class UserOrders:
 
     def check(self, turn: Turn, event: ClientAsked) -> None:
         """Answer whose token this is."""
-        digest = hashlib.sha256(text_of(event, "token").encode()).digest()
+        digest = _sha256(text_of(event, "token").encode())
         name = self._node.users.holder_of(TOKEN, digest)
         if name is None:
             raise NotAllowed(
@@ -161,7 +160,7 @@ class UserOrders:
         name, token = self._listed(event), text_of(event, "token")
         if not token.startswith(TOKEN_PREFIX) or len(token) < MIN_TOKEN_CHARS:
             raise UsageError("this is no token of a farm", "the daemon draws them", "")
-        digest = hashlib.sha256(token.encode()).digest()
+        digest = _sha256(token.encode())
         self._write_credential(turn, event, (name, TOKEN, digest), {"token": token})
 
     def key(self, turn: Turn, event: ClientAsked) -> None:
@@ -200,7 +199,7 @@ class UserOrders:
         name, what, proof = held_as
         users = self._node.users
         held = users.credentials(name)
-        credential = (proof if what == KEY else hashlib.sha256(proof).digest())[:6].hex()
+        credential = (proof if what == KEY else _sha256(proof))[:6].hex()
         data = data | {"id": credential, "changed": credential not in held}
         if credential in held or event.args.get("dry_run"):
             self._answer(turn, event, name, data)
@@ -241,6 +240,12 @@ class UserOrders:
             turn.effects.append(Reply(event.client, data | {"dry_run": True}))
             return
         answer_order(self._node, turn, event, data, [] if rec is None else [rec])
+
+
+def _sha256(secret: bytes) -> bytes:
+    import hashlib  # loads OpenSSL, which a farm without users does without
+
+    return hashlib.sha256(secret).digest()
 
 
 def _refuse_more(name: str, held: int, revoked: int) -> None:

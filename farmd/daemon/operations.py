@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 from typing import TYPE_CHECKING, Any
 
 from farmd.adapters.client_door import GO_ON
@@ -71,6 +70,8 @@ class Operations:
 
     async def _user_token(self, asked: ClientAsked) -> object:
         """Draw the token that the core keeps the hash of: its own randomness can be foretold."""
+        import secrets  # loads OpenSSL, which few daemons need
+
         asked.args["token"] = TOKEN_PREFIX + secrets.token_urlsafe(32)
         return GO_ON
 

@@ -11,7 +11,6 @@ Invariant: a digest is of one moment of the file. What changes while it is read 
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import stat
 import time
@@ -26,6 +25,7 @@ from protocol.errors import UserError
 from protocol.ids import BlobAddress
 
 if TYPE_CHECKING:
+    from _hashlib import HASH
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     Sink = Callable[[memoryview], object]
@@ -135,16 +135,22 @@ def _seek(descriptor: int, at: int, whence: int, size: int) -> int:
         return size
 
 
+def _md5(data: bytes | memoryview = b"") -> HASH:
+    import hashlib  # loads OpenSSL, 3 MiB that a daemon does without until it meets a file
+
+    return hashlib.md5(data, usedforsecurity=False)
+
+
 def hash_descriptor(descriptor: int, *sinks: Sink) -> BlobAddress:
     """Hash an open file from its present position; `sinks` see the same chunks."""
-    md5, xxh64 = hashlib.md5(usedforsecurity=False), xxhash.xxh64()
+    md5, xxh64 = _md5(), xxhash.xxh64()
     size = read_all(descriptor, md5.update, xxh64.update, *sinks)
     return BlobAddress(xxh64.intdigest(), size, md5.digest())
 
 
 def _hash_beside(descriptor: int, *sinks: Sink) -> BlobAddress:
     """Hash an open file with MD5 on a thread of its own, one chunk behind."""
-    md5, xxh64, size = hashlib.md5(usedforsecurity=False), xxhash.xxh64(), 0
+    md5, xxh64, size = _md5(), xxhash.xxh64(), 0
     buffers = [memoryview(bytearray(BESIDE_BYTES)) for _ in range(2)]
     with ThreadPoolExecutor(1, "md5") as pool:
         behind = pool.submit(md5.update, b"")
@@ -159,7 +165,7 @@ def _hash_beside(descriptor: int, *sinks: Sink) -> BlobAddress:
 
 def address_of_bytes(data: bytes | memoryview) -> BlobAddress:
     """Hash what is in memory."""
-    return BlobAddress(xxhash.xxh64_intdigest(data), len(data), hashlib.md5(data, usedforsecurity=False).digest())
+    return BlobAddress(xxhash.xxh64_intdigest(data), len(data), _md5(data).digest())
 
 
 def hash_file(path: str | os.PathLike[str], progress: Progress | None = None, *, beside: bool = False) -> FileDigest:

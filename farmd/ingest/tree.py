@@ -11,7 +11,6 @@ import errno
 import fcntl
 import os
 import re
-import secrets
 import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
@@ -178,7 +177,7 @@ def _open_temporary(folder: int, part: str) -> tuple[str, int]:
             os.lseek(target, 0, os.SEEK_END)
             return part, target
         os.close(target)
-    temporary = f".{secrets.token_hex(8)}.farmd-tmp"
+    temporary = f".{os.urandom(8).hex()}.farmd-tmp"
     return temporary, os.open(temporary, flags | os.O_EXCL, 0o600, dir_fd=folder)
 
 

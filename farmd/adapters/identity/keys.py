@@ -8,7 +8,6 @@ them. A data dir belongs to one farm for ever: keys of one farm must not speak i
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -17,7 +16,7 @@ import zmq
 from zmq.utils import z85
 
 from protocol.errors import NotFound, UserError
-from protocol.ids import NodeId, node_id_of
+from protocol.ids import NodeId, node_id_of, short_digest
 from protocol.places import KEY_NAME, damaged, format_key_file, read_key_file, write_secret
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ class FarmFacts:
     @property
     def id(self) -> str:
         """Return 16 hexadecimal digits that name this farm and no other."""
-        return hashlib.blake2b(self.verify_key, digest_size=8).hexdigest()
+        return short_digest(self.verify_key).hex()
 
 
 @dataclass(frozen=True, slots=True)

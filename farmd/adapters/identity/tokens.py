@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
-import secrets
+import os
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -28,6 +27,7 @@ from farmd.adapters.identity.keys import (
 from farmd.adapters.identity.signing import read_signing_key
 from protocol.codec import decoder_of
 from protocol.errors import NotFound, PeerError, UserError
+from protocol.ids import short_digest
 from protocol.places import KEY_NAME, read_secret_file, write_secret
 from protocol.plaindata import unpack
 
@@ -69,7 +69,7 @@ class Token(NamedTuple):
     @property
     def id(self) -> str:
         """Return digits that name it and admit nobody."""
-        return hashlib.blake2b(self.nonce, digest_size=8).hexdigest()
+        return short_digest(self.nonce).hex()
 
 
 class Judged(NamedTuple):
@@ -134,7 +134,7 @@ def make_invite(
     signing_key, farm = read_signing_key(identity), identity.farm
     own = bytes(signing_key.verify_key)
     signer = b"" if own == farm.verify_key else own
-    plain = Token(1, farm.name, farm.verify_key, role, expires_at_ms, secrets.token_bytes(16), tuple(seeds))
+    plain = Token(1, farm.name, farm.verify_key, role, expires_at_ms, os.urandom(16), tuple(seeds))
     is_plain = not signer and not uses  # then also an older joiner can read it
     packed: bytes = msgpack.packb(tuple(plain)[:7] if is_plain else plain._replace(version=2, signer=signer, uses=uses))
     signed = signing_key.sign(packed).signature + packed

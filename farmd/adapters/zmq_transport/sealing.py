@@ -9,7 +9,7 @@ since a sender that restarts is given a new key. What is not sealed under such a
 
 from __future__ import annotations
 
-import secrets
+import os
 import struct
 from functools import cache
 from typing import TYPE_CHECKING
@@ -37,7 +37,7 @@ _ALL_SEEN = (1 << SEEN_WINDOW) - 1
 
 def new_lane(port: int) -> Lane:
     """Return a lane to this port, with a name, a key and a word that nobody else has."""
-    name, key, word = (secrets.token_bytes(size) for size in (NAME_BYTES, KEY_BYTES, WORD_BYTES))
+    name, key, word = (os.urandom(size) for size in (NAME_BYTES, KEY_BYTES, WORD_BYTES))
     return Lane(name, port, key, word)
 
 
