@@ -17,7 +17,6 @@ from farmd.adapters.identity import (
 from farmd.adapters.store import count_rows, out_of_use, remove, was_corrupt
 from farmd.adapters.zmq_transport import try_to_bind
 from farmd.daemon.life import ADDRESS_FILE
-from farmd.daemon.signing import is_retired, key_id
 from protocol.errors import NotFound, UserError
 from protocol.records import Kind
 
@@ -48,6 +47,8 @@ def invitation(data_dir: Path, expires_at_ms: int, addresses: Sequence[str], use
     Raises:
         UserError: The data dir belongs to no farm, has no signing key, or one that was retired.
     """
+    from farmd.daemon.signing import is_retired, key_id  # brings a client, which a daemon that runs does without
+
     identity = load(data_dir)
     key = read_signing_key(identity)
     if is_retired(identity, key):

@@ -10,7 +10,6 @@ and refused with the version it needs, where Blender would call it "not supporte
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
 import shutil
@@ -185,6 +184,8 @@ def file_version(scene: Path) -> tuple[tuple[int, int], bool] | None:
         with scene.open("rb") as file:
             head = file.read(32)
         if head[:2] == b"\x1f\x8b":
+            import gzip
+
             with gzip.open(scene) as unpacked:
                 head = unpacked.read(32)
     except (OSError, EOFError):

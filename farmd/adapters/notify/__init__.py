@@ -15,7 +15,6 @@ import asyncio
 import os
 import signal
 import subprocess
-import tempfile
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -118,6 +117,8 @@ class Notifier:
     # -- programs ------------------------------------------------------------------------------------------------------
 
     async def _run(self, hook: HookBody, notice: Mapping[str, Any]) -> str:
+        import tempfile  # few farms have programs to tell
+
         with tempfile.TemporaryFile() as said:
             process = await asyncio.create_subprocess_exec(
                 *words_of(hook.target),
