@@ -36,7 +36,20 @@ HEADLESS_VIEW_MODELS = (
     *("standing", "orders", "commands", "console", "words", "halfblocks", "source", "live", "settings"),
 )
 
-
+# What `farmd run` imports, and what only some daemons need, or all of them seldom: it costs all of them memory.
+DAEMON = ("farmd.cli", "farmd.daemon.settings", "farmd.daemon.webdoor", "farmd.daemon.membership", "farmd.daemon.life")
+SELDOM = (
+    *("nacl", "cryptography", "PIL", "OpenEXR", "zeroconf", "pydantic", "farmd.web", "farmd.board", "farmd.scenes"),
+    *("http", "email", "urllib.request", "tempfile", "gzip", "sysconfig", "importlib.metadata", "unittest", "decimal"),
+    *("farmd.daemon.signing", "farmd.daemon.checking", "protocol.client", "farmd.adapters.notify.request"),
+    *("farmd.adapters.thumbnails.drawing", "farmd.adapters.thumbnails.exr"),
+)
+# OpenSSL is 3 MiB; what a daemon does before it meets a file needs none of it.
+WITHOUT_OPENSSL = (
+    *("protocol.ids", "farmd.core.node", "farmd.driver", "farmd.ingest.placing", "farmd.ingest.manifest"),
+    *("farmd.adapters.identity", "farmd.adapters.zap", "farmd.adapters.zmq_transport", "farmd.adapters.client_door"),
+    *("farmd.adapters.store", "farmd.adapters.runner", "farmd.adapters.notify", "farmd.adapters.joblog"),
+)
 # These two connect; all else in protocol is what they carry.
 CLIENTS = ("protocol.client", "protocol.following")
 
@@ -90,6 +103,18 @@ def test_command_line_loads_nothing_heavy_for_its_help() -> None:
     if not (ROOT / "farmctl" / "cli.py").exists():
         pytest.skip("there is no farmctl.cli yet")
     assert among(loaded_by("farmctl.cli"), HEAVY_FOR_HELP) == []
+
+
+def test_daemon_loads_nothing_that_only_rare_work_needs() -> None:
+    added = loaded_by(*DAEMON)
+    assert among(added, ("farmd.core", "farmd.adapters.zmq_transport"))
+    assert among(added, SELDOM) == []
+
+
+def test_what_a_daemon_does_without_files_loads_no_openssl() -> None:
+    added = loaded_by(*WITHOUT_OPENSSL, before=("asyncio",))  # which the daemon imports without ssl
+    assert among(added, ("farmd.core",))
+    assert among(added, ("hashlib", "_hashlib", "hmac", "secrets")) == []
 
 
 def test_view_models_load_no_textual() -> None:
