@@ -16,10 +16,17 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Fetch:
-    """One set."""
+    """One set.
+
+    Attributes:
+        left: What of it is not known to be here.
+        hints: Nodes that probably have something of it.
+        holders: Nodes that have said that they hold all of it.
+    """
 
     left: dict[BlobAddress, None]
     hints: tuple[NodeId, ...]
+    holders: tuple[NodeId, ...] = ()
 
 
 class Fetches:
@@ -35,9 +42,15 @@ class Fetches:
     def __contains__(self, key: object) -> bool:
         return key in self._sets
 
-    def begin(self, key: Hashable, blobs: Iterable[BlobAddress], hints: tuple[NodeId, ...]) -> tuple[BlobAddress, ...]:
+    def begin(
+        self,
+        key: Hashable,
+        blobs: Iterable[BlobAddress],
+        hints: tuple[NodeId, ...],
+        holders: tuple[NodeId, ...] = (),
+    ) -> tuple[BlobAddress, ...]:
         """Wait for a set; returns its blobs, each once."""
-        fetch = self._sets[key] = Fetch(dict.fromkeys(blobs), hints)
+        fetch = self._sets[key] = Fetch(dict.fromkeys(blobs), hints, holders)
         return tuple(fetch.left)
 
     def get(self, key: Hashable) -> Fetch | None:

@@ -31,7 +31,7 @@ from protocol.ids import BlobAddress
 from protocol.messages import HaveAsk, HaveIs, PartHas, PartIs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Container, Hashable
     from random import Random
 
     from farmd.core.events import BlobsFound
@@ -77,12 +77,27 @@ class Swarm:
 
     # -- who waits for what ---------------------------------------------------------------------------------------
 
-    def fetch(self, turn: Turn, key: Hashable, blobs: tuple[BlobAddress, ...], hints: tuple[NodeId, ...]) -> None:
-        """Bring a set of blobs here; `hints` are nodes that probably hold them."""
+    def fetch(
+        self,
+        turn: Turn,
+        key: Hashable,
+        blobs: tuple[BlobAddress, ...],
+        hints: tuple[NodeId, ...],
+        holders: tuple[NodeId, ...] = (),
+    ) -> None:
+        """Bring a set of blobs here.
+
+        Args:
+            turn: The turn.
+            key: Of whoever waits for it.
+            blobs: The set.
+            hints: Nodes that probably hold some of it: they are asked first what they have.
+            holders: Nodes that have said that they hold all of it: they are not asked, but taken at their word.
+        """
         if key in self._fetches:
             self.renew(key, hints)
         else:
-            self._find(turn, key, self._fetches.begin(key, blobs, hints))
+            self._find(turn, key, self._fetches.begin(key, blobs, hints, holders))
 
     def renew(self, key: Hashable, hints: tuple[NodeId, ...]) -> None:
         """Replace the hints of a set that is being fetched, if it is."""
@@ -135,8 +150,22 @@ class Swarm:
                 incoming = self._incoming[blob] = begin(blob, lacking[blob])
             incoming.keys[key] = None
         if fetch.left:
-            self._look_around(turn, self._from_anywhere(tuple(fetch.left)), fetch.hints)
+            blobs = self._from_anywhere(tuple(fetch.left))
+            holders = self._believe(turn, blobs, fetch.holders)
+            self._look_around(turn, blobs, fetch.hints, besides=holders)
+            for node in holders:
+                self._asking.pump(turn, node)
         self._fetches.finish_if_complete(key)
+
+    def _believe(self, turn: Turn, blobs: tuple[BlobAddress, ...], holders: tuple[NodeId, ...]) -> dict[NodeId, None]:
+        """Take those of the holders that are there as sources; returns them. What one lacks all the same, it refuses."""
+        alive = dict.fromkeys(self._alive_others())
+        believed = {node: None for node in holders if node in alive and not self._standing.is_left_out(turn, node)}
+        for incoming in self._asking.known(blobs):
+            for node in believed:
+                incoming.found(node)
+                self._asking.ready(node, incoming.blob)
+        return believed
 
     def _from_anywhere(self, blobs: tuple[BlobAddress, ...]) -> tuple[BlobAddress, ...]:
         """Begin at a place of its own: nodes that fetch the same small files together get different ones first."""
@@ -262,8 +291,13 @@ class Swarm:
         again = not is_small(incoming.blob) and incoming.asked_at + ASK_AGAIN_S <= turn.now.mono
         return not incoming.sources or again
 
-    def _look_around(self, turn: Turn, blobs: tuple[BlobAddress, ...], hints: tuple[NodeId, ...]) -> None:
-        others = [node for node in self._alive_others() if not self._standing.is_left_out(turn, node)]
+    def _look_around(
+        self, turn: Turn, blobs: tuple[BlobAddress, ...], hints: tuple[NodeId, ...], besides: Container[NodeId] = ()
+    ) -> None:
+        """Ask the hinted nodes and some others which of these they hold, but for those `besides`, of which it is known."""
+        others = [
+            node for node in self._alive_others() if node not in besides and not self._standing.is_left_out(turn, node)
+        ]
         alive = dict.fromkeys(others)
         asked = dict.fromkeys(node for node in hints if node in alive)
         rest = [node for node in others if node not in asked]

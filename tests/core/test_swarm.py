@@ -59,9 +59,15 @@ class Bench:
             effects += self.piece(*ask, good=good)
         return effects
 
-    def fetch(self, blobs: tuple[BlobAddress, ...], hints: tuple[NodeId, ...] = (), have: tuple[int, ...] = ()) -> Turn:
+    def fetch(
+        self,
+        blobs: tuple[BlobAddress, ...],
+        hints: tuple[NodeId, ...] = (),
+        have: tuple[int, ...] = (),
+        holders: tuple[NodeId, ...] = (),
+    ) -> Turn:
         turn = self.turn()
-        self.swarm.fetch(turn, "key", blobs, hints)
+        self.swarm.fetch(turn, "key", blobs, hints, holders)
         find = turn.effects[0]
         assert isinstance(find, FindBlobs)
         answer = self.turn()

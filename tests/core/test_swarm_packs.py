@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 import pytest
 
 from farmd.core.asking import PIECE_TIMEOUT_S
@@ -10,11 +12,16 @@ from farmd.core.events import BlobsFound, PackWritten
 from farmd.core.incoming import SMALL_BYTES
 from farmd.core.packs import PACK_BLOBS, PACK_BYTES
 from farmd.core.standing import STRIKES
+from farmd.core.swarm import LOOK_AROUND_S
 from farmd.core.windows import WINDOW_PACKS
 from protocol.errors import PeerError
 from protocol.ids import BlobAddress, NodeId
 from protocol.messages import Doubt, HaveAsk, HaveIs, PackAsk, PackIs
 from tests.core.test_swarm import A, B, Bench, asks, doubts, notes, packs, small
+
+
+def is_question(effect: Effect) -> TypeGuard[Send]:
+    return isinstance(effect, Send) and isinstance(effect.message, HaveAsk)
 
 
 @pytest.mark.parametrize(("size", "count"), [(10, 3000), (100_000, 60), (SMALL_BYTES, 20)])
@@ -27,6 +34,37 @@ def test_a_source_has_two_packs_outstanding_and_none_is_too_large(size: int, cou
     fullest = min(PACK_BLOBS, PACK_BYTES // size)
     assert [len(blobs) for _, blobs in asked] == [fullest] * WINDOW_PACKS
     assert len(packs(bench.pack(A, asked[0][1]))) == 1
+
+
+def test_who_said_that_it_holds_all_is_asked_for_contents_at_once_and_others_what_they_have() -> None:
+    bench = Bench(A, B)
+    files = small(5)
+    turn = bench.fetch(files, (A,), holders=(A,))
+    (asked,) = packs(turn.effects)
+    assert asked[0] == A
+    assert set(asked[1]) == set(files)
+    assert [effect.to for effect in turn.effects if is_question(effect)] == [B]
+
+
+def test_what_a_holder_lacks_all_the_same_is_asked_of_another_and_then_around_again() -> None:
+    bench = Bench(A, B)
+    files = small(4)
+    bench.fetch(files, (A,), holders=(A,))
+    assert packs(bench.pack(A, files[:3])) == []
+    turn = bench.later(LOOK_AROUND_S + 0.1)
+    assert {effect.to for effect in turn if is_question(effect)} == {A, B}
+    assert packs(bench.have(B, files[3])) == [(B, files[3:])]
+
+
+def test_a_holder_that_is_gone_or_left_out_is_not_believed() -> None:
+    bench = Bench(A)
+    turn = bench.fetch(small(3), (B,), holders=(B,))
+    assert packs(turn.effects) == []
+    liar = Bench(A, B)
+    liar.swarm.receiving.standing.convict(liar.turn(), A)
+    turn = liar.fetch(small(3), (A,), holders=(A,))
+    assert packs(turn.effects) == []
+    assert [effect.to for effect in turn.effects if is_question(effect)] == [B]
 
 
 def test_what_is_larger_than_a_small_blob_goes_by_piece() -> None:
