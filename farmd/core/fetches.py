@@ -5,13 +5,18 @@ A set is reported once, when nothing of it is left. Called by `farmd.core.swarm`
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
 
     from protocol.ids import BlobAddress, NodeId
+
+FIRST_LOOK = 250
+"""Blobs of a set that the store is asked for first: those are on their way while it looks for the rest."""
+MOST_LOOKED_FOR = 2000
+"""The most at a time: each takes the event loop some microseconds, and others wait that long."""
 
 
 @dataclass(slots=True)
@@ -20,6 +25,7 @@ class Fetch:
 
     Attributes:
         left: What of it is not known to be here.
+        unseen: What of that the store was not asked for yet.
         hints: Nodes that probably have something of it.
         holders: Nodes that have said that they hold all of it.
     """
@@ -27,6 +33,15 @@ class Fetch:
     left: dict[BlobAddress, None]
     hints: tuple[NodeId, ...]
     holders: tuple[NodeId, ...] = ()
+    unseen: list[BlobAddress] = field(default_factory=list)
+    looks: int = 0
+
+    def next_look(self) -> tuple[BlobAddress, ...]:
+        """Return the blobs that the store is asked for next, none after the last; each time twice as many."""
+        most = min(FIRST_LOOK << self.looks, MOST_LOOKED_FOR)
+        self.looks += 1
+        chosen, self.unseen = tuple(self.unseen[:most]), self.unseen[most:]
+        return chosen
 
 
 class Fetches:
@@ -48,10 +63,10 @@ class Fetches:
         blobs: Iterable[BlobAddress],
         hints: tuple[NodeId, ...],
         holders: tuple[NodeId, ...] = (),
-    ) -> tuple[BlobAddress, ...]:
-        """Wait for a set; returns its blobs, each once."""
+    ) -> Fetch:
+        """Wait for a set."""
         fetch = self._sets[key] = Fetch(dict.fromkeys(blobs), hints, holders)
-        return tuple(fetch.left)
+        return fetch
 
     def get(self, key: Hashable) -> Fetch | None:
         """Return a set that is waited for."""

@@ -41,13 +41,15 @@ if TYPE_CHECKING:
 
 LOOK_AROUND_S = 2.0
 """Pause between rounds of asking around for a blob that has no full source."""
+LOOKED_AFTER = 4000
+"""Blobs that are looked after at a time, some 25 ms of the event loop."""
+LOOK_ON_S = 0.5
+"""Pause before the next ones of a round."""
 ASK_AGAIN_S = 10.0
 """Pause before somebody is asked who else has a large blob that is on its way."""
 ASK_AROUND = 8
 """Nodes asked per round."""
 BLOBS_PER_ASK = 2000
-BLOBS_PER_FIRST_ASK = 250
-"""Each question is twice as long as the one before: the first small files are on their way while the rest is looked for."""
 
 
 class Swarm:
@@ -64,7 +66,7 @@ class Swarm:
         self._rng = rng
         self._alive_others = alive_others
         self._fetches = Fetches()
-        self._finding: dict[int, Hashable] = {}
+        self._finding: dict[int, tuple[Hashable, tuple[BlobAddress, ...]]] = {}
         self._incoming: dict[BlobAddress, Incoming] = {}
         self._asking = Asking(node, self._incoming, rng, limit_bytes_s)
         self._spreading = Spreading(self._incoming)
@@ -74,6 +76,8 @@ class Swarm:
         self.doubts = self.serving.doubts
         self._ask = 0
         self._look_at: float | None = None
+        self._looking: list[BlobAddress] = []
+        """Of a round of looks: whose turn comes at the next ones."""
 
     # -- who waits for what ---------------------------------------------------------------------------------------
 
@@ -97,7 +101,9 @@ class Swarm:
         if key in self._fetches:
             self.renew(key, hints)
         else:
-            self._find(turn, key, self._fetches.begin(key, blobs, hints, holders))
+            fetch = self._fetches.begin(key, blobs, hints, holders)
+            fetch.unseen = self._from_anywhere(list(fetch.left))
+            self._find(turn, key, fetch.next_look())
 
     def renew(self, key: Hashable, hints: tuple[NodeId, ...]) -> None:
         """Replace the hints of a set that is being fetched, if it is."""
@@ -129,12 +135,12 @@ class Swarm:
 
     def _find(self, turn: Turn, key: Hashable, blobs: tuple[BlobAddress, ...]) -> None:
         self._ask += 1
-        self._finding[self._ask] = key
+        self._finding[self._ask] = (key, blobs)
         turn.effects.append(FindBlobs(self._ask, blobs))
 
     def on_found(self, turn: Turn, event: BlobsFound) -> None:
-        """The store told what it lacks: start on the rest."""
-        key = self._finding.pop(event.ask, None)
+        """The store told what it lacks: start on that, and have it look for the next ones of the set."""
+        key, asked = self._finding.pop(event.ask, (None, ()))
         lacking = dict(event.missing)
         if isinstance(key, BlobAddress):
             self._on_found_again(turn, key, lacking)
@@ -142,22 +148,26 @@ class Swarm:
         fetch = self._fetches.get(key)
         if fetch is None:
             return
-        for blob in [blob for blob in fetch.left if blob not in lacking]:
-            del fetch.left[blob]
-        for blob in filter(is_possible, fetch.left):
+        left = [blob for blob in asked if blob in lacking and blob in fetch.left]
+        for blob in asked:
+            if blob not in lacking:
+                fetch.left.pop(blob, None)
+        for blob in filter(is_possible, left):
             incoming = self._incoming.get(blob)
             if incoming is None:
                 incoming = self._incoming[blob] = begin(blob, lacking[blob])
             incoming.keys[key] = None
-        if fetch.left:
-            blobs = self._from_anywhere(tuple(fetch.left))
-            holders = self._believe(turn, blobs, fetch.holders)
-            self._look_around(turn, blobs, fetch.hints, besides=holders)
+        if left:
+            holders = self._believe(turn, left, fetch.holders)
+            self._look_around(turn, tuple(left), fetch.hints, besides=holders)
             for node in holders:
                 self._asking.pump(turn, node)
+        rest = fetch.next_look()
+        if rest:
+            self._find(turn, key, rest)
         self._fetches.finish_if_complete(key)
 
-    def _believe(self, turn: Turn, blobs: tuple[BlobAddress, ...], holders: tuple[NodeId, ...]) -> dict[NodeId, None]:
+    def _believe(self, turn: Turn, blobs: list[BlobAddress], holders: tuple[NodeId, ...]) -> dict[NodeId, None]:
         """Take those of the holders that are there as sources; returns them. What one lacks all the same, it refuses."""
         alive = dict.fromkeys(self._alive_others())
         believed = {node: None for node in holders if node in alive and not self._standing.is_left_out(turn, node)}
@@ -167,9 +177,9 @@ class Swarm:
                 self._asking.ready(node, incoming.blob)
         return believed
 
-    def _from_anywhere(self, blobs: tuple[BlobAddress, ...]) -> tuple[BlobAddress, ...]:
+    def _from_anywhere(self, blobs: list[BlobAddress]) -> list[BlobAddress]:
         """Begin at a place of its own: nodes that fetch the same small files together get different ones first."""
-        at = self._rng.randrange(len(blobs))
+        at = self._rng.randrange(len(blobs)) if blobs else 0
         return blobs[at:] + blobs[:at]
 
     def _on_found_again(self, turn: Turn, blob: BlobAddress, lacking: dict[BlobAddress, tuple[int, ...]]) -> None:
@@ -193,15 +203,15 @@ class Swarm:
             PeerError: It asks for what cannot be.
         """
         check_blobs(message.blobs)
-        self._find(turn, ("asked", sender, message.blobs), message.blobs)
+        self._find(turn, ("asked", sender), message.blobs)
 
     def on_found_for_peer(self, turn: Turn, event: BlobsFound) -> bool:
         """Answer a node's question if this event belongs to one."""
-        key = self._finding.get(event.ask)
+        key, blobs = self._finding.get(event.ask, (None, ()))
         if not (isinstance(key, tuple) and key and key[0] == "asked"):
             return False
         del self._finding[event.ask]
-        _, sender, blobs = key
+        _, sender = key
         lacking = dict(event.missing)
         held = tuple([blob for blob in blobs if blob not in lacking and blob not in self.doubts])
         turn.send(sender, HaveIs(held), volatile=True)
@@ -270,13 +280,16 @@ class Swarm:
             self._look_after_all(turn)
 
     def _look_after_all(self, turn: Turn) -> None:
-        self._asking.take_overdue(turn.now.mono)
+        overdue = self._asking.take_overdue(turn.now.mono)
         unconfirmed = self.receiving.unconfirmed
         for blob in list(unconfirmed):
             del unconfirmed[blob]
             self._find(turn, blob, (blob,))
-        wanting = [incoming for incoming in self._incoming.values() if incoming.wanted]
-        unknown = tuple([incoming.blob for incoming in wanting if self._should_ask(turn, incoming)])
+        if not self._looking:
+            self._looking = list(self._incoming)
+        lot, self._looking = self._looking[:LOOKED_AFTER], self._looking[LOOKED_AFTER:]
+        wanting = [incoming for incoming in (*overdue, *self._asking.known(lot)) if incoming.wanted]
+        unknown = tuple(dict.fromkeys(incoming.blob for incoming in wanting if self._should_ask(turn, incoming)))
         if unknown:
             self._look_around(turn, unknown, self._fetches.hints())
         for incoming in wanting:
@@ -284,7 +297,7 @@ class Swarm:
                 self._asking.ready(source, incoming.blob)
         self._asking.pump_all(turn)
         if self._incoming:
-            self._look_later(turn)
+            self._look_later(turn, LOOK_ON_S if self._looking else LOOK_AROUND_S)
 
     def _should_ask(self, turn: Turn, incoming: Incoming) -> bool:
         """Nobody has the whole of it, or nobody was asked for a while: sources that were lost may be back."""
@@ -304,14 +317,12 @@ class Swarm:
         asked.update(dict.fromkeys(self._rng.sample(rest, min(len(rest), max(0, ASK_AROUND - len(asked))))))
         for incoming in self._asking.known(blobs):
             incoming.asked_at = turn.now.mono
-        start, most = 0, BLOBS_PER_FIRST_ASK
-        while start < len(blobs):
-            question = HaveAsk(blobs[start : start + most])
+        for start in range(0, len(blobs), BLOBS_PER_ASK):
+            question = HaveAsk(blobs[start : start + BLOBS_PER_ASK])
             for node in asked:
                 turn.send(node, question, volatile=True)
-            start, most = start + most, min(2 * most, BLOBS_PER_ASK)
         self._look_later(turn)
 
-    def _look_later(self, turn: Turn) -> None:
-        at = turn.now.mono + LOOK_AROUND_S
+    def _look_later(self, turn: Turn, pause_s: float = LOOK_AROUND_S) -> None:
+        at = turn.now.mono + pause_s
         self._look_at = at if self._look_at is None else min(self._look_at, at)

@@ -68,10 +68,12 @@ class Bench:
     ) -> Turn:
         turn = self.turn()
         self.swarm.fetch(turn, "key", blobs, hints, holders)
-        find = turn.effects[0]
-        assert isinstance(find, FindBlobs)
-        answer = self.turn()
-        self.swarm.on_found(answer, BlobsFound(find.ask, tuple((address, have) for address in blobs)))
+        answer, find = self.turn(), turn.effects[0]
+        while isinstance(find, FindBlobs):
+            self.swarm.on_found(answer, BlobsFound(find.ask, tuple((address, have) for address in find.blobs)))
+            find = answer.effects[-1]
+            if isinstance(find, FindBlobs):
+                answer.effects.remove(find)
         return answer
 
     def have(self, node: NodeId, *blobs: BlobAddress, hashed: bool = False) -> list[Effect]:

@@ -12,7 +12,7 @@ from farmd.core.events import BlobsFound, PackWritten
 from farmd.core.incoming import SMALL_BYTES
 from farmd.core.packs import PACK_BLOBS, PACK_BYTES
 from farmd.core.standing import STRIKES
-from farmd.core.swarm import LOOK_AROUND_S
+from farmd.core.swarm import LOOK_AROUND_S, LOOK_ON_S, LOOKED_AFTER
 from farmd.core.windows import WINDOW_PACKS
 from protocol.errors import PeerError
 from protocol.ids import BlobAddress, NodeId
@@ -22,6 +22,11 @@ from tests.core.test_swarm import A, B, Bench, asks, doubts, notes, packs, small
 
 def is_question(effect: Effect) -> TypeGuard[Send]:
     return isinstance(effect, Send) and isinstance(effect.message, HaveAsk)
+
+
+def asked_in(effect: Send) -> tuple[BlobAddress, ...]:
+    assert isinstance(effect.message, HaveAsk)
+    return effect.message.blobs
 
 
 @pytest.mark.parametrize(("size", "count"), [(10, 3000), (100_000, 60), (SMALL_BYTES, 20)])
@@ -65,6 +70,62 @@ def test_a_holder_that_is_gone_or_left_out_is_not_believed() -> None:
     turn = liar.fetch(small(3), (A,), holders=(A,))
     assert packs(turn.effects) == []
     assert [effect.to for effect in turn.effects if is_question(effect)] == [B]
+
+
+def finds(effects: list[Effect]) -> list[FindBlobs]:
+    return [effect for effect in effects if isinstance(effect, FindBlobs)]
+
+
+def test_first_files_of_a_large_set_are_asked_for_before_the_store_looked_for_the_rest() -> None:
+    bench = Bench(A)
+    files, looked = small(5000), []
+    turn = bench.turn()
+    bench.swarm.fetch(turn, "key", files, (A,), (A,))
+    while found := finds(turn.effects):
+        (find,) = found
+        looked.append(find.blobs)
+        turn = bench.turn()
+        bench.swarm.on_found(turn, BlobsFound(find.ask, tuple((blob, ()) for blob in find.blobs)))
+        if len(looked) == 1:
+            assert packs(turn.effects)
+    assert [len(blobs) for blobs in looked] == [250, 500, 1000, 2000, 1250]
+    assert sorted(blob for blobs in looked for blob in blobs) == sorted(files)
+
+
+def test_blobs_of_a_very_large_set_that_nobody_has_are_looked_for_a_part_at_a_time_and_none_is_forgotten() -> None:
+    bench = Bench(A)
+    files = small(2 * LOOKED_AFTER + 100)
+    bench.fetch(files)
+    rounds = []
+    for pause_s in (LOOK_AROUND_S, LOOK_ON_S, LOOK_ON_S, LOOK_AROUND_S):
+        effects = bench.later(pause_s + 0.01)
+        rounds.append([blob for effect in effects if is_question(effect) for blob in asked_in(effect)])
+    assert [len(blobs) for blobs in rounds] == [LOOKED_AFTER, LOOKED_AFTER, 100, LOOKED_AFTER]
+    assert set(rounds[0]) | set(rounds[1]) | set(rounds[2]) == set(files)
+
+
+def test_set_of_which_all_is_here_is_finished_after_the_last_look_and_not_before() -> None:
+    bench = Bench(A)
+    turn = bench.turn()
+    bench.swarm.fetch(turn, "key", small(600), (A,), (A,))
+    for _ in range(2):
+        assert bench.swarm.take_finished() == []
+        (find,) = finds(turn.effects)
+        turn = bench.turn()
+        bench.swarm.on_found(turn, BlobsFound(find.ask, ()))
+    assert finds(turn.effects) == []
+    assert bench.swarm.take_finished() == ["key"]
+
+
+def test_set_that_is_given_up_while_the_store_looks_is_looked_for_no_further() -> None:
+    bench = Bench(A)
+    turn = bench.turn()
+    bench.swarm.fetch(turn, "key", small(600), (A,), (A,))
+    (find,) = finds(turn.effects)
+    bench.swarm.cancel("key")
+    turn = bench.turn()
+    bench.swarm.on_found(turn, BlobsFound(find.ask, tuple((blob, ()) for blob in find.blobs)))
+    assert turn.effects == []
 
 
 def test_what_is_larger_than_a_small_blob_goes_by_piece() -> None:
@@ -121,7 +182,7 @@ def test_blobs_of_a_source_that_is_lost_are_asked_elsewhere_at_once() -> None:
     bench.have(B, *files)
     turn = bench.turn()
     bench.swarm.lost(turn, A)
-    assert packs(turn.effects) == [(B, files)]
+    assert [(to, set(blobs)) for to, blobs in packs(turn.effects)] == [(B, set(files))]
 
 
 def test_what_was_cancelled_meanwhile_is_not_written() -> None:
