@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 PATIENCE_S: Final = 120.0
 LOOK_S: Final = 0.02
+FARM_LOOK_S: Final = 0.005
+"""Looking whether one file is there costs nothing, whether a folder has all of its files much more."""
 FEW: Final = 4
 MAP_SLOT_BYTES: Final = 9
 """Of the map beside an incomplete file: a flag and the hash of the piece."""
@@ -144,7 +146,7 @@ class FarmCarrier(Cleanup):
                 verified.append(time.perf_counter() - began)
             return _has_come(missing)
 
-        _until(has_come)
+        until("everything is there", has_come, PATIENCE_S, FARM_LOOK_S)
         confirmed_s = time.perf_counter() - began
         self.verified_s = verified[0] if verified else confirmed_s
         until("the job ends", lambda: first.show(job).get("state") == "completed", PATIENCE_S)

@@ -104,6 +104,7 @@ class Storage:
         self._quick.shutdown(cancel_futures=True)
         self._slow.shutdown(cancel_futures=True)
         self.evicting.close()
+        self.blobs.close()
 
     def _run(self, pool: ThreadPoolExecutor, work: Callable[[], Event | None], otherwise: Event | None = None) -> None:
         """Have work done by a pool. No future of asyncio: for each piece it would wake the event loop once more.
@@ -294,6 +295,7 @@ class Storage:
 
     def look(self) -> None:
         """Notice that somebody deleted the whole store under the running daemon: it begins anew, empty."""
+        self.blobs.rest()
         try:
             in_place = self.blobs.is_in_place()
         except BlobsFailed:

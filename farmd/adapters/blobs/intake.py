@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import itertools
+import logging
 import os
 import stat
 from contextlib import suppress
@@ -14,6 +15,8 @@ from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
 from farmd.adapters.blobs.errors import BlobsFailed
+from farmd.adapters.blobs.packwriter import PackWriters
+from farmd.adapters.blobs.packwriter_process import CORRUPT, STORED
 from farmd.ingest.copying import clone, copy, write_all
 from farmd.ingest.hashing import address_of_bytes, hash_descriptor
 
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
 
     from farmd.adapters.blobs.shelf import Shelf
     from protocol.ids import BlobAddress
+
+_LOG = logging.getLogger(__name__)
 
 
 class How(Enum):
@@ -55,6 +60,7 @@ class Intake:
         self._folder = folder
         self._folder_name = str(folder)
         self._serial = itertools.count(1)
+        self._writers = PackWriters(self._folder_name)
 
     def prepare(self) -> None:
         """Make the folder, and empty it.
@@ -74,11 +80,52 @@ class Intake:
         """
         self._folder.mkdir(parents=True, exist_ok=True)
 
+    def rest(self) -> None:
+        """Keep nothing ready that was not used for a while; to be called now and then."""
+        self._writers.rest()
+
+    def close(self) -> None:
+        """Keep nothing ready."""
+        self._writers.close()
+
     # -- small files that arrived together ----------------------------------------------------------------------------
 
     def put(self, addresses: Sequence[BlobAddress], data: bytes) -> Pack:
         """Verify small blobs, and store each that is what it is called; see `BlobStore.write_pack`."""
-        pack, written, at = Pack([], [], []), {}, 0
+        pack = Pack([], [], [])
+        written = self._put_beside(addresses, data, pack)
+        if written is None:
+            written = self._put_here(addresses, data, pack)
+        refused = dict.fromkeys(self._shelf.put((temporary, address) for address, temporary in written.items()))
+        pack.failed.extend(refused)
+        pack.stored.extend([address for address in written if address not in refused])
+        return pack
+
+    def _put_beside(self, addresses: Sequence[BlobAddress], data: bytes, pack: Pack) -> dict[BlobAddress, str] | None:
+        """Have a process write them; returns where, or None if there is no such process."""
+        writer = self._writers.take(len(addresses), len(data))
+        if writer is None:
+            return None
+        serial, written = next(self._serial), {}
+        try:
+            said = writer.write(addresses, data, serial)
+        except OSError as error:
+            _LOG.warning("the daemon writes by itself: %s", error)
+            self._writers.give_up(writer)
+            for number in range(len(addresses)):
+                with suppress(OSError):
+                    os.unlink(f"{self._folder_name}/{serial}.{number}")  # noqa: PTH108
+            return None
+        self._writers.give_back(writer)
+        for number, (address, fate) in enumerate(zip(addresses, said, strict=True)):
+            if fate == STORED:
+                written[address] = f"{self._folder_name}/{serial}.{number}"
+            else:
+                (pack.corrupt if fate == CORRUPT else pack.failed).append(address)
+        return written
+
+    def _put_here(self, addresses: Sequence[BlobAddress], data: bytes, pack: Pack) -> dict[BlobAddress, str]:
+        written, at = {}, 0
         whole = memoryview(data)
         for address in addresses:
             content = whole[at : at + address.size]
@@ -90,10 +137,7 @@ class Intake:
                 written[address] = self._write(content)
             except OSError:
                 pack.failed.append(address)
-        refused = dict.fromkeys(self._shelf.put((temporary, address) for address, temporary in written.items()))
-        pack.failed.extend(refused)
-        pack.stored.extend([address for address in written if address not in refused])
-        return pack
+        return written
 
     def _write(self, content: memoryview) -> str:
         """Write a small file that has no name in the store yet; one system call each, for they come by the thousand."""
