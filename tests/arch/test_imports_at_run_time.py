@@ -44,12 +44,6 @@ SELDOM = (
     *("farmd.daemon.signing", "farmd.daemon.checking", "protocol.client", "farmd.adapters.notify.request"),
     *("farmd.adapters.thumbnails.drawing", "farmd.adapters.thumbnails.exr"),
 )
-# OpenSSL is 3 MiB; what a daemon does before it meets a file needs none of it.
-WITHOUT_OPENSSL = (
-    *("protocol.ids", "farmd.core.node", "farmd.driver", "farmd.ingest.placing", "farmd.ingest.manifest"),
-    *("farmd.adapters.identity", "farmd.adapters.zap", "farmd.adapters.zmq_transport", "farmd.adapters.client_door"),
-    *("farmd.adapters.store", "farmd.adapters.runner", "farmd.adapters.notify", "farmd.adapters.joblog"),
-)
 # These two connect; all else in protocol is what they carry.
 CLIENTS = ("protocol.client", "protocol.following")
 
@@ -111,9 +105,9 @@ def test_daemon_loads_nothing_that_only_rare_work_needs() -> None:
     assert among(added, SELDOM) == []
 
 
-def test_what_a_daemon_does_without_files_loads_no_openssl() -> None:
-    added = loaded_by(*WITHOUT_OPENSSL, before=("asyncio",))  # which the daemon imports without ssl
-    assert among(added, ("farmd.core",))
+def test_daemon_loads_no_openssl_before_it_meets_a_file() -> None:
+    added = loaded_by(*DAEMON, before=("asyncio",))  # which the daemon imports without ssl; OpenSSL is 3 MiB
+    assert among(added, ("farmd.core", "farmd.adapters.blobs"))
     assert among(added, ("hashlib", "_hashlib", "hmac", "secrets")) == []
 
 

@@ -11,7 +11,6 @@ arrive (`follow`), beside the transfer, and when the last one is there only its 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import struct
 from contextlib import suppress
@@ -56,6 +55,8 @@ class _Digest:
         self.reached = 0
         self._path = path
         self._size = size
+        import hashlib  # loads OpenSSL, 3 MiB that a daemon does without until it meets a file
+
         self._md5, self._xxh64 = hashlib.md5(usedforsecurity=False), xxhash.xxh64()
         self._lock = Lock()
 

@@ -12,7 +12,6 @@ Layout below the root: that of `shelf`, `parts/`, and `tmp/`, which is emptied a
 
 from __future__ import annotations
 
-import hashlib
 import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from farmd.adapters.blobs.shelf import Held
     from farmd.core.events import HeldBlob
 
-EMPTY = BlobAddress(xxhash.xxh64(b"").intdigest(), 0, hashlib.md5(b"", usedforsecurity=False).digest())
+EMPTY = BlobAddress(xxhash.xxh64(b"").intdigest(), 0, bytes.fromhex("d41d8cd98f00b204e9800998ecf8427e"))
 
 
 class BlobStore:
@@ -75,6 +74,14 @@ class BlobStore:
             self._begun.begin_anew()
             self._intake.make_folder()
             return False
+
+    def rest(self) -> None:
+        """Keep nothing ready that was not used for a while; to be called now and then."""
+        self._intake.rest()
+
+    def close(self) -> None:
+        """End what runs for the store; it may be used on, more slowly."""
+        self._intake.close()
 
     def addresses(self) -> Iterator[BlobAddress]:
         """Go through all complete blobs, in no order."""
