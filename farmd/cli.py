@@ -365,15 +365,20 @@ def _warn_of_door(settings: Any) -> None:
 async def _run(settings: Any) -> None:
     import asyncio
 
+    from farmd.adapters.allocation import keep_what_is_loaded
     from farmd.daemon.life import Daemon
     from farmd.daemon.membership import identity_for_run
+
+    def on_ready(address: str) -> None:
+        keep_what_is_loaded()
+        _say(f"node {identity.node} of {identity.farm.name!r} serves at {address}")
 
     identity = identity_for_run(settings, _say)
     daemon = Daemon(settings, identity)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, daemon.stop)
-    await daemon.run(lambda address: _say(f"node {identity.node} of {identity.farm.name!r} serves at {address}"))
+    await daemon.run(on_ready)
 
 
 def _say(text: str) -> None:

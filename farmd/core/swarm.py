@@ -35,16 +35,15 @@ if TYPE_CHECKING:
     from random import Random
 
     from farmd.core.events import BlobsFound
+    from farmd.core.fetches import Fetch
     from farmd.core.incoming import Incoming
     from farmd.core.turn import Turn
     from protocol.ids import NodeId
 
 LOOK_AROUND_S = 2.0
 """Pause between rounds of asking around for a blob that has no full source."""
-LOOKED_AFTER = 4000
-"""Blobs that are looked after at a time, some 25 ms of the event loop."""
-LOOK_ON_S = 0.5
-"""Pause before the next ones of a round."""
+LOOKED_AFTER = 8000
+"""Blobs of one set that are looked after at a time, some 50 ms of the event loop; others of it have their turn later."""
 ASK_AGAIN_S = 10.0
 """Pause before somebody is asked who else has a large blob that is on its way."""
 ASK_AROUND = 8
@@ -66,18 +65,18 @@ class Swarm:
         self._rng = rng
         self._alive_others = alive_others
         self._fetches = Fetches()
-        self._finding: dict[int, tuple[Hashable, tuple[BlobAddress, ...]]] = {}
+        self._finding: dict[int, tuple[Hashable, tuple[BlobAddress, ...], Fetch | None]] = {}
         self._incoming: dict[BlobAddress, Incoming] = {}
         self._asking = Asking(node, self._incoming, rng, limit_bytes_s)
         self._spreading = Spreading(self._incoming)
-        self.receiving = Receiving(self._asking, self._spreading, self._fetches, self._look_later)
+        self.receiving = Receiving(self._asking, self._spreading, self._fetches, self._look_soon_after)
         self._standing = self.receiving.standing
         self.serving = Serving(self._incoming, limit_bytes_s)
         self.doubts = self.serving.doubts
         self._ask = 0
         self._look_at: float | None = None
-        self._looking: list[BlobAddress] = []
-        """Of a round of looks: whose turn comes at the next ones."""
+        self._soon: dict[BlobAddress, None] = {}
+        """Blobs that are looked after at the next look, whoever's turn it is."""
 
     # -- who waits for what ---------------------------------------------------------------------------------------
 
@@ -96,14 +95,15 @@ class Swarm:
             key: Of whoever waits for it.
             blobs: The set.
             hints: Nodes that probably hold some of it: they are asked first what they have.
-            holders: Nodes that have said that they hold all of it: they are not asked, but taken at their word.
+            holders: Nodes that have said that they hold all of it: of small blobs they are not asked first, but taken at
+                their word.
         """
         if key in self._fetches:
             self.renew(key, hints)
         else:
             fetch = self._fetches.begin(key, blobs, hints, holders)
             fetch.unseen = self._from_anywhere(list(fetch.left))
-            self._find(turn, key, fetch.next_look())
+            self._find(turn, key, fetch.next_look(), fetch)
 
     def renew(self, key: Hashable, hints: tuple[NodeId, ...]) -> None:
         """Replace the hints of a set that is being fetched, if it is."""
@@ -125,7 +125,7 @@ class Swarm:
         return any(blob in self._incoming for blob in self._fetches.left(key))
 
     def missing_bytes(self, key: Hashable) -> int:
-        """Bytes that a set still lacks (0 if it is not being fetched)."""
+        """Bytes that a set still lacks, of what the store was asked for so far (0 if it is not being fetched)."""
         left = self._fetches.left(key)
         return sum([self._incoming[blob].missing_bytes for blob in left if blob in self._incoming])
 
@@ -133,39 +133,47 @@ class Swarm:
         """Return the keys of sets that are complete here since the last call."""
         return self._fetches.take_finished()
 
-    def _find(self, turn: Turn, key: Hashable, blobs: tuple[BlobAddress, ...]) -> None:
+    def _find(self, turn: Turn, key: Hashable, blobs: tuple[BlobAddress, ...], fetch: Fetch | None = None) -> None:
         self._ask += 1
-        self._finding[self._ask] = (key, blobs)
+        self._finding[self._ask] = (key, blobs, fetch)
         turn.effects.append(FindBlobs(self._ask, blobs))
 
     def on_found(self, turn: Turn, event: BlobsFound) -> None:
         """The store told what it lacks: start on that, and have it look for the next ones of the set."""
-        key, asked = self._finding.pop(event.ask, (None, ()))
+        key, asked, fetch = self._finding.pop(event.ask, (None, (), None))
         lacking = dict(event.missing)
         if isinstance(key, BlobAddress):
             self._on_found_again(turn, key, lacking)
             return
-        fetch = self._fetches.get(key)
-        if fetch is None:
+        if fetch is None or fetch is not self._fetches.get(key):  # it was given up, and perhaps begun anew
             return
-        left = [blob for blob in asked if blob in lacking and blob in fetch.left]
         for blob in asked:
             if blob not in lacking:
                 fetch.left.pop(blob, None)
-        for blob in filter(is_possible, left):
+        self._begin(turn, key, fetch, {blob: lacking[blob] for blob in asked if blob in lacking and blob in fetch.left})
+        rest = fetch.next_look()
+        if rest:
+            self._find(turn, key, rest, fetch)
+        self._fetches.finish_if_complete(key)
+
+    def _begin(self, turn: Turn, key: Hashable, fetch: Fetch, lacking: dict[BlobAddress, tuple[int, ...]]) -> None:
+        """Start on blobs of a set of which these pieces are here."""
+        possible = list(filter(is_possible, lacking))
+        for blob in possible:
             incoming = self._incoming.get(blob)
             if incoming is None:
                 incoming = self._incoming[blob] = begin(blob, lacking[blob])
             incoming.keys[key] = None
-        if left:
-            holders = self._believe(turn, left, fetch.holders)
-            self._look_around(turn, tuple(left), fetch.hints, besides=holders)
+        small = [blob for blob in possible if is_small(blob)]
+        if small:
+            holders = self._believe(turn, small, fetch.holders)
+            self._look_around(turn, tuple(small), fetch.hints, besides=holders)
             for node in holders:
                 self._asking.pump(turn, node)
-        rest = fetch.next_look()
-        if rest:
-            self._find(turn, key, rest)
-        self._fetches.finish_if_complete(key)
+        # Of large ones the answers are few, and those who begin together hear of one another with the same question.
+        large = tuple([blob for blob in possible if not is_small(blob)])
+        if large:
+            self._look_around(turn, large, fetch.hints)
 
     def _believe(self, turn: Turn, blobs: list[BlobAddress], holders: tuple[NodeId, ...]) -> dict[NodeId, None]:
         """Take those of the holders that are there as sources; returns them. What one lacks all the same, it refuses."""
@@ -192,7 +200,7 @@ class Swarm:
             return
         incoming.begin_anew()
         self._spreading.withdraw(turn, blob)
-        self._look_later(turn)
+        self._look_soon_after(turn, blob)
 
     # -- who has what ---------------------------------------------------------------------------------------------
 
@@ -207,7 +215,7 @@ class Swarm:
 
     def on_found_for_peer(self, turn: Turn, event: BlobsFound) -> bool:
         """Answer a node's question if this event belongs to one."""
-        key, blobs = self._finding.get(event.ask, (None, ()))
+        key, blobs, _ = self._finding.get(event.ask, (None, (), None))
         if not (isinstance(key, tuple) and key and key[0] == "asked"):
             return False
         del self._finding[event.ask]
@@ -285,11 +293,10 @@ class Swarm:
         for blob in list(unconfirmed):
             del unconfirmed[blob]
             self._find(turn, blob, (blob,))
-        if not self._looking:
-            self._looking = list(self._incoming)
-        lot, self._looking = self._looking[:LOOKED_AFTER], self._looking[LOOKED_AFTER:]
-        wanting = [incoming for incoming in (*overdue, *self._asking.known(lot)) if incoming.wanted]
-        unknown = tuple(dict.fromkeys(incoming.blob for incoming in wanting if self._should_ask(turn, incoming)))
+        due = dict.fromkeys([incoming.blob for incoming in overdue]) | self._soon | self._fetches.lots(LOOKED_AFTER)
+        self._soon = {}
+        wanting = [incoming for incoming in self._asking.known(due) if incoming.wanted]
+        unknown = tuple([incoming.blob for incoming in wanting if self._should_ask(turn, incoming)])
         if unknown:
             self._look_around(turn, unknown, self._fetches.hints())
         for incoming in wanting:
@@ -297,7 +304,7 @@ class Swarm:
                 self._asking.ready(source, incoming.blob)
         self._asking.pump_all(turn)
         if self._incoming:
-            self._look_later(turn, LOOK_ON_S if self._looking else LOOK_AROUND_S)
+            self._look_later(turn)
 
     def _should_ask(self, turn: Turn, incoming: Incoming) -> bool:
         """Nobody has the whole of it, or nobody was asked for a while: sources that were lost may be back."""
@@ -323,6 +330,10 @@ class Swarm:
                 turn.send(node, question, volatile=True)
         self._look_later(turn)
 
-    def _look_later(self, turn: Turn, pause_s: float = LOOK_AROUND_S) -> None:
-        at = turn.now.mono + pause_s
+    def _look_soon_after(self, turn: Turn, blob: BlobAddress) -> None:
+        self._soon[blob] = None
+        self._look_later(turn)
+
+    def _look_later(self, turn: Turn) -> None:
+        at = turn.now.mono + LOOK_AROUND_S
         self._look_at = at if self._look_at is None else min(self._look_at, at)

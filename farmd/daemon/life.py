@@ -17,7 +17,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from farmd.adapters import hardware
-from farmd.adapters.allocation import keep_freed_memory, keep_what_is_loaded
+from farmd.adapters.allocation import keep_freed_memory
 from farmd.adapters.client_door import Caller, ClientDoor
 from farmd.adapters.clock import BootClock, boot_id
 from farmd.adapters.discovery import Discovery
@@ -225,7 +225,6 @@ class Daemon:
             self._beside("asking to be admitted", self._join(node))
         if self._settings.mdns:
             self._beside("discovery", self._discover(address))
-        keep_what_is_loaded()
         self._manager.ready(self._status(node))
         on_ready(address)
         async with web_child(self._settings, lambda fault: self._on_door_fault(node, fault)):

@@ -7,14 +7,16 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 import pytest
 
 from farmd.adapters.blobs import BlobStore, packwriter
 from farmd.adapters.blobs.packwriter import ROOM_BYTES, PackWriter, PackWriters
+from farmd.adapters.blobs.packwriter_process import CORRUPT
 from farmd.ingest.hashing import address_of_bytes
 
 if TYPE_CHECKING:
@@ -91,14 +93,71 @@ def test_pack_is_verified_and_stored_by_a_process(store: BlobStore) -> None:
     assert left_over(store) == []
 
 
-def test_pack_whose_process_is_killed_is_written_by_the_daemon(store: BlobStore) -> None:
-    pid = started(store)
-    os.kill(pid, signal.SIGKILL)
+def test_pack_whose_process_is_killed_in_the_middle_is_written_by_the_daemon(
+    store: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pid, write = started(store), PackWriter.write
+
+    def write_half_and_die(self: PackWriter, addresses: list[BlobAddress], data: bytes, serial: int) -> bytes:
+        assert write(self, addresses[:8], data[: 8 * SIZE], serial) == bytes(8)
+        assert len(left_over(store)) == 8
+        os.kill(self.pid, signal.SIGKILL)
+        return write(self, addresses, data, serial)
+
+    monkeypatch.setattr(PackWriter, "write", write_half_and_die)
     addresses, data = pack_of("second")
     pack = store.write_pack(addresses, data)
     assert sorted(pack.stored) == sorted(addresses)
     assert is_gone(pid)
     assert left_over(store) == []
+
+
+def test_process_that_calls_right_files_corrupt_is_not_believed(
+    store: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pid = started(store)
+    monkeypatch.setattr(PackWriter, "write", lambda self, addresses, data, serial: bytes([CORRUPT]) * len(addresses))
+    addresses, data = pack_of("second")
+    pack = store.write_pack(addresses, data)
+    assert sorted(pack.stored) == sorted(addresses)
+    assert pack.corrupt == []
+    assert is_gone(pid)
+
+
+def test_process_that_died_meanwhile_is_not_taken(store: BlobStore) -> None:
+    os.kill(started(store), signal.SIGKILL)
+    until(lambda: writers_of(store)._free[0].has_ended)
+    store.write_pack(*pack_of("second"))
+    until(lambda: bool(writers_of(store).pids))
+
+
+def test_machine_without_threads_or_processes_writes_by_itself(
+    store: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Thread, "start", refuse)
+        addresses, data = pack_of("first")
+        assert sorted(store.write_pack(addresses, data).stored) == sorted(addresses)
+    assert writers_of(store)._count == 0
+    monkeypatch.setattr(writers_of(store), "_rests_until", 0.0)
+    with monkeypatch.context() as patched:
+        patched.setattr(subprocess, "Popen", refuse)
+        store.write_pack(*pack_of("second"))
+        until(lambda: writers_of(store)._rests_until > 0)
+    assert writers_of(store)._count == 0
+
+
+def test_end_of_the_store_does_not_wait_for_a_process_that_hangs(store: BlobStore) -> None:
+    os.kill(started(store), signal.SIGSTOP)
+    addresses, data = pack_of("second")
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(store.write_pack, addresses, data)
+        until(lambda: bool(writers_of(store)._taken))
+        store.close()
+        assert sorted(writing.result(packwriter.ANSWER_S / 2).stored) == sorted(addresses)
 
 
 def test_process_that_hangs_is_ended_and_its_pack_written_by_the_daemon(
@@ -114,8 +173,10 @@ def test_process_that_hangs_is_ended_and_its_pack_written_by_the_daemon(
 
 
 def test_after_a_process_failed_none_is_started_for_a_while(store: BlobStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    os.kill(started(store), signal.SIGKILL)
-    store.write_pack(*pack_of("second"))
+    started(store)
+    with monkeypatch.context() as patched:
+        patched.setattr(PackWriter, "write", lambda self, addresses, data, serial: bytes([CORRUPT]) * len(addresses))
+        store.write_pack(*pack_of("second"))
     store.write_pack(*pack_of("third"))
     assert writers_of(store)._count == 0
     monkeypatch.setattr(writers_of(store), "_rests_until", 0.0)
@@ -130,6 +191,7 @@ def test_files_that_the_disk_refuses_are_told_and_nothing_is_left(store: BlobSto
     pack = store.write_pack(addresses, data)
     assert pack.failed == addresses
     assert pack.stored == pack.corrupt == []
+    assert len(writers_of(store).pids) == 1
 
 
 def test_process_ends_when_nothing_came_for_a_while(store: BlobStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,6 +229,7 @@ def test_at_most_two_processes_are_started(writers: PackWriters) -> None:
     assert len(taken) == writers._count == 2
     for writer in taken:
         writers.give_back(writer)
+    assert len(writers.pids) == 2
 
 
 def test_process_ends_with_the_daemon_however_that_went(tmp_path: Path) -> None:

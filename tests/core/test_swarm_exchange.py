@@ -33,10 +33,10 @@ def spread(
     return wires, source, rest
 
 
-@pytest.mark.parametrize(("seed", "told"), [(1, False), (2, True)])
-def test_a_file_from_one_node_to_eight_takes_little_longer_than_to_one(seed: int, told: bool) -> None:
-    _, _, one = spread(1, (FILE,), seed=seed, told=told)
-    _, source, eight = spread(8, (FILE,), seed=seed, told=told)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_file_from_one_node_to_eight_takes_little_longer_than_to_one(seed: int) -> None:
+    _, _, one = spread(1, (FILE,), seed=seed)
+    _, source, eight = spread(8, (FILE,), seed=seed)
     alone = max(peer.finished_at or 0.0 for peer in one)
     together = max(peer.finished_at or 0.0 for peer in eight)
     assert together <= 1.2 * alone

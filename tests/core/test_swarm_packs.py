@@ -12,7 +12,7 @@ from farmd.core.events import BlobsFound, PackWritten
 from farmd.core.incoming import SMALL_BYTES
 from farmd.core.packs import PACK_BLOBS, PACK_BYTES
 from farmd.core.standing import STRIKES
-from farmd.core.swarm import LOOK_AROUND_S, LOOK_ON_S, LOOKED_AFTER
+from farmd.core.swarm import LOOK_AROUND_S, LOOKED_AFTER
 from farmd.core.windows import WINDOW_PACKS
 from protocol.errors import PeerError
 from protocol.ids import BlobAddress, NodeId
@@ -27,6 +27,12 @@ def is_question(effect: Effect) -> TypeGuard[Send]:
 def asked_in(effect: Send) -> tuple[BlobAddress, ...]:
     assert isinstance(effect.message, HaveAsk)
     return effect.message.blobs
+
+
+def looked_for(bench: Bench) -> list[BlobAddress]:
+    """Let the time of one look pass; returns what others are asked for."""
+    effects = bench.later(LOOK_AROUND_S + 0.01)
+    return [blob for effect in effects if is_question(effect) for blob in asked_in(effect)]
 
 
 @pytest.mark.parametrize(("size", "count"), [(10, 3000), (100_000, 60), (SMALL_BYTES, 20)])
@@ -49,6 +55,13 @@ def test_who_said_that_it_holds_all_is_asked_for_contents_at_once_and_others_wha
     assert asked[0] == A
     assert set(asked[1]) == set(files)
     assert [effect.to for effect in turn.effects if is_question(effect)] == [B]
+
+
+def test_who_said_that_it_holds_all_is_asked_for_large_files_like_everybody() -> None:
+    bench = Bench(A, B)
+    turn = bench.fetch((BlobAddress(1, SMALL_BYTES + 1, b"\1" * 16),), (A,), holders=(A,))
+    assert {effect.to for effect in turn.effects if is_question(effect)} == {A, B}
+    assert asks(turn.effects) == []
 
 
 def test_what_a_holder_lacks_all_the_same_is_asked_of_another_and_then_around_again() -> None:
@@ -96,12 +109,51 @@ def test_blobs_of_a_very_large_set_that_nobody_has_are_looked_for_a_part_at_a_ti
     bench = Bench(A)
     files = small(2 * LOOKED_AFTER + 100)
     bench.fetch(files)
-    rounds = []
-    for pause_s in (LOOK_AROUND_S, LOOK_ON_S, LOOK_ON_S, LOOK_AROUND_S):
-        effects = bench.later(pause_s + 0.01)
-        rounds.append([blob for effect in effects if is_question(effect) for blob in asked_in(effect)])
+    rounds = [looked_for(bench) for _ in range(4)]
     assert [len(blobs) for blobs in rounds] == [LOOKED_AFTER, LOOKED_AFTER, 100, LOOKED_AFTER]
     assert set(rounds[0]) | set(rounds[1]) | set(rounds[2]) == set(files)
+
+
+def test_very_large_set_keeps_no_other_from_being_looked_for() -> None:
+    bench = Bench(A)
+    bench.fetch(small(2 * LOOKED_AFTER))
+    looked_for(bench)
+    other = BlobAddress(7, 70, b"\7" * 16)
+    turn = bench.turn()
+    bench.swarm.fetch(turn, "other", (other,), ())
+    (find,) = finds(turn.effects)
+    bench.swarm.on_found(bench.turn(), BlobsFound(find.ask, ((other, ()),)))
+    for _ in range(3):
+        assert other in looked_for(bench)
+
+
+def test_what_the_disk_refused_is_offered_again_at_the_next_look_in_a_very_large_set_too() -> None:
+    bench = Bench(A)
+    files = small(2 * LOOKED_AFTER)
+    (_, blobs), *_ = packs(bench.fetch(files, (A,), holders=(A,)).effects)
+    looked_for(bench)
+    turn = bench.turn()
+    bench.swarm.receiving.on_pack(turn, A, PackIs(blobs, b"x" * sum(blob.size for blob in blobs)))
+    bench.swarm.receiving.on_pack_written(turn, PackWritten(A, blobs[1:], failed=blobs[:1]))
+    ready = bench.swarm._asking._ready[A]
+    assert blobs[0] not in ready
+    bench.later(LOOK_AROUND_S + 0.1)
+    assert blobs[0] in ready
+
+
+def test_answer_for_a_set_that_was_given_up_says_nothing_of_the_same_set_begun_anew() -> None:
+    bench = Bench(A)
+    turn = bench.turn()
+    bench.swarm.fetch(turn, "key", small(3), (), ())
+    (old,) = finds(turn.effects)
+    bench.swarm.cancel("key")
+    turn = bench.turn()
+    bench.swarm.fetch(turn, "key", small(3), (), ())
+    (new,) = finds(turn.effects)
+    bench.swarm.on_found(bench.turn(), BlobsFound(old.ask, ()))
+    assert bench.swarm.take_finished() == []
+    bench.swarm.on_found(bench.turn(), BlobsFound(new.ask, ()))
+    assert bench.swarm.take_finished() == ["key"]
 
 
 def test_set_of_which_all_is_here_is_finished_after_the_last_look_and_not_before() -> None:

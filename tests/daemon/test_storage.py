@@ -6,12 +6,14 @@ import asyncio
 import errno
 import hashlib
 import os
+from pathlib import Path
+from threading import Event as Moment
 from typing import TYPE_CHECKING
 
 import pytest
 import xxhash
 
-from farmd.adapters.blobs import PIECE_BYTES, BlobStore
+from farmd.adapters.blobs import PIECE_BYTES, BlobStore, packwriter
 from farmd.adapters.joblog import JobLogs
 from farmd.core.effects import FindBlobs, WritePack, WritePiece
 from farmd.core.events import BlobFinished, BlobsFound, PackWritten, PieceWritten
@@ -20,13 +22,13 @@ from protocol.ids import BlobAddress, NodeId
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
     from typing import Any
 
     from farmd.core.events import Event
 
 FROM = NodeId("a" * 16)
 CONTENTS = (b"one", b"two", b"three")
+PAUSE = Moment()
 NO_DESCRIPTOR = OSError(errno.EMFILE, "Too many open files")
 BUG = ZeroDivisionError("a bug")
 
@@ -111,3 +113,28 @@ def test_pack_is_stored_though_no_folder_can_be_listed(tmp_path: Path, monkeypat
         storage.write_pack(PACK)
 
     assert told(tmp_path, write) == ([PackWritten(FROM, PACK.blobs)], [])
+
+
+def test_pulse_ends_processes_that_wrote_packs_and_the_end_of_the_daemon_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packwriter, "IDLE_S", 0.0)
+    files = [bytes([number]) * 60_000 for number in range(16)]
+    pack = WritePack(tuple(map(address_of, files)), b"".join(files), FROM)
+    pids: list[int] = []
+
+    def act(storage: Storage) -> None:
+        writers = storage.blobs._intake._writers
+        for looks in (True, False):
+            storage.blobs.write_pack(pack.blobs, pack.data)
+            while not writers.pids:
+                PAUSE.wait(0.01)
+            pids.append(writers.pids[0])
+            if looks:
+                storage.look()
+                assert not Path(f"/proc/{pids[0]}").exists()
+        storage.write_pack(pack)
+
+    told(tmp_path, act)
+    assert len(set(pids)) == 2
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from farmd.adapters.blobs.errors import BlobsFailed
 from farmd.adapters.blobs.packwriter import PackWriters
-from farmd.adapters.blobs.packwriter_process import CORRUPT, STORED
+from farmd.adapters.blobs.packwriter_process import CORRUPT, FAILED, STORED
 from farmd.ingest.copying import clone, copy, write_all
 from farmd.ingest.hashing import address_of_bytes, hash_descriptor
 
@@ -70,7 +70,7 @@ class Intake:
         """
         self.make_folder()
         for leftover in self._folder.iterdir():
-            leftover.unlink()
+            leftover.unlink(missing_ok=True)  # a process of the life before may be at its last file
 
     def make_folder(self) -> None:
         """Make the folder if somebody deleted it.
@@ -106,23 +106,24 @@ class Intake:
         writer = self._writers.take(len(addresses), len(data))
         if writer is None:
             return None
-        serial, written = next(self._serial), {}
+        serial, said, is_good = next(self._serial), b"", False
+        names = [f"{self._folder_name}/{writer.pid}.{serial}.{number}" for number in range(len(addresses))]
         try:
             said = writer.write(addresses, data, serial)
+            is_good = _is_right(addresses, data, said)
         except OSError as error:
-            _LOG.warning("the daemon writes by itself: %s", error)
-            self._writers.give_up(writer)
-            for number in range(len(addresses)):
+            _LOG.warning("the daemon writes a pack by itself: %s", error)
+        finally:
+            (self._writers.give_back if is_good else self._writers.give_up)(writer)
+        if not is_good:
+            for name in names:
                 with suppress(OSError):
-                    os.unlink(f"{self._folder_name}/{serial}.{number}")  # noqa: PTH108
+                    os.unlink(name)  # noqa: PTH108
             return None
-        self._writers.give_back(writer)
-        for number, (address, fate) in enumerate(zip(addresses, said, strict=True)):
-            if fate == STORED:
-                written[address] = f"{self._folder_name}/{serial}.{number}"
-            else:
-                (pack.corrupt if fate == CORRUPT else pack.failed).append(address)
-        return written
+        fates = list(zip(addresses, names, said, strict=True))
+        pack.corrupt.extend([address for address, _, fate in fates if fate == CORRUPT])
+        pack.failed.extend([address for address, _, fate in fates if fate == FAILED])
+        return {address: name for address, name, fate in fates if fate == STORED}
 
     def _put_here(self, addresses: Sequence[BlobAddress], data: bytes, pack: Pack) -> dict[BlobAddress, str]:
         written, at = {}, 0
@@ -206,3 +207,14 @@ class Intake:
                 temporary.unlink(missing_ok=True)
             raise
         return address
+
+
+def _is_right(addresses: Sequence[BlobAddress], data: bytes, said: bytes) -> bool:
+    """Whether what a process calls corrupt is corrupt: else honest peers would pay for whatever is wrong with it."""
+    at = 0
+    for address, fate in zip(addresses, said, strict=True):
+        if fate == CORRUPT and address_of_bytes(memoryview(data)[at : at + address.size]) == address:
+            _LOG.warning("the process that writes packs takes what is right for wrong")
+            return False
+        at += address.size
+    return True

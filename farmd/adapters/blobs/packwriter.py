@@ -7,19 +7,21 @@ while: an idle daemon has none.
 
 The files of a pack lie one after the other in memory that both share. The question is a serial number (u64, little
 endian) and for each file xxHash64 (u64), size (u32) and MD5; the answer is a byte for each: see `packwriter_process`.
-What is stored lies in the folder as SERIAL.NUMBER and has no name in the store yet.
+What is stored lies in the folder as PID.SERIAL.NUMBER and has no name in the store yet.
 
-A process that dies or does not answer is never waited for: the daemon writes by itself what it had been given.
+A process that dies is noticed at once, one that does not answer after `ANSWER_S`: then the daemon writes by itself what it had
+been given.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from mmap import mmap
 from pathlib import Path
 from threading import Lock, Thread
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
     from protocol.ids import BlobAddress
 
+_LOG = logging.getLogger(__name__)
 ROOM_BYTES: Final = 1 << 20
 """Of the memory that is shared: what a pack holds at most."""
 WORTH_BYTES: Final = ROOM_BYTES // 2
@@ -41,8 +44,10 @@ MOST_PROCESSES: Final = 2
 IDLE_S: Final = 20.0
 REST_S: Final = 60.0
 """After a process failed, none is started for so long."""
-ANSWER_S: Final = 30.0
-"""A disk that does not take a mebibyte in this time has other troubles."""
+ANSWER_S: Final = 4.0
+"""Shorter than peers wait for a piece, for a thread that answers them waits here. A mebibyte takes 3 ms."""
+END_S: Final = 1.0
+"""A process that was killed is not waited for any longer: its disk may hang."""
 
 
 class PackWriter:
@@ -66,11 +71,13 @@ class PackWriter:
             self._room = memoryview(mmap(memory, ROOM_BYTES))
             self._link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             self._link.settimeout(ANSWER_S)
-            with theirs:
+            with ExitStack() as undo, theirs:
+                undo.callback(self._link.close)
                 words = (sys.executable, "-I", "-S", str(program), folder, str(memory), str(ROOM_BYTES), str(packages))
                 self._process = subprocess.Popen(
                     words, stdin=theirs.fileno(), stdout=subprocess.DEVNULL, pass_fds=(memory,), cwd="/"
                 )
+                undo.pop_all()
         finally:
             os.close(memory)
         self.used_at = time.monotonic()
@@ -79,6 +86,11 @@ class PackWriter:
     def pid(self) -> int:
         """Of the process."""
         return self._process.pid
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it ended by itself."""
+        return self._process.poll() is not None
 
     def write(self, addresses: Sequence[BlobAddress], data: bytes | memoryview, serial: int) -> bytes:
         """Have files verified and written.
@@ -102,11 +114,16 @@ class PackWriter:
         self.used_at = time.monotonic()
         return said
 
+    def kill(self) -> None:
+        """End it; whoever waits for its answer is told that there is none."""
+        self._process.kill()
+
     def close(self) -> None:
-        """End it, whatever it does."""
+        """End it, and let go of what it needed."""
         self._link.close()
         self._process.kill()
-        self._process.wait()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(END_S)
 
 
 class PackWriters:
@@ -120,6 +137,7 @@ class PackWriters:
         self._folder = folder
         self._lock = Lock()
         self._free: list[PackWriter] = []
+        self._taken: list[PackWriter] = []
         self._count = 0
         self._rests_until = 0.0
         self._is_closed = False
@@ -135,25 +153,43 @@ class PackWriters:
         if files > MOST_FILES or size > ROOM_BYTES:
             return None
         with self._lock:
-            if self._free:
-                return self._free.pop()
+            while self._free:
+                writer = self._free.pop()
+                if not writer.has_ended:
+                    self._taken.append(writer)
+                    return writer
+                writer.close()
+                self._count -= 1
             is_wanted = size >= WORTH_BYTES and self._count < MOST_PROCESSES and not self._is_closed
             if is_wanted and time.monotonic() >= self._rests_until:
-                self._count += 1
-                Thread(target=self._start, name="farmd-packwriter", daemon=True).start()
+                self._begin()
         return None
+
+    def _begin(self) -> None:
+        try:
+            Thread(target=self._start, name="farmd-packwriter", daemon=True).start()
+        except RuntimeError:  # no threads: that passes
+            self._rests_until = time.monotonic() + REST_S
+        else:
+            self._count += 1
 
     def _start(self) -> None:
         try:
             writer = PackWriter(self._folder)
-        except OSError:  # no memory, no processes: that passes
+        except Exception as error:  # noqa: BLE001  # no memory, no processes, no xxhash: the daemon writes by itself
+            _LOG.warning("no process writes packs: %s", error)
             self._lost()
-        else:
-            self.give_back(writer)
+            return
+        with self._lock:
+            if not self._is_closed:
+                self._free.append(writer)
+                return
+        writer.close()
 
     def give_back(self, writer: PackWriter) -> None:
         """It may be used by others."""
         with self._lock:
+            self._taken.remove(writer)
             if not self._is_closed:
                 self._free.append(writer)
                 return
@@ -161,6 +197,8 @@ class PackWriters:
 
     def give_up(self, writer: PackWriter) -> None:
         """It failed."""
+        with self._lock:
+            self._taken.remove(writer)
         writer.close()
         self._lost()
 
@@ -180,9 +218,10 @@ class PackWriters:
             writer.close()
 
     def close(self) -> None:
-        """End all; no more are started."""
+        """End all, also those that write just now; no more are started."""
         with self._lock:
             self._is_closed, ended, self._free = True, self._free, []
+            for writer in self._taken:
+                writer.kill()
         for writer in ended:
-            with suppress(OSError):
-                writer.close()
+            writer.close()

@@ -4,6 +4,8 @@ Run by its path, with `-I -S`: importing the package of this file would cost as 
 no code with the rest, only what `packwriter` says of the messages. It ends when its standard input does, which is a
 socket whose other end the daemon holds.
 
+A file that it wrote is PID.SERIAL.NUMBER in the folder: what a process of an earlier life still writes has another name.
+
 Arguments: the folder for the files, the descriptor of the shared memory, its size, the folder that xxhash is in.
 """
 
@@ -12,6 +14,7 @@ import signal
 import socket
 import struct
 import sys
+from contextlib import suppress
 from mmap import mmap
 
 FILE = struct.Struct("<QI16s")
@@ -40,7 +43,7 @@ def main() -> None:
             if openssl_md5(content, usedforsecurity=False).digest() != md5 or xxh64_intdigest(content) != xxh64:
                 said.append(CORRUPT)
             else:
-                said.append(write(f"{folder}/{serial}.{number}", content))
+                said.append(write(f"{folder}/{os.getpid()}.{serial}.{number}", content))
         link.send(said)
 
 
@@ -54,7 +57,8 @@ def write(name: str, content: memoryview) -> int:
         while content:
             content = content[os.write(descriptor, content) :]
     except OSError:
-        os.unlink(name)  # noqa: PTH108
+        with suppress(OSError):  # the folder may be gone
+            os.unlink(name)  # noqa: PTH108
         return FAILED
     finally:
         os.close(descriptor)
