@@ -365,7 +365,7 @@ def _warn_of_door(settings: Any) -> None:
 async def _run(settings: Any) -> None:
     import asyncio
 
-    from farmd.adapters.allocation import keep_what_is_loaded
+    from farmd.daemon.garbage import keep_what_is_loaded
     from farmd.daemon.life import Daemon
     from farmd.daemon.membership import identity_for_run
 

@@ -8,7 +8,7 @@ import sys
 SCRIPT = """
 import gc
 import farmd.daemon.life
-from farmd.adapters.allocation import keep_what_is_loaded
+from farmd.daemon.garbage import keep_what_is_loaded
 
 class Knot:
     def __init__(self):
