@@ -18,6 +18,7 @@ from farmd.adapters.blobs import BlobStore, packwriter
 from farmd.adapters.blobs.packwriter import ROOM_BYTES, PackWriter, PackWriters
 from farmd.adapters.blobs.packwriter_process import CORRUPT
 from farmd.ingest.hashing import address_of_bytes
+from tests.colliding import colliding_with
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -91,6 +92,16 @@ def test_pack_is_verified_and_stored_by_a_process(store: BlobStore) -> None:
             assert path.stat().st_mode & 0o777 == 0o444
     assert writers_of(store).pids == [pid]
     assert left_over(store) == []
+
+
+def test_file_of_the_right_xxhash_and_another_md5_is_corrupt(store: BlobStore) -> None:
+    started(store)
+    one = bytes(range(100))
+    other = colliding_with(one)
+    addresses, data = pack_of("second")
+    pack = store.write_pack([*addresses, address_of_bytes(one)], data + other)
+    assert pack.corrupt == [address_of_bytes(one)]
+    assert len(pack.stored) == COUNT
 
 
 def test_pack_whose_process_is_killed_in_the_middle_is_written_by_the_daemon(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from farmd.core.effects import Effect, Send
+from farmd.core.events import MessageReceived
 from protocol.ids import BlobAddress, JobId
 from protocol.jobspec import GateMode, GateSpec
-from protocol.messages import HaveAsk, PackAsk
+from protocol.messages import HaveAsk, PackAsk, Prefetch
 from tests.core.small_farm import Farm, play
 from tests.core.test_evictable import effects_of, scene_on
 
@@ -45,3 +46,25 @@ def test_file_that_its_holder_has_lost_unnoticed_comes_from_another_node() -> No
         await farm.until(lambda: all(file in late.blobs.held for file in files), 120)
 
     play(scene, 2)
+
+
+def test_node_that_has_not_said_that_it_holds_the_job_is_asked_what_it_has() -> None:
+    async def scene(farm: Farm) -> None:
+        at, other, third = farm.machines
+        for machine in (other, third):
+            await farm.data("node.hold", node=machine.id)
+        manifest, files = scene_on(at)
+        job = JobId(await farm.submit(0, manifest=manifest, gate=GateSpec(GateMode.OFF), frames="1-40"))
+        await farm.until(lambda: other.node.jobs.get(job) is not None)
+        known = other.node.jobs.get(job)
+        assert known is not None
+        await farm.until(lambda: known.copies.asset_holders() == (at.id,))
+        sent = effects_of(other)
+        other._post(MessageReceived(third.id, Prefetch(job, known.rec.body)))
+        await farm.until(lambda: all(file in other.blobs.held for file in files))
+        sends = [effect for effect in sent if isinstance(effect, Send)]
+        about = [send for send in sends if isinstance(send.message, HaveAsk | PackAsk)]
+        asked = [send for send in about if not set(files).isdisjoint(send.message.blobs)]  # type: ignore[union-attr]
+        assert [(send.to, type(send.message)) for send in asked] == [(third.id, HaveAsk), (at.id, PackAsk)]
+
+    play(scene, 3)

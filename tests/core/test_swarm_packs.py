@@ -144,15 +144,19 @@ def test_what_the_disk_refused_is_offered_again_at_the_next_look_in_a_very_large
 def test_answer_for_a_set_that_was_given_up_says_nothing_of_the_same_set_begun_anew() -> None:
     bench = Bench(A)
     turn = bench.turn()
-    bench.swarm.fetch(turn, "key", small(3), (), ())
+    bench.swarm.fetch(turn, "key", small(600), (), ())
     (old,) = finds(turn.effects)
     bench.swarm.cancel("key")
     turn = bench.turn()
-    bench.swarm.fetch(turn, "key", small(3), (), ())
+    bench.swarm.fetch(turn, "key", small(600), (), ())
     (new,) = finds(turn.effects)
-    bench.swarm.on_found(bench.turn(), BlobsFound(old.ask, ()))
+    turn = bench.turn()
+    bench.swarm.on_found(turn, BlobsFound(old.ask, ()))
+    assert turn.effects == []
     assert bench.swarm.take_finished() == []
-    bench.swarm.on_found(bench.turn(), BlobsFound(new.ask, ()))
+    bench.swarm.on_found(turn, BlobsFound(new.ask, ()))
+    (rest,) = finds(turn.effects)
+    bench.swarm.on_found(bench.turn(), BlobsFound(rest.ask, ()))
     assert bench.swarm.take_finished() == ["key"]
 
 

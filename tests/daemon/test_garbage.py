@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+from farmd import cli
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pytest
 
 SCRIPT = """
 import gc
@@ -29,3 +39,21 @@ def test_collector_passes_over_modules_and_finds_new_garbage() -> None:
     assert looked_at < before / 100
     assert frozen > before / 2
     assert collected >= 50
+
+
+def test_program_says_what_stays_when_its_daemon_is_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Ready:
+        def __init__(self, settings: object, identity: object) -> None: ...
+
+        def stop(self) -> None: ...
+
+        async def run(self, on_ready: Callable[[str], None]) -> None:
+            on_ready("127.0.0.1:1")
+
+    told: list[str] = []
+    identity = SimpleNamespace(node="n", farm=SimpleNamespace(name="f"))
+    monkeypatch.setattr("farmd.daemon.life.Daemon", Ready)
+    monkeypatch.setattr("farmd.daemon.membership.identity_for_run", lambda *_: identity)
+    monkeypatch.setattr("farmd.daemon.garbage.keep_what_is_loaded", lambda: told.append("kept"))
+    asyncio.run(cli._run(None))
+    assert told == ["kept"]

@@ -15,8 +15,8 @@ import xxhash
 
 from farmd.adapters.blobs import PIECE_BYTES, BlobStore, packwriter
 from farmd.adapters.joblog import JobLogs
-from farmd.core.effects import FindBlobs, WritePack, WritePiece
-from farmd.core.events import BlobFinished, BlobsFound, PackWritten, PieceWritten
+from farmd.core.effects import FindBlobs, ReadPack, WritePack, WritePiece
+from farmd.core.events import BlobFinished, BlobLost, BlobsFound, PackWritten, PieceWritten
 from farmd.daemon.storage import Storage
 from protocol.ids import BlobAddress, NodeId
 
@@ -138,3 +138,12 @@ def test_pulse_ends_processes_that_wrote_packs_and_the_end_of_the_daemon_too(
     told(tmp_path, act)
     assert len(set(pids)) == 2
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+def test_pack_that_is_asked_of_a_store_without_it_is_told_as_lost_once(tmp_path: Path) -> None:
+    def act(storage: Storage) -> None:
+        storage._read_pack(ReadPack(FROM, PACK.blobs))
+        storage.find(FindBlobs(1, ()))
+
+    events, _ = told(tmp_path, act, 2)
+    assert events == [BlobLost(PACK.blobs[0]), BlobsFound(1, ())]
