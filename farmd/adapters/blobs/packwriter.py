@@ -2,8 +2,8 @@
 
 MD5, making and naming a file are 120 µs for 50 kB, each with several calls that let go of the interpreter lock and wait
 for it; two threads of the daemon did 1.2 times as much as one, and its loop waited for the same lock. A process of its own
-costs 15 MiB (10 of them shared) and 20 ms of a processor to start, so it is started with the first full pack and ended when none came for a
-while: an idle daemon has none.
+costs 15 MiB (10 of them shared) and 20 ms of a processor to start, so it is started with the first full pack and ended when
+none came for a while: an idle daemon has none.
 
 The files of a pack lie one after the other in memory that both share. The question is a serial number (u64, little
 endian) and for each file xxHash64 (u64), size (u32) and MD5; the answer is a byte for each: see `packwriter_process`.
