@@ -153,7 +153,7 @@ def test_filters_work_by_card_button_and_key_and_stand_in_the_address(
     page.wait_for("location.search === '?state=completed'")
     page.press("3")
     page.wait_for("location.search === '?state=running'")
-    assert page.see("document.querySelector(\".filter[data-state='running']\").ariaPressed") == "true"
+    page.wait_for("document.querySelector('.filter[data-state=running]').ariaPressed === 'true'")  # a frame later
     page.press("1")
     page.wait_for("location.search === ''")
     page.wait_for("document.querySelector('#found').innerText === '441 tasks'")

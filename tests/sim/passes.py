@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from farmd.core.capacity import Capacity
+from farmd.core.granting import MOST_KEPT
 from farmd.core.hooks import Hooks
 from farmd.core.jobs import Jobs
 from farmd.core.match import avoided_nodes
 from farmd.core.pathrules import PathRules
+from farmd.core.retry import elsewhere_until, nodes_failed_on
 from farmd.core.tallies import Tallies
 from farmd.core.users import Users
 from farmd.core.workforce import SEEN_LATELY_S
@@ -31,8 +33,9 @@ from tests.sim.blobs import address_of
 
 if TYPE_CHECKING:
     from farmd.core.job import Job
+    from farmd.core.turn import Instant
     from protocol.bodies import OutputFact
-    from protocol.ids import AttemptRef
+    from protocol.ids import AttemptRef, NodeId, TaskIndex
     from protocol.records import Rec
     from tests.sim.invariants import Watch
     from tests.sim.machine import Machine
@@ -262,12 +265,22 @@ def could_grant(machine: Machine) -> bool:
     for job in node.jobs.line():
         need = leader.need_of(job)
         avoided = avoided_nodes(job, need, {name: bodies[name] for name in recent if name in bodies}, now)
-        waits = 2 * len(alive) < len(recent) and job.spec.on_partition is PartitionPolicy.HOLD_IN_MINORITY
-        if waits or not job.ready_tasks(1, now):
+        if 2 * len(alive) < len(recent) and job.spec.on_partition is PartitionPolicy.HOLD_IN_MINORITY:
             continue
         holders = rooms if job.spec.manifest is None else dict.fromkeys(job.copies.asset_holders())
-        for name, room in rooms.items():
-            fits = room.never_fits(need) is None and room.fit_now(need) is not None
-            if fits and name in holders and name not in avoided:
-                return True
+        takers = {
+            name: room.fit_now(need) is not None
+            for name, room in rooms.items()
+            if room.never_fits(need) is None and name in holders and name not in avoided
+        }
+        tasks = job.ready_tasks(MOST_KEPT + 1, now) if any(takers.values()) else []
+        if len(tasks) > MOST_KEPT or any(_is_due(job, task, takers, now) for task in tasks):
+            return True
     return False
+
+
+def _is_due(job: Job, task: TaskIndex, takers: dict[NodeId, bool], now: Instant) -> bool:
+    """Say whether a task need not wait for another machine than those on which it failed; `takers` have room, or not."""
+    attempts = job.tasks.current_of(task)
+    fresh = takers.keys() - nodes_failed_on(attempts)
+    return any(takers[name] for name in fresh) or not fresh or elsewhere_until(attempts, now) <= now.mono
