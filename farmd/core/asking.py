@@ -114,13 +114,19 @@ class Asking:
         for index in list(incoming.outstanding):
             self.settle(incoming, index)
 
-    def take_overdue(self, now: float) -> None:
-        """Give up what should have come by now; its sources are none any more for these blobs."""
+    def take_overdue(self, now: float) -> list[Incoming]:
+        """Give up what should have come by now, and return of which blobs; its sources are none any more for these."""
+        overdue = []
         for incoming in self.incoming.values():
+            if not incoming.outstanding:
+                continue
             late = [index for index, (_, due) in incoming.outstanding.items() if due <= now]
             for index in late:
                 self.windows.settle(incoming.outstanding[index][0], incoming.blob, index)
                 incoming.give_up(index)
+            if late:
+                overdue.append(incoming)
+        return overdue
 
     # -- asking ---------------------------------------------------------------------------------------------------
 

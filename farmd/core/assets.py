@@ -104,7 +104,9 @@ class Assets:
                 turn.note("manifest-unreadable", "the list of the job's files cannot be read", job=job)
                 del self._wanted[job]
                 continue
-            self._swarm.fetch(turn, ("files", job), event.files, self._hints.get(job, ()))
+            hints = self._hints.get(job, ())
+            holders = tuple([node for node in dict.fromkeys(hints) if self._says(node, job)])
+            self._swarm.fetch(turn, ("files", job), event.files, hints, holders)
 
     def is_wanted(self, job: JobId) -> bool:
         """True while the job's files are on their way, or being looked for."""
@@ -138,15 +140,16 @@ class Assets:
 
     def _say(self, turn: Turn, job: JobId, *, complete: bool) -> bool:
         """Write the HOLDING row; False if it says so already."""
-        pk = holding_pk(self._node, HoldingWhat.ASSETS, job)
-        known = self._replica.get(Kind.HOLDING, pk)
-        if known is None and not complete:
+        if self._says(self._node, job) == complete:
             return False
-        if known is not None:
-            try:
-                if unpack_body(HoldingBody, known.body).complete == complete:
-                    return False
-            except PeerError:
-                pass
+        pk = holding_pk(self._node, HoldingWhat.ASSETS, job)
         self._replica.write(turn, Kind.HOLDING, pk, pack_body(HoldingBody(complete=complete)))
         return True
+
+    def _says(self, node: NodeId, job: JobId) -> bool:
+        """Whether a node has said, and not taken back, that it holds all files of the job."""
+        rec = self._replica.get(Kind.HOLDING, holding_pk(node, HoldingWhat.ASSETS, job))
+        try:
+            return rec is not None and unpack_body(HoldingBody, rec.body).complete
+        except PeerError:
+            return False

@@ -35,9 +35,11 @@ NO_HASH = -1
 
 
 class Receiving:
-    """Takes in what was asked for; `wake` has the swarm look around in a while."""
+    """Takes in what was asked for; `wake` has the swarm look after a blob in a while."""
 
-    def __init__(self, asking: Asking, spreading: Spreading, fetches: Fetches, wake: Callable[[Turn], None]) -> None:
+    def __init__(
+        self, asking: Asking, spreading: Spreading, fetches: Fetches, wake: Callable[[Turn, BlobAddress], None]
+    ) -> None:
         self._incoming = asking.incoming
         self._asking = asking
         self._spreading = spreading
@@ -138,7 +140,7 @@ class Receiving:
             self._asking.give_back(turn, incoming, event.index)
         else:
             incoming.give_back(event.index)
-            self._wake(turn)
+            self._wake(turn, event.blob)
 
     def on_pack_written(self, turn: Turn, event: PackWritten) -> None:
         """Small blobs are complete, or not what they are called, or the disk refused them."""
@@ -155,7 +157,7 @@ class Receiving:
         for incoming in self._asking.known(event.failed):
             incoming.now.unnote(0, event.source)
             incoming.give_back(0)
-            self._wake(turn)
+            self._wake(turn, incoming.blob)
 
     def on_finished(self, turn: Turn, event: BlobFinished) -> None:
         """A blob is complete and verified, or the disk refused it, or all of it has to come again."""
@@ -168,7 +170,7 @@ class Receiving:
             self._wrong(turn, (incoming,))
         else:
             self.unconfirmed[event.blob] = None
-            self._wake(turn)
+            self._wake(turn, event.blob)
 
     # -- what follows ---------------------------------------------------------------------------------------------
 
@@ -202,7 +204,7 @@ class Receiving:
             for liar in judge_wrong(turn, incoming):
                 self._convict(turn, liar)
             self._spreading.withdraw(turn, incoming.blob)
-            self._wake(turn)
+            self._wake(turn, incoming.blob)
         self._asking.offer(turn, blobs)
 
     def _strike(self, turn: Turn, source: NodeId) -> None:

@@ -31,23 +31,24 @@ from protocol.ids import BlobAddress
 from protocol.messages import HaveAsk, HaveIs, PartHas, PartIs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Container, Hashable
     from random import Random
 
     from farmd.core.events import BlobsFound
+    from farmd.core.fetches import Fetch
     from farmd.core.incoming import Incoming
     from farmd.core.turn import Turn
     from protocol.ids import NodeId
 
 LOOK_AROUND_S = 2.0
 """Pause between rounds of asking around for a blob that has no full source."""
+LOOKED_AFTER = 8000
+"""Blobs of one set that are looked after at a time, some 50 ms of the event loop; others of it have their turn later."""
 ASK_AGAIN_S = 10.0
 """Pause before somebody is asked who else has a large blob that is on its way."""
 ASK_AROUND = 8
 """Nodes asked per round."""
 BLOBS_PER_ASK = 2000
-BLOBS_PER_FIRST_ASK = 250
-"""Each question is twice as long as the one before: the first small files are on their way while the rest is looked for."""
 
 
 class Swarm:
@@ -64,25 +65,45 @@ class Swarm:
         self._rng = rng
         self._alive_others = alive_others
         self._fetches = Fetches()
-        self._finding: dict[int, Hashable] = {}
+        self._finding: dict[int, tuple[Hashable, tuple[BlobAddress, ...], Fetch | None]] = {}
         self._incoming: dict[BlobAddress, Incoming] = {}
         self._asking = Asking(node, self._incoming, rng, limit_bytes_s)
         self._spreading = Spreading(self._incoming)
-        self.receiving = Receiving(self._asking, self._spreading, self._fetches, self._look_later)
+        self.receiving = Receiving(self._asking, self._spreading, self._fetches, self._look_soon_after)
         self._standing = self.receiving.standing
         self.serving = Serving(self._incoming, limit_bytes_s)
         self.doubts = self.serving.doubts
         self._ask = 0
         self._look_at: float | None = None
+        self._soon: dict[BlobAddress, None] = {}
+        """Blobs that are looked after at the next look, whoever's turn it is."""
 
     # -- who waits for what ---------------------------------------------------------------------------------------
 
-    def fetch(self, turn: Turn, key: Hashable, blobs: tuple[BlobAddress, ...], hints: tuple[NodeId, ...]) -> None:
-        """Bring a set of blobs here; `hints` are nodes that probably hold them."""
+    def fetch(
+        self,
+        turn: Turn,
+        key: Hashable,
+        blobs: tuple[BlobAddress, ...],
+        hints: tuple[NodeId, ...],
+        holders: tuple[NodeId, ...] = (),
+    ) -> None:
+        """Bring a set of blobs here.
+
+        Args:
+            turn: The turn.
+            key: Of whoever waits for it.
+            blobs: The set.
+            hints: Nodes that probably hold some of it: they are asked first what they have.
+            holders: Nodes that have said that they hold all of it: of small blobs they are not asked first, but taken at
+                their word.
+        """
         if key in self._fetches:
             self.renew(key, hints)
         else:
-            self._find(turn, key, self._fetches.begin(key, blobs, hints))
+            fetch = self._fetches.begin(key, blobs, hints, holders)
+            fetch.unseen = self._from_anywhere(list(fetch.left))
+            self._find(turn, key, fetch.next_look(), fetch)
 
     def renew(self, key: Hashable, hints: tuple[NodeId, ...]) -> None:
         """Replace the hints of a set that is being fetched, if it is."""
@@ -104,7 +125,7 @@ class Swarm:
         return any(blob in self._incoming for blob in self._fetches.left(key))
 
     def missing_bytes(self, key: Hashable) -> int:
-        """Bytes that a set still lacks (0 if it is not being fetched)."""
+        """Bytes that a set still lacks, of what the store was asked for so far (0 if it is not being fetched)."""
         left = self._fetches.left(key)
         return sum([self._incoming[blob].missing_bytes for blob in left if blob in self._incoming])
 
@@ -112,35 +133,61 @@ class Swarm:
         """Return the keys of sets that are complete here since the last call."""
         return self._fetches.take_finished()
 
-    def _find(self, turn: Turn, key: Hashable, blobs: tuple[BlobAddress, ...]) -> None:
+    def _find(self, turn: Turn, key: Hashable, blobs: tuple[BlobAddress, ...], fetch: Fetch | None = None) -> None:
         self._ask += 1
-        self._finding[self._ask] = key
+        self._finding[self._ask] = (key, blobs, fetch)
         turn.effects.append(FindBlobs(self._ask, blobs))
 
     def on_found(self, turn: Turn, event: BlobsFound) -> None:
-        """The store told what it lacks: start on the rest."""
-        key = self._finding.pop(event.ask, None)
+        """The store told what it lacks: start on that, and have it look for the next ones of the set."""
+        key, asked, fetch = self._finding.pop(event.ask, (None, (), None))
         lacking = dict(event.missing)
         if isinstance(key, BlobAddress):
             self._on_found_again(turn, key, lacking)
             return
-        fetch = self._fetches.get(key)
-        if fetch is None:
+        if fetch is None or fetch is not self._fetches.get(key):  # it was given up, and perhaps begun anew
             return
-        for blob in [blob for blob in fetch.left if blob not in lacking]:
-            del fetch.left[blob]
-        for blob in filter(is_possible, fetch.left):
+        for blob in asked:
+            if blob not in lacking:
+                fetch.left.pop(blob, None)
+        self._begin(turn, key, fetch, {blob: lacking[blob] for blob in asked if blob in lacking and blob in fetch.left})
+        rest = fetch.next_look()
+        if rest:
+            self._find(turn, key, rest, fetch)
+        self._fetches.finish_if_complete(key)
+
+    def _begin(self, turn: Turn, key: Hashable, fetch: Fetch, lacking: dict[BlobAddress, tuple[int, ...]]) -> None:
+        """Start on blobs of a set of which these pieces are here."""
+        possible = list(filter(is_possible, lacking))
+        for blob in possible:
             incoming = self._incoming.get(blob)
             if incoming is None:
                 incoming = self._incoming[blob] = begin(blob, lacking[blob])
             incoming.keys[key] = None
-        if fetch.left:
-            self._look_around(turn, self._from_anywhere(tuple(fetch.left)), fetch.hints)
-        self._fetches.finish_if_complete(key)
+        small = [blob for blob in possible if is_small(blob)]
+        if small:
+            holders = self._believe(turn, small, fetch.holders)
+            self._look_around(turn, tuple(small), fetch.hints, besides=holders)
+            for node in holders:
+                self._asking.pump(turn, node)
+        # Of large ones the answers are few, and those who begin together hear of one another with the same question.
+        large = tuple([blob for blob in possible if not is_small(blob)])
+        if large:
+            self._look_around(turn, large, fetch.hints)
 
-    def _from_anywhere(self, blobs: tuple[BlobAddress, ...]) -> tuple[BlobAddress, ...]:
+    def _believe(self, turn: Turn, blobs: list[BlobAddress], holders: tuple[NodeId, ...]) -> dict[NodeId, None]:
+        """Take those of the holders that are there as sources; returns them. What one lacks all the same, it refuses."""
+        alive = dict.fromkeys(self._alive_others())
+        believed = {node: None for node in holders if node in alive and not self._standing.is_left_out(turn, node)}
+        for incoming in self._asking.known(blobs):
+            for node in believed:
+                incoming.found(node)
+                self._asking.ready(node, incoming.blob)
+        return believed
+
+    def _from_anywhere(self, blobs: list[BlobAddress]) -> list[BlobAddress]:
         """Begin at a place of its own: nodes that fetch the same small files together get different ones first."""
-        at = self._rng.randrange(len(blobs))
+        at = self._rng.randrange(len(blobs)) if blobs else 0
         return blobs[at:] + blobs[:at]
 
     def _on_found_again(self, turn: Turn, blob: BlobAddress, lacking: dict[BlobAddress, tuple[int, ...]]) -> None:
@@ -153,7 +200,7 @@ class Swarm:
             return
         incoming.begin_anew()
         self._spreading.withdraw(turn, blob)
-        self._look_later(turn)
+        self._look_soon_after(turn, blob)
 
     # -- who has what ---------------------------------------------------------------------------------------------
 
@@ -164,15 +211,15 @@ class Swarm:
             PeerError: It asks for what cannot be.
         """
         check_blobs(message.blobs)
-        self._find(turn, ("asked", sender, message.blobs), message.blobs)
+        self._find(turn, ("asked", sender), message.blobs)
 
     def on_found_for_peer(self, turn: Turn, event: BlobsFound) -> bool:
         """Answer a node's question if this event belongs to one."""
-        key = self._finding.get(event.ask)
+        key, blobs, _ = self._finding.get(event.ask, (None, (), None))
         if not (isinstance(key, tuple) and key and key[0] == "asked"):
             return False
         del self._finding[event.ask]
-        _, sender, blobs = key
+        _, sender = key
         lacking = dict(event.missing)
         held = tuple([blob for blob in blobs if blob not in lacking and blob not in self.doubts])
         turn.send(sender, HaveIs(held), volatile=True)
@@ -241,12 +288,14 @@ class Swarm:
             self._look_after_all(turn)
 
     def _look_after_all(self, turn: Turn) -> None:
-        self._asking.take_overdue(turn.now.mono)
+        overdue = self._asking.take_overdue(turn.now.mono)
         unconfirmed = self.receiving.unconfirmed
         for blob in list(unconfirmed):
             del unconfirmed[blob]
             self._find(turn, blob, (blob,))
-        wanting = [incoming for incoming in self._incoming.values() if incoming.wanted]
+        due = dict.fromkeys([incoming.blob for incoming in overdue]) | self._soon | self._fetches.lots(LOOKED_AFTER)
+        self._soon = {}
+        wanting = [incoming for incoming in self._asking.known(due) if incoming.wanted]
         unknown = tuple([incoming.blob for incoming in wanting if self._should_ask(turn, incoming)])
         if unknown:
             self._look_around(turn, unknown, self._fetches.hints())
@@ -262,20 +311,27 @@ class Swarm:
         again = not is_small(incoming.blob) and incoming.asked_at + ASK_AGAIN_S <= turn.now.mono
         return not incoming.sources or again
 
-    def _look_around(self, turn: Turn, blobs: tuple[BlobAddress, ...], hints: tuple[NodeId, ...]) -> None:
-        others = [node for node in self._alive_others() if not self._standing.is_left_out(turn, node)]
+    def _look_around(
+        self, turn: Turn, blobs: tuple[BlobAddress, ...], hints: tuple[NodeId, ...], besides: Container[NodeId] = ()
+    ) -> None:
+        """Ask the hinted nodes and some others which of these they hold, but for those `besides`, of which it is known."""
+        others = [
+            node for node in self._alive_others() if node not in besides and not self._standing.is_left_out(turn, node)
+        ]
         alive = dict.fromkeys(others)
         asked = dict.fromkeys(node for node in hints if node in alive)
         rest = [node for node in others if node not in asked]
         asked.update(dict.fromkeys(self._rng.sample(rest, min(len(rest), max(0, ASK_AROUND - len(asked))))))
         for incoming in self._asking.known(blobs):
             incoming.asked_at = turn.now.mono
-        start, most = 0, BLOBS_PER_FIRST_ASK
-        while start < len(blobs):
-            question = HaveAsk(blobs[start : start + most])
+        for start in range(0, len(blobs), BLOBS_PER_ASK):
+            question = HaveAsk(blobs[start : start + BLOBS_PER_ASK])
             for node in asked:
                 turn.send(node, question, volatile=True)
-            start, most = start + most, min(2 * most, BLOBS_PER_ASK)
+        self._look_later(turn)
+
+    def _look_soon_after(self, turn: Turn, blob: BlobAddress) -> None:
+        self._soon[blob] = None
         self._look_later(turn)
 
     def _look_later(self, turn: Turn) -> None:

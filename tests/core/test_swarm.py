@@ -59,13 +59,21 @@ class Bench:
             effects += self.piece(*ask, good=good)
         return effects
 
-    def fetch(self, blobs: tuple[BlobAddress, ...], hints: tuple[NodeId, ...] = (), have: tuple[int, ...] = ()) -> Turn:
+    def fetch(
+        self,
+        blobs: tuple[BlobAddress, ...],
+        hints: tuple[NodeId, ...] = (),
+        have: tuple[int, ...] = (),
+        holders: tuple[NodeId, ...] = (),
+    ) -> Turn:
         turn = self.turn()
-        self.swarm.fetch(turn, "key", blobs, hints)
-        find = turn.effects[0]
-        assert isinstance(find, FindBlobs)
-        answer = self.turn()
-        self.swarm.on_found(answer, BlobsFound(find.ask, tuple((address, have) for address in blobs)))
+        self.swarm.fetch(turn, "key", blobs, hints, holders)
+        answer, find = self.turn(), turn.effects[0]
+        while isinstance(find, FindBlobs):
+            self.swarm.on_found(answer, BlobsFound(find.ask, tuple((address, have) for address in find.blobs)))
+            find = answer.effects[-1]
+            if isinstance(find, FindBlobs):
+                answer.effects.remove(find)
         return answer
 
     def have(self, node: NodeId, *blobs: BlobAddress, hashed: bool = False) -> list[Effect]:

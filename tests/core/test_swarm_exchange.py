@@ -20,13 +20,15 @@ def all_done(peers: list[Peer]) -> bool:
     return all(peer.finished_at is not None for peer in peers)
 
 
-def spread(count: int, blobs: tuple[BlobAddress, ...], *, seed: int = 1) -> tuple[Wires, Peer, list[Peer]]:
-    """Bring blobs from one node to so many others."""
+def spread(
+    count: int, blobs: tuple[BlobAddress, ...], *, seed: int = 1, told: bool = False
+) -> tuple[Wires, Peer, list[Peer]]:
+    """Bring blobs from one node to so many others, which know that it holds them if it has `told` so."""
     wires = Wires(count + 1, RATE, seed)
     source, *rest = wires.peers.values()
     source.held.update(dict.fromkeys(blobs))
     for peer in rest:
-        wires.fetch(peer, blobs, (source.id,))
+        wires.fetch(peer, blobs, (source.id,), (source.id,) if told else ())
     wires.run(lambda: all_done(rest), 600.0)
     return wires, source, rest
 
@@ -67,10 +69,11 @@ def test_when_one_of_two_sources_dies_the_transfer_does_not_pause(known_after_s:
     assert len(here.written) == piece_count(FILE)
 
 
-def test_small_files_from_one_node_to_eight_are_exchanged_in_packs() -> None:
+@pytest.mark.parametrize("told", [False, True])
+def test_small_files_from_one_node_to_eight_are_exchanged_in_packs(told: bool) -> None:
     files = tuple(BlobAddress(number, 50_000, b"\2" * 16) for number in range(2000))
-    _, _, one = spread(1, files)
-    wires, source, eight = spread(8, files)
+    _, _, one = spread(1, files, told=told)
+    wires, source, eight = spread(8, files, told=told)
     alone = max(peer.finished_at or 0.0 for peer in one)
     assert max(peer.finished_at or 0.0 for peer in eight) <= 4 * alone
     assert wires.messages["PackAsk"] <= 8 * 2000 / 10

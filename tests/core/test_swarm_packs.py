@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 import pytest
 
 from farmd.core.asking import PIECE_TIMEOUT_S
@@ -10,11 +12,27 @@ from farmd.core.events import BlobsFound, PackWritten
 from farmd.core.incoming import SMALL_BYTES
 from farmd.core.packs import PACK_BLOBS, PACK_BYTES
 from farmd.core.standing import STRIKES
+from farmd.core.swarm import LOOK_AROUND_S, LOOKED_AFTER
 from farmd.core.windows import WINDOW_PACKS
 from protocol.errors import PeerError
 from protocol.ids import BlobAddress, NodeId
 from protocol.messages import Doubt, HaveAsk, HaveIs, PackAsk, PackIs
 from tests.core.test_swarm import A, B, Bench, asks, doubts, notes, packs, small
+
+
+def is_question(effect: Effect) -> TypeGuard[Send]:
+    return isinstance(effect, Send) and isinstance(effect.message, HaveAsk)
+
+
+def asked_in(effect: Send) -> tuple[BlobAddress, ...]:
+    assert isinstance(effect.message, HaveAsk)
+    return effect.message.blobs
+
+
+def looked_for(bench: Bench) -> list[BlobAddress]:
+    """Let the time of one look pass; returns what others are asked for."""
+    effects = bench.later(LOOK_AROUND_S + 0.01)
+    return [blob for effect in effects if is_question(effect) for blob in asked_in(effect)]
 
 
 @pytest.mark.parametrize(("size", "count"), [(10, 3000), (100_000, 60), (SMALL_BYTES, 20)])
@@ -27,6 +45,143 @@ def test_a_source_has_two_packs_outstanding_and_none_is_too_large(size: int, cou
     fullest = min(PACK_BLOBS, PACK_BYTES // size)
     assert [len(blobs) for _, blobs in asked] == [fullest] * WINDOW_PACKS
     assert len(packs(bench.pack(A, asked[0][1]))) == 1
+
+
+def test_who_said_that_it_holds_all_is_asked_for_contents_at_once_and_others_what_they_have() -> None:
+    bench = Bench(A, B)
+    files = small(5)
+    turn = bench.fetch(files, (A,), holders=(A,))
+    (asked,) = packs(turn.effects)
+    assert asked[0] == A
+    assert set(asked[1]) == set(files)
+    assert [effect.to for effect in turn.effects if is_question(effect)] == [B]
+
+
+def test_who_said_that_it_holds_all_is_asked_for_large_files_like_everybody() -> None:
+    bench = Bench(A, B)
+    turn = bench.fetch((BlobAddress(1, SMALL_BYTES + 1, b"\1" * 16),), (A,), holders=(A,))
+    assert {effect.to for effect in turn.effects if is_question(effect)} == {A, B}
+    assert asks(turn.effects) == []
+
+
+def test_what_a_holder_lacks_all_the_same_is_asked_of_another_and_then_around_again() -> None:
+    bench = Bench(A, B)
+    files = small(4)
+    bench.fetch(files, (A,), holders=(A,))
+    assert packs(bench.pack(A, files[:3])) == []
+    turn = bench.later(LOOK_AROUND_S + 0.1)
+    assert {effect.to for effect in turn if is_question(effect)} == {A, B}
+    assert packs(bench.have(B, files[3])) == [(B, files[3:])]
+
+
+def test_a_holder_that_is_gone_or_left_out_is_not_believed() -> None:
+    bench = Bench(A)
+    turn = bench.fetch(small(3), (B,), holders=(B,))
+    assert packs(turn.effects) == []
+    liar = Bench(A, B)
+    liar.swarm.receiving.standing.convict(liar.turn(), A)
+    turn = liar.fetch(small(3), (A,), holders=(A,))
+    assert packs(turn.effects) == []
+    assert [effect.to for effect in turn.effects if is_question(effect)] == [B]
+
+
+def finds(effects: list[Effect]) -> list[FindBlobs]:
+    return [effect for effect in effects if isinstance(effect, FindBlobs)]
+
+
+def test_first_files_of_a_large_set_are_asked_for_before_the_store_looked_for_the_rest() -> None:
+    bench = Bench(A)
+    files, looked = small(5000), []
+    turn = bench.turn()
+    bench.swarm.fetch(turn, "key", files, (A,), (A,))
+    while found := finds(turn.effects):
+        (find,) = found
+        looked.append(find.blobs)
+        turn = bench.turn()
+        bench.swarm.on_found(turn, BlobsFound(find.ask, tuple((blob, ()) for blob in find.blobs)))
+        if len(looked) == 1:
+            assert packs(turn.effects)
+    assert [len(blobs) for blobs in looked] == [250, 500, 1000, 2000, 1250]
+    assert sorted(blob for blobs in looked for blob in blobs) == sorted(files)
+
+
+def test_blobs_of_a_very_large_set_that_nobody_has_are_looked_for_a_part_at_a_time_and_none_is_forgotten() -> None:
+    bench = Bench(A)
+    files = small(2 * LOOKED_AFTER + 100)
+    bench.fetch(files)
+    rounds = [looked_for(bench) for _ in range(4)]
+    assert [len(blobs) for blobs in rounds] == [LOOKED_AFTER, LOOKED_AFTER, 100, LOOKED_AFTER]
+    assert set(rounds[0]) | set(rounds[1]) | set(rounds[2]) == set(files)
+
+
+def test_very_large_set_keeps_no_other_from_being_looked_for() -> None:
+    bench = Bench(A)
+    bench.fetch(small(2 * LOOKED_AFTER))
+    looked_for(bench)
+    other = BlobAddress(7, 70, b"\7" * 16)
+    turn = bench.turn()
+    bench.swarm.fetch(turn, "other", (other,), ())
+    (find,) = finds(turn.effects)
+    bench.swarm.on_found(bench.turn(), BlobsFound(find.ask, ((other, ()),)))
+    for _ in range(3):
+        assert other in looked_for(bench)
+
+
+def test_what_the_disk_refused_is_offered_again_at_the_next_look_in_a_very_large_set_too() -> None:
+    bench = Bench(A)
+    files = small(2 * LOOKED_AFTER)
+    (_, blobs), *_ = packs(bench.fetch(files, (A,), holders=(A,)).effects)
+    looked_for(bench)
+    turn = bench.turn()
+    bench.swarm.receiving.on_pack(turn, A, PackIs(blobs, b"x" * sum(blob.size for blob in blobs)))
+    bench.swarm.receiving.on_pack_written(turn, PackWritten(A, blobs[1:], failed=blobs[:1]))
+    ready = bench.swarm._asking._ready[A]
+    assert blobs[0] not in ready
+    bench.later(LOOK_AROUND_S + 0.1)
+    assert blobs[0] in ready
+
+
+def test_answer_for_a_set_that_was_given_up_says_nothing_of_the_same_set_begun_anew() -> None:
+    bench = Bench(A)
+    turn = bench.turn()
+    bench.swarm.fetch(turn, "key", small(600), (), ())
+    (old,) = finds(turn.effects)
+    bench.swarm.cancel("key")
+    turn = bench.turn()
+    bench.swarm.fetch(turn, "key", small(600), (), ())
+    (new,) = finds(turn.effects)
+    turn = bench.turn()
+    bench.swarm.on_found(turn, BlobsFound(old.ask, ()))
+    assert turn.effects == []
+    assert bench.swarm.take_finished() == []
+    bench.swarm.on_found(turn, BlobsFound(new.ask, ()))
+    (rest,) = finds(turn.effects)
+    bench.swarm.on_found(bench.turn(), BlobsFound(rest.ask, ()))
+    assert bench.swarm.take_finished() == ["key"]
+
+
+def test_set_of_which_all_is_here_is_finished_after_the_last_look_and_not_before() -> None:
+    bench = Bench(A)
+    turn = bench.turn()
+    bench.swarm.fetch(turn, "key", small(600), (A,), (A,))
+    for _ in range(2):
+        assert bench.swarm.take_finished() == []
+        (find,) = finds(turn.effects)
+        turn = bench.turn()
+        bench.swarm.on_found(turn, BlobsFound(find.ask, ()))
+    assert finds(turn.effects) == []
+    assert bench.swarm.take_finished() == ["key"]
+
+
+def test_set_that_is_given_up_while_the_store_looks_is_looked_for_no_further() -> None:
+    bench = Bench(A)
+    turn = bench.turn()
+    bench.swarm.fetch(turn, "key", small(600), (A,), (A,))
+    (find,) = finds(turn.effects)
+    bench.swarm.cancel("key")
+    turn = bench.turn()
+    bench.swarm.on_found(turn, BlobsFound(find.ask, tuple((blob, ()) for blob in find.blobs)))
+    assert turn.effects == []
 
 
 def test_what_is_larger_than_a_small_blob_goes_by_piece() -> None:
@@ -83,7 +238,7 @@ def test_blobs_of_a_source_that_is_lost_are_asked_elsewhere_at_once() -> None:
     bench.have(B, *files)
     turn = bench.turn()
     bench.swarm.lost(turn, A)
-    assert packs(turn.effects) == [(B, files)]
+    assert [(to, set(blobs)) for to, blobs in packs(turn.effects)] == [(B, set(files))]
 
 
 def test_what_was_cancelled_meanwhile_is_not_written() -> None:

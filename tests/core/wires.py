@@ -205,9 +205,15 @@ class Wires:
 
     # -- what a test asks -------------------------------------------------------------------------------------------
 
-    def fetch(self, peer: Peer, blobs: tuple[BlobAddress, ...], hints: tuple[NodeId, ...] = ()) -> None:
+    def fetch(
+        self,
+        peer: Peer,
+        blobs: tuple[BlobAddress, ...],
+        hints: tuple[NodeId, ...] = (),
+        holders: tuple[NodeId, ...] = (),
+    ) -> None:
         """Let a node fetch a set of blobs."""
-        self.turn(peer, lambda turn: peer.swarm.fetch(turn, "key", blobs, hints))
+        self.turn(peer, lambda turn: peer.swarm.fetch(turn, "key", blobs, hints, holders))
 
     def kill(self, peer: Peer, *, known_after_s: float | None = None) -> None:
         """A node dies; the others hear of it after a while, or never."""

@@ -261,7 +261,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant("reuse sequence numbers after a lost tail", scenes.lost_tail, ((Replica, "_rotate", _no_new_origin),)),
     Mutant("believe any peer", scenes.half_heard_tail, ((Gossip, "doubt", lambda self, members: None),)),
-    Mutant("apply pushes that are not contiguous", scenes.lossy, ((Gossip, "_joins", _joins_anything),), nodes=5),
+    Mutant("apply pushes that are not contiguous", scenes.lossy, ((Gossip, "_joins", _joins_anything),), nodes=4),
     Mutant("done is not top", scenes.done_and_forgotten, ((worker, "Rank", _FlatRank),)),
     Mutant("forget own starts", scenes.start_forgotten, ((Worker, "disown", lambda self, turn, rec, job: None),), 2),
     Mutant("obey any term", scenes.late_grants, ((Worker, "_refusal", _any_term(Worker._refusal)),)),
