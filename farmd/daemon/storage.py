@@ -155,7 +155,7 @@ class Storage:
             return ManifestRead(blob, None, lost=True)
         except (FarmError, OSError):
             return ManifestRead(blob, None)
-        return ManifestRead(blob, tuple(BlobAddress(e.xxh64, e.size, e.md5) for e in manifest.entries))
+        return ManifestRead(blob, manifest.blobs)
 
     def manifest(self, blob: BlobAddress) -> Manifest:
         """Read a manifest from the store.
