@@ -122,7 +122,9 @@ class Asking:
                 continue
             late = [index for index, (_, due) in incoming.outstanding.items() if due <= now]
             for index in late:
-                self.windows.settle(incoming.outstanding[index][0], incoming.blob, index)
+                source, _ = incoming.outstanding[index]
+                self.windows.settle(source, incoming.blob, index)
+                self.windows.late(source)
                 incoming.give_up(index)
             if late:
                 overdue.append(incoming)
@@ -182,8 +184,13 @@ class Asking:
                 found.append(incoming)
         return found
 
-    def _for_pack(self, source: NodeId) -> list[Incoming]:
-        """Look at the first small blobs at hand of a source, twice as much as a pack holds, and return the rarest first."""
+    def _pack_bytes(self, source: NodeId) -> int:
+        """How large a pack may be: small while others have something too, for what is asked of one is not asked of them."""
+        is_alone = all(node == source or not ready for node, ready in self._ready.items())
+        return self.windows.pack_bytes(source) if is_alone else PACK_BYTES
+
+    def _for_pack(self, source: NodeId, enough: int) -> list[Incoming]:
+        """Look at the first small blobs at hand of a source, until they are enough, and return the rarest first."""
         ready, found, size, useless = self._ready.get(source, {}), [], 0, []
         for blob in islice(ready, LOOK_FOR_PACK):
             if blob.size > SMALL_BYTES:
@@ -194,7 +201,7 @@ class Asking:
                 continue
             found.append(incoming)
             size += blob.size
-            if size > 2 * PACK_BYTES:
+            if size > enough:
                 break
         for blob in useless:
             del ready[blob]
@@ -226,12 +233,13 @@ class Asking:
 
     def _ask_pack(self, turn: Turn, source: NodeId) -> bool:
         """Ask for many small blobs at once, first for those that the fewest have; False if there is no room."""
-        if not self.windows.has_room_for_pack(source):
+        most = self._pack_bytes(source)
+        if not self.windows.has_room_for_pack(source, most):
             return False
         pack: list[Incoming] = []
         size = 0
-        for incoming in self._for_pack(source):
-            if size + incoming.blob.size <= PACK_BYTES and len(pack) < PACK_BLOBS:
+        for incoming in self._for_pack(source, 2 * most):
+            if size + incoming.blob.size <= most and len(pack) < PACK_BLOBS:
                 pack.append(incoming)
                 size += incoming.blob.size
         if not self._may_take(turn, size):
@@ -242,7 +250,7 @@ class Asking:
             incoming.ask(0, source, due)
         for blob in blobs:
             del ready[blob]
-        self.windows.ask_pack(source, blobs)
+        self.windows.ask_pack(source, blobs, turn.now.mono)
         turn.send(source, PackAsk(blobs), volatile=True)
         return True
 

@@ -4,6 +4,10 @@ A question and an answer for each of 2,000 files cost more than their bytes do. 
 order of the question, and what its sender lacks is left out. Each blob can leave a pack while it is on its way (it was
 cancelled, or is asked elsewhere); its room is given back when none is left or the answer came.
 
+Each pack costs the loops of both nodes some tenths of a millisecond whatever its size, so on a fast network packs are
+large, and on a slow one small, that a question is answered long before it is given up: the first are of `PACK_BYTES`, and
+while full ones come quickly each is twice as large as the one before, as far as its sender says that it goes along.
+
 Called by `farmd.core.windows`, `farmd.core.serving` and `farmd.core.swarm`.
 """
 
@@ -14,16 +18,19 @@ from typing import TYPE_CHECKING
 
 from farmd.core.incoming import SMALL_BYTES
 from protocol.errors import PeerError
+from protocol.messages import PackIs
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from protocol.ids import BlobAddress
-    from protocol.messages import PackIs
 
 PACK_BYTES = 1 << 20
+"""Of the first packs that a source is asked for, and of those from a slow one; every version answers these."""
+MOST_PACK_BYTES = (4 << 20) - (64 << 10)
+"""Most bytes of one pack: it has to go into a message of 4 MiB together with what encrypts it."""
 PACK_BLOBS = 512
-"""Most bytes and blobs of one pack."""
+"""Most blobs of one pack."""
 
 
 @dataclass(slots=True, eq=False)
@@ -32,12 +39,14 @@ class Pack:
 
     Attributes:
         asked: All of them.
-        left: Those that are still waited for.
         size: Bytes.
+        asked_at: When, on the local clock.
+        left: Those that are still waited for.
     """
 
     asked: dict[BlobAddress, None]
     size: int
+    asked_at: float
     left: dict[BlobAddress, None] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -51,10 +60,15 @@ def check_pack(blobs: tuple[BlobAddress, ...]) -> None:
         PeerError: It is none.
     """
     sizes = [blob.size for blob in blobs]
-    if len(blobs) > PACK_BLOBS or sum(sizes) > PACK_BYTES:
+    if len(blobs) > PACK_BLOBS or sum(sizes) > MOST_PACK_BYTES:
         raise PeerError(f"{len(blobs)} blobs are too much for a pack")
     if max(sizes, default=0) > SMALL_BYTES or len(set(blobs)) < len(blobs):
         raise PeerError("a pack with a blob that is too large, or twice in it")
+
+
+def answer(blobs: tuple[BlobAddress, ...] = (), data: bytes = b"") -> PackIs:
+    """Make the answer to a question for a pack."""
+    return PackIs(blobs, data, MOST_PACK_BYTES)
 
 
 def pick_out(answer: PackIs, wanted: Collection[BlobAddress]) -> tuple[tuple[BlobAddress, ...], bytes]:

@@ -118,6 +118,7 @@ class Receiving:
             incoming.arrived(0, sender, incoming.blob.xxh64)
         refused = self._asking.known(pack.left)
         if kept:
+            self._asking.windows.came(sender, pack, turn.now.mono, message.most_bytes)
             turn.effects.append(WritePack(kept, data, sender))
             self._asking.arrived(len(data))
         self._refused(turn, sender, refused, 0)

@@ -15,8 +15,8 @@ from farmd.core.bandwidth import Upload, Waiting
 from farmd.core.doubts import Doubts
 from farmd.core.effects import ReadPack, ReadPiece
 from farmd.core.incoming import check_blobs, piece_count, piece_size
-from farmd.core.packs import check_pack
-from protocol.messages import HaveIs, PackIs, PieceRefused
+from farmd.core.packs import answer, check_pack
+from protocol.messages import HaveIs, PieceRefused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,7 +71,7 @@ class Serving:
         if blobs and self._upload.ask(waiting):
             self._serve(turn)
         else:
-            turn.send(sender, PackIs((), b""), volatile=True)
+            turn.send(sender, answer(), volatile=True)
 
     def on_doubt(self, turn: Turn, sender: NodeId, message: Doubt) -> None:
         """A whole was wrong in which a piece of ours was: hash our copy, or stop offering what there is of one.

@@ -60,10 +60,12 @@ class PackIs(NamedTuple):
     Attributes:
         blobs: In the order of the question; what is not held here, or is refused, is left out.
         data: Their bytes, one after the other; the addresses tell the lengths.
+        most_bytes: The largest pack that may be asked of the sender. Who does not say it takes a mebibyte.
     """
 
     blobs: tuple[BlobAddress, ...]
     data: bytes
+    most_bytes: int = 1 << 20
 
 
 class PartIs(NamedTuple):

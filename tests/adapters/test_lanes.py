@@ -13,10 +13,12 @@ from farmd.adapters.zmq_transport import lanes, sockets
 from farmd.adapters.zmq_transport.buffers import MOST_BUFFERS, Buffers
 from farmd.adapters.zmq_transport.sealing import SEEN_WINDOW, Opener, Sealer, new_lane
 from farmd.core.events import Connected, MessageReceived
+from farmd.core.incoming import SMALL_BYTES
+from farmd.core.packs import MOST_PACK_BYTES, PACK_BLOBS, answer
 from protocol.codec import encode, encode_bulk
 from protocol.errors import PeerError
 from protocol.ids import BlobAddress
-from protocol.messages import Hello, Lane, PieceAsk, PieceIs, Ping
+from protocol.messages import Hello, Lane, PackIs, PieceAsk, PieceIs, Ping
 from tests.adapters.loopback import Node, closing, link, pair, raw_dealer, run, start_node, until
 
 if TYPE_CHECKING:
@@ -64,6 +66,29 @@ def test_pieces_that_nobody_asked_for_come_over_the_one_port() -> None:
         other.transport.send(one.id, PIECE)
         await until(lambda: one.heard(PieceIs))
         assert one.transport.tally.sealed == 0
+
+    run(story())
+
+
+LARGEST = answer(
+    tuple(BlobAddress((1 << 64) - 1 - number, SMALL_BYTES, b"m" * 16) for number in range(PACK_BLOBS)),
+    b"largest" * (MOST_PACK_BYTES // 7),
+)
+
+
+@pytest.mark.parametrize("is_asked", [False, True], ids=["over the one port", "sealed"])
+def test_largest_pack_comes_whole(is_asked: bool) -> None:
+    async def story() -> None:
+        one, other = await pair()
+        if is_asked:
+            await ask(one, other)
+            await deliver(other, one)
+        assert other.transport.send(one.id, LARGEST)
+        await until(lambda: one.heard(PackIs))
+        assert one.heard(PackIs) == [LARGEST]
+        assert isinstance(one.heard(PackIs)[0].data, memoryview)
+        assert (one.transport.tally.sealed > 0) == is_asked
+        assert len(one.of(Connected)) == 1
 
     run(story())
 

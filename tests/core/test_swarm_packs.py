@@ -10,10 +10,10 @@ from farmd.core.asking import PIECE_TIMEOUT_S
 from farmd.core.effects import Effect, FindBlobs, ReadPack, Send, WritePack
 from farmd.core.events import BlobsFound, PackWritten
 from farmd.core.incoming import SMALL_BYTES
-from farmd.core.packs import PACK_BLOBS, PACK_BYTES
+from farmd.core.packs import MOST_PACK_BYTES, PACK_BLOBS, PACK_BYTES, answer
 from farmd.core.standing import STRIKES
 from farmd.core.swarm import LOOK_AROUND_S, LOOKED_AFTER
-from farmd.core.windows import WINDOW_PACKS
+from farmd.core.windows import QUICK_S, SLOW_S, WINDOW_PACKS
 from protocol.errors import PeerError
 from protocol.ids import BlobAddress, NodeId
 from protocol.messages import Doubt, HaveAsk, HaveIs, PackAsk, PackIs
@@ -45,6 +45,100 @@ def test_a_source_has_two_packs_outstanding_and_none_is_too_large(size: int, cou
     fullest = min(PACK_BLOBS, PACK_BYTES // size)
     assert [len(blobs) for _, blobs in asked] == [fullest] * WINDOW_PACKS
     assert len(packs(bench.pack(A, asked[0][1]))) == 1
+
+
+def size_of(blobs: tuple[BlobAddress, ...]) -> int:
+    return sum(blob.size for blob in blobs)
+
+
+class Line:
+    """One source, and how it answers the packs that it is asked for, in turn."""
+
+    def __init__(self, bench: Bench, files: tuple[BlobAddress, ...], source: NodeId = A) -> None:
+        self.bench, self.source = bench, source
+        bench.fetch(files)
+        self.asked = [blobs for _, blobs in packs(bench.have(source, *files))]
+
+    def come(self, took_s: float, most_bytes: int = MOST_PACK_BYTES) -> int:
+        """Let the next pack come after so long; returns how many bytes are asked for then."""
+        blobs = self.asked.pop(0)
+        self.bench.later(took_s)
+        turn = self.bench.turn()
+        data = bytes(size_of(blobs))
+        self.bench.swarm.receiving.on_pack(turn, self.source, answer(blobs, data)._replace(most_bytes=most_bytes))
+        self.bench.swarm.receiving.on_pack_written(turn, PackWritten(self.source, blobs))
+        more = [blobs for node, blobs in packs(turn.effects) if node == self.source]
+        self.asked += more
+        return sum(map(size_of, more))
+
+
+MIB = 1 << 20
+QUARTERS = small(2000, MIB // 4)
+
+
+def test_packs_grow_while_they_come_quickly_and_never_beyond_what_a_message_holds() -> None:
+    line = Line(Bench(A), QUARTERS)
+    assert [line.come(QUICK_S / 4) for _ in range(5)] == [2 * MIB, *[15 * MIB // 4] * 4]
+    assert 15 * MIB // 4 <= MOST_PACK_BYTES < 4 * MIB
+    assert len(line.asked) == WINDOW_PACKS
+
+
+def test_packs_that_take_longer_stay_as_they_are_and_slow_ones_shrink_to_the_first_size() -> None:
+    line = Line(Bench(A), QUARTERS)
+    assert [line.come(2 * QUICK_S) for _ in range(3)] == [MIB] * 3
+    for _ in range(4):
+        line.come(0.0)
+    assert [line.come(SLOW_S + 0.1) for _ in range(4)] == [0, 2 * MIB, MIB, MIB]
+
+
+@pytest.mark.parametrize(
+    ("said", "most"), [(MIB, MIB), (2 * MIB, 2 * MIB), (0, MIB), (-5, MIB), (1 << 60, 15 * MIB // 4)]
+)
+def test_source_is_asked_for_no_larger_packs_than_it_says_and_always_for_the_first_size(said: int, most: int) -> None:
+    line = Line(Bench(A), QUARTERS)
+    assert [line.come(0.0, said) for _ in range(4)][-1] == most
+
+
+def test_node_of_a_version_that_does_not_speak_of_it_is_asked_for_packs_of_a_mebibyte() -> None:
+    bench = Bench(A)
+    line = Line(bench, QUARTERS)
+    for _ in range(4):
+        more = packs(bench.pack(A, line.asked.pop(0)))
+        line.asked += [blobs for _, blobs in more]
+        assert [size_of(blobs) for _, blobs in more] == [MIB]
+
+
+def test_quick_answer_to_a_small_question_proves_nothing() -> None:
+    bench = Bench(A)
+    few = Line(bench, small(3, 1000))
+    few.come(0.0)
+    turn = bench.turn()
+    bench.swarm.fetch(turn, "more", QUARTERS, (), ())
+    (find,) = finds(turn.effects)
+    bench.swarm.on_found(turn, BlobsFound(find.ask, tuple((blob, ()) for blob in find.blobs)))
+    assert [size_of(blobs) for _, blobs in packs(bench.have(A, *find.blobs))] == [MIB] * WINDOW_PACKS
+
+
+def test_packs_begin_small_again_after_one_that_never_came() -> None:
+    bench = Bench(A)
+    line = Line(bench, QUARTERS)
+    assert [line.come(0.0) for _ in range(3)][-1] > 2 * MIB
+    assert [size_of(blobs) for _, blobs in packs(bench.later(PIECE_TIMEOUT_S + 0.1))] == [MIB] * WINDOW_PACKS
+
+
+def test_packs_begin_small_again_after_their_source_was_away() -> None:
+    bench = Bench(A)
+    line = Line(bench, QUARTERS)
+    assert [line.come(0.0) for _ in range(3)][-1] > 2 * MIB
+    bench.swarm.lost(bench.turn(), A)
+    assert [size_of(blobs) for _, blobs in packs(bench.have(A, *QUARTERS))] == [MIB] * WINDOW_PACKS
+
+
+def test_packs_stay_small_while_others_have_something_too() -> None:
+    bench = Bench(A, B)
+    line = Line(bench, QUARTERS)
+    bench.have(B, *QUARTERS)
+    assert [line.come(0.0) for _ in range(4)] == [MIB] * 4
 
 
 def test_who_said_that_it_holds_all_is_asked_for_contents_at_once_and_others_what_they_have() -> None:
@@ -335,12 +429,12 @@ def test_a_pack_is_served_without_what_is_doubted_or_not_complete_here() -> None
     bench.fetch(files[:1])
     bench.swarm.serving.on_doubt(bench.turn(), A, Doubt(files[1]))
     assert ask(bench, A, files) == [ReadPack(A, files[2:])]
-    assert ask(bench, A, files[:2]) == [Send(A, PackIs((), b""), volatile=True)]
+    assert ask(bench, A, files[:2]) == [Send(A, PackIs((), b"", MOST_PACK_BYTES), volatile=True)]
 
 
 @pytest.mark.parametrize(
     "blobs",
-    [small(PACK_BLOBS + 1), small(5, SMALL_BYTES), small(1, SMALL_BYTES + 1), small(1) * 2, small(1, -1)],
+    [small(PACK_BLOBS + 1), small(16, SMALL_BYTES), small(1, SMALL_BYTES + 1), small(1) * 2, small(1, -1)],
     ids=["many", "heavy", "large", "twice", "impossible"],
 )
 def test_what_is_no_pack_is_not_served(blobs: tuple[BlobAddress, ...]) -> None:

@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from protocol.ids import BlobAddress
 
 _LOG = logging.getLogger(__name__)
-ROOM_BYTES: Final = 1 << 20
+ROOM_BYTES: Final = 4 << 20
 """Of the memory that is shared: what a pack holds at most."""
-WORTH_BYTES: Final = ROOM_BYTES // 2
+WORTH_BYTES: Final = 1 << 19
 """A smaller pack starts no process."""
 MOST_FILES: Final = (MOST_ASKED - SERIAL.size) // FILE.size
 MOST_PROCESSES: Final = 2
@@ -45,7 +45,7 @@ IDLE_S: Final = 20.0
 REST_S: Final = 60.0
 """After a process failed, none is started for so long."""
 ANSWER_S: Final = 4.0
-"""Shorter than peers wait for a piece, for a thread that answers them waits here. A mebibyte takes 3 ms."""
+"""Shorter than peers wait for a piece, for a thread that answers them waits here. Four mebibytes take 12 ms."""
 END_S: Final = 1.0
 """A process that was killed is not waited for any longer: its disk may hang."""
 
