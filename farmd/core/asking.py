@@ -185,9 +185,13 @@ class Asking:
         return found
 
     def _pack_bytes(self, source: NodeId) -> int:
-        """How large a pack may be: small while others have something too, for what is asked of one is not asked of them."""
+        """How large a pack may be: small while others have something too, for what is asked of one is not asked of them.
+
+        Small, too, where a limit is set: after a large one nothing else may be asked for all the longer.
+        """
         is_alone = all(node == source or not ready for node, ready in self._ready.items())
-        return self.windows.pack_bytes(source) if is_alone else PACK_BYTES
+        is_free = is_alone and not self._download.limit_bytes_s
+        return self.windows.pack_bytes(source) if is_free else PACK_BYTES
 
     def _for_pack(self, source: NodeId, enough: int) -> list[Incoming]:
         """Look at the first small blobs at hand of a source, until they are enough, and return the rarest first."""
@@ -250,7 +254,7 @@ class Asking:
             incoming.ask(0, source, due)
         for blob in blobs:
             del ready[blob]
-        self.windows.ask_pack(source, blobs, turn.now.mono)
+        self.windows.ask_pack(source, blobs, most, turn.now.mono)
         turn.send(source, PackAsk(blobs), volatile=True)
         return True
 

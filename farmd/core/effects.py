@@ -178,10 +178,17 @@ class WritePiece:
 
 @dataclass(frozen=True, slots=True)
 class ReadPack:
-    """Read small blobs and send them to a node as one `PackIs` on the bulk connection, without those not held here."""
+    """Read small blobs and send them to a node as one `PackIs` on the bulk connection, without those not held here.
+
+    Attributes:
+        to: Whom.
+        blobs: Which.
+        most_bytes: Told along: how large a pack it may ask for.
+    """
 
     to: NodeId
     blobs: tuple[BlobAddress, ...]
+    most_bytes: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -261,9 +261,14 @@ class Incoming:
         if len(self.late) < LATE_KEPT and not self.failed:
             self.late[index] = source
 
+    def is_late(self, index: int, source: NodeId) -> bool:
+        """True if a piece was given up that may still come from this source, and nobody *else* was asked since."""
+        asked = self.outstanding.get(index)
+        return self.late.get(index) == source and (index in self.wanted if asked is None else asked[0] == source)
+
     def comes_late(self, index: int, source: NodeId) -> bool:
-        """True if a piece was given up that now comes, before anybody else was asked: it is taken, once."""
-        if self.late.get(index) != source or index not in self.wanted:
+        """True if a piece was given up that now comes, before anybody was asked again: it is taken, once."""
+        if index not in self.wanted or not self.is_late(index, source):
             return False
         del self.late[index]
         self.wanted.discard(index)

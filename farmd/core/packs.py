@@ -5,8 +5,8 @@ order of the question, and what its sender lacks is left out. Each blob can leav
 cancelled, or is asked elsewhere); its room is given back when none is left or the answer came.
 
 Each pack costs the loops of both nodes some tenths of a millisecond whatever its size, so on a fast network packs are
-large, and on a slow one small, that a question is answered long before it is given up: the first are of `PACK_BYTES`, and
-while full ones come quickly each is twice as large as the one before, as far as its sender says that it goes along.
+large, and on a slow one small, for a question that is not answered in time is given up: the first are of `PACK_BYTES`, and
+while those that are at least half full come quickly, the next are twice as large, as far as their sender goes along.
 
 Called by `farmd.core.windows`, `farmd.core.serving` and `farmd.core.swarm`.
 """
@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING
 
 from farmd.core.incoming import SMALL_BYTES
 from protocol.errors import PeerError
-from protocol.messages import PackIs
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from protocol.ids import BlobAddress
+    from protocol.messages import PackIs
 
 PACK_BYTES = 1 << 20
 """Of the first packs that a source is asked for, and of those from a slow one; every version answers these."""
@@ -40,12 +40,14 @@ class Pack:
     Attributes:
         asked: All of them.
         size: Bytes.
+        most: How large it might have been.
         asked_at: When, on the local clock.
         left: Those that are still waited for.
     """
 
     asked: dict[BlobAddress, None]
     size: int
+    most: int
     asked_at: float
     left: dict[BlobAddress, None] = field(init=False)
 
@@ -64,11 +66,6 @@ def check_pack(blobs: tuple[BlobAddress, ...]) -> None:
         raise PeerError(f"{len(blobs)} blobs are too much for a pack")
     if max(sizes, default=0) > SMALL_BYTES or len(set(blobs)) < len(blobs):
         raise PeerError("a pack with a blob that is too large, or twice in it")
-
-
-def answer(blobs: tuple[BlobAddress, ...] = (), data: bytes = b"") -> PackIs:
-    """Make the answer to a question for a pack."""
-    return PackIs(blobs, data, MOST_PACK_BYTES)
 
 
 def pick_out(answer: PackIs, wanted: Collection[BlobAddress]) -> tuple[tuple[BlobAddress, ...], bytes]:

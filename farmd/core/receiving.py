@@ -106,8 +106,14 @@ class Receiving:
         Raises:
             PeerError: It is not what was asked of this sender.
         """
-        pack = self._asking.windows.pack_of(sender, message.blobs)
+        try:
+            pack = self._asking.windows.pack_of(sender, message.blobs)
+        except PeerError:
+            if not self._on_late_pack(turn, sender, message):
+                raise
+            return
         if pack is None:
+            self._on_late_pack(turn, sender, message)
             return
         try:
             kept, data = pick_out(message, pack.left)
@@ -122,6 +128,30 @@ class Receiving:
             turn.effects.append(WritePack(kept, data, sender))
             self._asking.arrived(len(data))
         self._refused(turn, sender, refused, 0)
+
+    def _on_late_pack(self, turn: Turn, sender: NodeId, message: PackIs) -> bool:
+        """A pack arrived that was given up: on a slow line most would be thrown away, and asked for behind one another.
+
+        What nobody else was asked for since is taken, and what this sender was asked for again.
+
+        Returns:
+            Whether anything was.
+
+        Raises:
+            PeerError: The bytes are not what its addresses say.
+        """
+        late = [incoming for incoming in self._asking.known(message.blobs) if incoming.is_late(0, sender)]
+        taken = [incoming for incoming in late if is_small(incoming.blob)]
+        kept, data = pick_out(message, dict.fromkeys([incoming.blob for incoming in taken]))
+        for incoming in taken:
+            if not incoming.comes_late(0, sender):
+                self._asking.settle(incoming, 0)
+            incoming.arrived(0, sender, incoming.blob.xxh64)
+        if kept:
+            turn.effects.append(WritePack(kept, data, sender))
+            self._asking.arrived(len(data))
+            self._asking.pump(turn, sender)
+        return bool(kept)
 
     def on_written(self, turn: Turn, event: PieceWritten) -> None:
         """A piece stands in the store, or has to be fetched again."""

@@ -15,8 +15,8 @@ from farmd.core.bandwidth import Upload, Waiting
 from farmd.core.doubts import Doubts
 from farmd.core.effects import ReadPack, ReadPiece
 from farmd.core.incoming import check_blobs, piece_count, piece_size
-from farmd.core.packs import answer, check_pack
-from protocol.messages import HaveIs, PieceRefused
+from farmd.core.packs import MOST_PACK_BYTES, PACK_BYTES, check_pack
+from protocol.messages import HaveIs, PackIs, PieceRefused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +34,9 @@ class Serving:
         self.doubts = Doubts()
         self._incoming = incoming
         self._upload = Upload(limit_bytes_s)
+        self._most_bytes = (
+            PACK_BYTES if limit_bytes_s else MOST_PACK_BYTES
+        )  # else others wait too long behind a large one
 
     def on_piece_ask(self, turn: Turn, sender: NodeId, message: PieceAsk) -> None:
         """Serve a piece, or refuse what cannot be one.
@@ -67,11 +70,11 @@ class Serving:
         check_blobs(message.blobs)
         check_pack(message.blobs)
         blobs = tuple([blob for blob in message.blobs if blob not in self.doubts and blob not in self._incoming])
-        waiting = Waiting(ReadPack(sender, blobs), sum([blob.size for blob in blobs]))
+        waiting = Waiting(ReadPack(sender, blobs, self._most_bytes), sum([blob.size for blob in blobs]))
         if blobs and self._upload.ask(waiting):
             self._serve(turn)
         else:
-            turn.send(sender, answer(), volatile=True)
+            turn.send(sender, PackIs((), b"", self._most_bytes), volatile=True)
 
     def on_doubt(self, turn: Turn, sender: NodeId, message: Doubt) -> None:
         """A whole was wrong in which a piece of ours was: hash our copy, or stop offering what there is of one.

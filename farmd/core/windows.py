@@ -2,7 +2,7 @@
 
 Packs grow while they come quickly (as the window of TCP in slow start, RFC 5681, 3.1) and shrink when they do not.
 
-Invariant: a source never has more than its window outstanding. Called by `farmd.core.asking`.
+Invariant: a source is asked for nothing while that would be more than its window; one that has shrunk may be overdrawn. Called by `farmd.core.asking`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ processors; among eight who exchange pieces, four asked for beforehand would lea
 WINDOW_PIECES = 32
 WINDOW_PACKS = 2
 QUICK_S, SLOW_S = 0.1, 0.5
-"""A full pack that came within the one is followed by larger ones, one that took longer than the other by smaller ones."""
+"""A pack that came within the one is followed by larger ones, one that took longer than the other by smaller ones."""
 
 
 class Windows:
@@ -76,9 +76,9 @@ class Windows:
         """
         size, took_s = self.pack_bytes(source), now - pack.asked_at
         if took_s > SLOW_S:
-            size //= 2
-        elif took_s <= QUICK_S and 2 * pack.size >= size:
-            size *= 2
+            size = min(size, pack.most // 2)
+        elif took_s <= QUICK_S and 2 * pack.size >= pack.most:
+            size = max(size, 2 * pack.most)
         self._pack_bytes[source] = max(PACK_BYTES, min(size, most_bytes, MOST_PACK_BYTES))
 
     def is_full(self, source: NodeId) -> bool:
@@ -94,9 +94,9 @@ class Windows:
         outstanding, count = self._pieces.get(source, (0, 0))
         self._pieces[source] = (outstanding + size, count + 1)
 
-    def ask_pack(self, source: NodeId, blobs: tuple[BlobAddress, ...], now: float) -> None:
-        """A pack was asked for."""
-        pack = Pack(dict.fromkeys(blobs), sum([blob.size for blob in blobs]), now)
+    def ask_pack(self, source: NodeId, blobs: tuple[BlobAddress, ...], most: int, now: float) -> None:
+        """A pack was asked for, of up to so many bytes."""
+        pack = Pack(dict.fromkeys(blobs), sum([blob.size for blob in blobs]), most, now)
         self._packs.setdefault(source, []).append(pack)
 
     def settle(self, source: NodeId, blob: BlobAddress, index: int) -> None:

@@ -36,12 +36,11 @@ from farmd.core.events import (
     PackWritten,
     PieceWritten,
 )
-from farmd.core.packs import answer
 from farmd.daemon.evicting import Evicting
 from farmd.ingest.hashing import address_of_bytes
 from farmd.ingest.manifest import decode_manifest
 from protocol.errors import FarmError, FilesLost, PeerError, UserError
-from protocol.messages import PieceIs, PieceRefused
+from protocol.messages import PackIs, PieceIs, PieceRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -224,7 +223,7 @@ class Storage:
         lacking = [blob for blob in effect.blobs if blob not in held]
         if lacking:
             self._lost(lacking[0])  # one has all jobs looked at; whoever believed an old word asks for thousands
-        self._loop.call_soon_threadsafe(self._send, effect.to, answer(tuple(found), data))
+        self._loop.call_soon_threadsafe(self._send, effect.to, PackIs(tuple(found), data, effect.most_bytes))
 
     def write_pack(self, effect: WritePack) -> None:
         """Verify and store small blobs."""

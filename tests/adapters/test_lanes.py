@@ -14,7 +14,7 @@ from farmd.adapters.zmq_transport.buffers import MOST_BUFFERS, Buffers
 from farmd.adapters.zmq_transport.sealing import SEEN_WINDOW, Opener, Sealer, new_lane
 from farmd.core.events import Connected, MessageReceived
 from farmd.core.incoming import SMALL_BYTES
-from farmd.core.packs import MOST_PACK_BYTES, PACK_BLOBS, answer
+from farmd.core.packs import MOST_PACK_BYTES, PACK_BLOBS
 from protocol.codec import encode, encode_bulk
 from protocol.errors import PeerError
 from protocol.ids import BlobAddress
@@ -70,9 +70,10 @@ def test_pieces_that_nobody_asked_for_come_over_the_one_port() -> None:
     run(story())
 
 
-LARGEST = answer(
+LARGEST = PackIs(
     tuple(BlobAddress((1 << 64) - 1 - number, SMALL_BYTES, b"m" * 16) for number in range(PACK_BLOBS)),
     b"largest" * (MOST_PACK_BYTES // 7),
+    MOST_PACK_BYTES,
 )
 
 

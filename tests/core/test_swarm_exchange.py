@@ -112,3 +112,19 @@ def test_a_source_that_needs_minutes_for_what_all_asked_of_it_still_feeds_them()
         wires.fetch(peer, (blob,), (source.id,))
     wires.run(lambda: all_done(rest), 3600.0)
     assert wires.now <= 300.0
+
+
+@pytest.mark.parametrize("told", [False, True])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_packs_that_come_later_than_they_are_waited_for_are_not_asked_for_again_and_again(
+    seed: int, told: bool
+) -> None:
+    """Four packs of a mebibyte at a time, twice, on a line of 5 Mbit/s: the last one comes after fourteen seconds."""
+    files = tuple(BlobAddress(number, 30_000, b"\2" * 16) for number in range(300))
+    wires = Wires(5, 600_000, seed)
+    source, *rest = wires.peers.values()
+    source.held.update(dict.fromkeys(files))
+    for peer in rest:
+        wires.fetch(peer, files, (source.id,), (source.id,) if told else ())
+    wires.run(lambda: all_done(rest), 900.0)
+    assert wires.now <= 1.6 * 4 * 300 * 30_000 / wires.rate

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import TypeGuard
 
 import pytest
@@ -10,14 +11,14 @@ from farmd.core.asking import PIECE_TIMEOUT_S
 from farmd.core.effects import Effect, FindBlobs, ReadPack, Send, WritePack
 from farmd.core.events import BlobsFound, PackWritten
 from farmd.core.incoming import SMALL_BYTES
-from farmd.core.packs import MOST_PACK_BYTES, PACK_BLOBS, PACK_BYTES, answer
+from farmd.core.packs import MOST_PACK_BYTES, PACK_BLOBS, PACK_BYTES
 from farmd.core.standing import STRIKES
-from farmd.core.swarm import LOOK_AROUND_S, LOOKED_AFTER
+from farmd.core.swarm import LOOK_AROUND_S, LOOKED_AFTER, Swarm
 from farmd.core.windows import QUICK_S, SLOW_S, WINDOW_PACKS
 from protocol.errors import PeerError
 from protocol.ids import BlobAddress, NodeId
 from protocol.messages import Doubt, HaveAsk, HaveIs, PackAsk, PackIs
-from tests.core.test_swarm import A, B, Bench, asks, doubts, notes, packs, small
+from tests.core.test_swarm import ME, A, B, Bench, asks, doubts, notes, packs, small
 
 
 def is_question(effect: Effect) -> TypeGuard[Send]:
@@ -65,7 +66,7 @@ class Line:
         self.bench.later(took_s)
         turn = self.bench.turn()
         data = bytes(size_of(blobs))
-        self.bench.swarm.receiving.on_pack(turn, self.source, answer(blobs, data)._replace(most_bytes=most_bytes))
+        self.bench.swarm.receiving.on_pack(turn, self.source, PackIs(blobs, data, most_bytes))
         self.bench.swarm.receiving.on_pack_written(turn, PackWritten(self.source, blobs))
         more = [blobs for node, blobs in packs(turn.effects) if node == self.source]
         self.asked += more
@@ -78,7 +79,7 @@ QUARTERS = small(2000, MIB // 4)
 
 def test_packs_grow_while_they_come_quickly_and_never_beyond_what_a_message_holds() -> None:
     line = Line(Bench(A), QUARTERS)
-    assert [line.come(QUICK_S / 4) for _ in range(5)] == [2 * MIB, *[15 * MIB // 4] * 4]
+    assert [line.come(QUICK_S / 4) for _ in range(5)] == [2 * MIB] * 2 + [15 * MIB // 4] * 3
     assert 15 * MIB // 4 <= MOST_PACK_BYTES < 4 * MIB
     assert len(line.asked) == WINDOW_PACKS
 
@@ -132,6 +133,63 @@ def test_packs_begin_small_again_after_their_source_was_away() -> None:
     assert [line.come(0.0) for _ in range(3)][-1] > 2 * MIB
     bench.swarm.lost(bench.turn(), A)
     assert [size_of(blobs) for _, blobs in packs(bench.have(A, *QUARTERS))] == [MIB] * WINDOW_PACKS
+
+
+def test_one_pair_of_packs_makes_them_grow_once() -> None:
+    line = Line(Bench(A), QUARTERS)
+    line.come(0.0)
+    line.come(0.0)
+    assert [size_of(blobs) for blobs in line.asked] == [2 * MIB] * WINDOW_PACKS
+
+
+def test_packs_stay_small_where_a_limit_is_set() -> None:
+    bench = Bench(A)
+    bench.swarm = Swarm(ME, Random(1), lambda: (A, B), limit_bytes_s=1000 * MIB)
+    line = Line(bench, QUARTERS)
+    assert [line.come(0.0) for _ in range(4)] == [MIB] * 4
+    asker = small(1)
+    (read,) = [effect for effect in ask(bench, B, asker) if isinstance(effect, ReadPack)]
+    assert read.most_bytes == MIB
+
+
+def test_pack_that_was_given_up_is_taken_when_it_comes_all_the_same_also_when_it_was_asked_for_again() -> None:
+    bench = Bench(A)
+    line = Line(bench, small(8, MIB // 4))
+    first, second = line.asked
+    bench.later(PIECE_TIMEOUT_S + 0.1)
+    bench.pack(A, first)
+    assert bench.swarm.take_finished() == []
+    again = [blobs for _, blobs in packs(bench.have(A, *second))]
+    assert sorted(blob for blobs in again for blob in blobs) == sorted(second)
+    bench.pack(A, second)
+    assert bench.swarm.take_finished() == ["key"]
+    assert [effect for blobs in again for effect in bench.pack(A, blobs) if isinstance(effect, WritePack)] == []
+
+
+def test_pack_that_was_given_up_is_thrown_away_when_somebody_else_was_asked_since() -> None:
+    bench = Bench(A, B)
+    files = small(3)
+    bench.fetch(files)
+    bench.have(A, *files)
+    bench.later(PIECE_TIMEOUT_S + 0.1)
+    assert packs(bench.have(B, *files))
+    turn = bench.turn()
+    bench.swarm.receiving.on_pack(turn, A, PackIs(files, bytes(size_of(files))))
+    assert turn.effects == []
+    bench.pack(B, files)
+    assert bench.swarm.take_finished() == ["key"]
+
+
+def test_damaged_answer_that_comes_late_changes_nothing() -> None:
+    bench = Bench(A)
+    files = small(3)
+    bench.fetch(files)
+    bench.have(A, *files)
+    bench.later(PIECE_TIMEOUT_S + 0.1)
+    with pytest.raises(PeerError):
+        bench.swarm.receiving.on_pack(bench.turn(), A, PackIs(files, b"short"))
+    bench.pack(A, files)
+    assert bench.swarm.take_finished() == ["key"]
 
 
 def test_packs_stay_small_while_others_have_something_too() -> None:
@@ -428,7 +486,7 @@ def test_a_pack_is_served_without_what_is_doubted_or_not_complete_here() -> None
     files = small(4)
     bench.fetch(files[:1])
     bench.swarm.serving.on_doubt(bench.turn(), A, Doubt(files[1]))
-    assert ask(bench, A, files) == [ReadPack(A, files[2:])]
+    assert ask(bench, A, files) == [ReadPack(A, files[2:], MOST_PACK_BYTES)]
     assert ask(bench, A, files[:2]) == [Send(A, PackIs((), b"", MOST_PACK_BYTES), volatile=True)]
 
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from farmd.core.effects import FindBlobs, Note, ReadPack, ReadPiece, Send, VerifyBlob, WritePack, WritePiece
 from farmd.core.events import BlobFinished, BlobsFound, BlobVerified, PackWritten, PieceWritten
 from farmd.core.incoming import PIECE_BYTES, piece_count, piece_size
-from farmd.core.packs import answer
 from farmd.core.swarm import Swarm
 from farmd.core.turn import Instant, Turn
 from protocol.ids import BlobAddress, NodeId
@@ -153,7 +152,9 @@ class Wires:
     def _read(self, peer: Peer, effect: ReadPiece | ReadPack) -> None:
         if isinstance(effect, ReadPack):
             held = tuple(blob for blob in effect.blobs if blob in peer.held)
-            self._send(peer, self.peers[effect.to], answer(held, bytes(sum(blob.size for blob in held))))
+            self._send(
+                peer, self.peers[effect.to], PackIs(held, bytes(sum(blob.size for blob in held)), effect.most_bytes)
+            )
             return
         blob, index = effect.blob, effect.index
         data = RIGHT if blob in peer.held else peer.parts.get(blob, {}).get(index)

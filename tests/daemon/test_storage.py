@@ -142,7 +142,7 @@ def test_pulse_ends_processes_that_wrote_packs_and_the_end_of_the_daemon_too(
 
 def test_pack_that_is_asked_of_a_store_without_it_is_told_as_lost_once(tmp_path: Path) -> None:
     def act(storage: Storage) -> None:
-        storage._read_pack(ReadPack(FROM, PACK.blobs))
+        storage._read_pack(ReadPack(FROM, PACK.blobs, 1 << 20))
         storage.find(FindBlobs(1, ()))
 
     events, _ = told(tmp_path, act, 2)

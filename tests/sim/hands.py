@@ -57,10 +57,9 @@ from farmd.core.events import (
     PieceWritten,
 )
 from farmd.core.incoming import piece_size
-from farmd.core.packs import answer
 from protocol.bodies import OutputFact
 from protocol.ids import AttemptRef, BlobAddress, NodeId, node_id_of
-from protocol.messages import PieceIs, PieceRefused
+from protocol.messages import PackIs, PieceIs, PieceRefused
 from protocol.states import FailureClass
 from tests.sim.blobs import address_of, flipped, weighed
 
@@ -230,7 +229,7 @@ class SimHands:
         data = b"".join(contents)
         if data and self._world.on_piece_served(self.node, data) != data:
             data = data + b"?" if self._world.rng.random() < 0.3 else flipped(data)
-        self.perform(Send(effect.to, answer(tuple(held), data)))
+        self.perform(Send(effect.to, PackIs(tuple(held), data, effect.most_bytes)))
 
     def _write(self, effect: WritePiece) -> None:
         if address_of(effect.data).xxh64 != effect.xxh64:

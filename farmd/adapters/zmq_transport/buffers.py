@@ -9,6 +9,8 @@ from __future__ import annotations
 from sys import getrefcount
 
 MOST_BUFFERS = 12
+STEP_BYTES = 1 << 18
+"""Sizes of packs differ a little, and the buffer of one shall do for the next."""
 
 
 def _references(buffers: list[bytearray], place: int) -> int:
@@ -37,11 +39,11 @@ class Buffers:
         for place in range(len(self._all)):
             if len(self._all[place]) >= size and self._counts and _references(self._all, place) == self._free:
                 return memoryview(self._all[place])[:size]
-        fresh = bytearray(size)
+        fresh = bytearray(-(-size // STEP_BYTES) * STEP_BYTES if size > STEP_BYTES else size)
         if len(self._all) == MOST_BUFFERS:
             del self._all[0]
         self._all.append(fresh)
-        return memoryview(fresh)
+        return memoryview(fresh)[:size]
 
     def keep(self) -> None:
         """Give the memory back if nothing was taken since this was called last."""
