@@ -166,6 +166,19 @@ def test_pack_that_was_given_up_is_taken_when_it_comes_all_the_same_also_when_it
     assert [effect for blobs in again for effect in bench.pack(A, blobs) if isinstance(effect, WritePack)] == []
 
 
+def test_what_came_late_is_not_written_again_when_the_second_answer_comes() -> None:
+    bench = Bench(A)
+    line = Line(bench, small(8, MIB // 4))
+    first, second = line.asked
+    bench.later(PIECE_TIMEOUT_S + 0.1)
+    ((_, again),) = packs(bench.have(A, *first[1:], second[0]))
+    assert set(again) == {*first[1:], second[0]}
+    for blobs, written in ((first, 4), (again, 1)):
+        turn = bench.turn()
+        bench.swarm.receiving.on_pack(turn, A, PackIs(blobs, bytes(size_of(blobs))))
+        assert sum(len(effect.blobs) for effect in turn.effects if isinstance(effect, WritePack)) == written
+
+
 def test_pack_that_was_given_up_is_thrown_away_when_somebody_else_was_asked_since() -> None:
     bench = Bench(A, B)
     files = small(3)

@@ -19,12 +19,14 @@ from farmd.core.effects import FindBlobs, ReadPack, WritePack, WritePiece
 from farmd.core.events import BlobFinished, BlobLost, BlobsFound, PackWritten, PieceWritten
 from farmd.daemon.storage import Storage
 from protocol.ids import BlobAddress, NodeId
+from protocol.messages import PackIs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
     from farmd.core.events import Event
+    from protocol.messages import Message
 
 FROM = NodeId("a" * 16)
 CONTENTS = (b"one", b"two", b"three")
@@ -41,6 +43,29 @@ PACK = WritePack(tuple(map(address_of, CONTENTS)), b"".join(CONTENTS), FROM)
 PIECE = b"p" * PIECE_BYTES
 LARGE = address_of(PIECE)
 WRITE = WritePiece(LARGE, 0, xxhash.xxh64_intdigest(PIECE), PIECE, FROM)
+
+
+def answer_to(folder: Path, ask: ReadPack) -> Message:
+    """Let a storage that has a pack answer a question for it."""
+    said: list[Message] = []
+
+    async def run() -> None:
+        storage = Storage(folder, JobLogs(folder / "logs"), post=lambda _: None, send=lambda _, one: said.append(one))
+        try:
+            storage._write_pack(PACK)
+            storage._read_pack(ask)
+            await asyncio.sleep(0)
+        finally:
+            storage.close()
+
+    asyncio.run(run())
+    (message,) = said
+    return message
+
+
+def test_answer_for_a_pack_says_how_large_the_next_may_be(tmp_path: Path) -> None:
+    answer = answer_to(tmp_path, ReadPack(FROM, PACK.blobs, 12_345))
+    assert answer == PackIs(PACK.blobs, PACK.data, 12_345)
 
 
 def told(folder: Path, act: Callable[[Storage], object], count: int = 1) -> tuple[list[Event], list[Exception]]:
