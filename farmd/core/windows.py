@@ -2,7 +2,8 @@
 
 Packs grow while they come quickly (as the window of TCP in slow start, RFC 5681, 3.1) and shrink when they do not.
 
-Invariant: a source is asked for nothing while that would be more than its window; one that has shrunk may be overdrawn. Called by `farmd.core.asking`.
+Invariant: a source is asked for nothing while that would be more than its window; one that has shrunk may be overdrawn.
+Called by `farmd.core.asking`.
 """
 
 from __future__ import annotations
