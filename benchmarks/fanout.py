@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from benchmarks.carriers import LOOK_S, PATIENCE_S
+from benchmarks.carrying import LOOK_S, PATIENCE_S
 from benchmarks.harness import NOBODY, SCRATCH, Farm, finish, say, until
 from benchmarks.transfer import MIB, write_file
 from farmctl.forms import ProgressMode

@@ -22,12 +22,13 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from benchmarks import carriers, peers
+from benchmarks.farm_carrier import FarmCarrier
 from benchmarks.harness import SCRATCH, finish, median, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from benchmarks.carriers import Carrier
+    from benchmarks.carrying import Carrier
 
 MIB = 1 << 20
 MOST_FILLED = 64 << 30
@@ -98,7 +99,7 @@ def round_of(known: Mapping[str, Carrier], source: Path, scratch: Path) -> dict[
         os.sync()
         found[one] = carrier.carry(source, target)
         say(f"{source.name}: {one} {found[one]:.2f} s")
-        if isinstance(carrier, carriers.FarmCarrier):
+        if isinstance(carrier, FarmCarrier):
             found[f"{one}{VERIFIED}"] = carrier.verified_s
         if one != "farm":
             assert digest(target) == digest(source), f"{one} brought something else"

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 import xxhash
 
-from benchmarks.carriers import FarmCarrier, Rsync, files_of, is_verified
+from benchmarks.carriers import Rsync
+from benchmarks.carrying import files_of
+from benchmarks.farm_carrier import FarmCarrier, is_verified
 from benchmarks.small_files import write_files
 from benchmarks.transfer import MIB, digest, ratios_of, round_of, write_file
 from farmd.adapters.blobs import PIECE_BYTES, BlobStore

@@ -179,20 +179,6 @@ def test_what_came_late_is_not_written_again_when_the_second_answer_comes() -> N
         assert sum(len(effect.blobs) for effect in turn.effects if isinstance(effect, WritePack)) == written
 
 
-def test_pack_that_was_given_up_is_thrown_away_when_somebody_else_was_asked_since() -> None:
-    bench = Bench(A, B)
-    files = small(3)
-    bench.fetch(files)
-    bench.have(A, *files)
-    bench.later(PIECE_TIMEOUT_S + 0.1)
-    assert packs(bench.have(B, *files))
-    turn = bench.turn()
-    bench.swarm.receiving.on_pack(turn, A, PackIs(files, bytes(size_of(files))))
-    assert turn.effects == []
-    bench.pack(B, files)
-    assert bench.swarm.take_finished() == ["key"]
-
-
 def test_damaged_answer_that_comes_late_changes_nothing() -> None:
     bench = Bench(A)
     files = small(3)
